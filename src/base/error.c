@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+int
+error_setv(struct error *err, int code, const char *format, va_list arguments)
+{
+  if (err == NULL)
+    return code;
+  err->code = code;
+  err->hint[0] = '\0';
+  vsnprintf(err->message, sizeof err->message, format, arguments);
+  return code;
+}
+
+int
+error_set(struct error *err, int code, const char *format, ...)
+{
+  va_list arguments;
+  va_start(arguments, format);
+  error_setv(err, code, format, arguments);
+  va_end(arguments);
+  return code;
+}
+
+int
+error_set_errno(struct error *err, const char *format, ...)
+{
+  int number = errno;
+  va_list arguments;
+  va_start(arguments, format);
+  error_setv(err, -number, format, arguments);
+  va_end(arguments);
+  if (err != NULL) {
+    size_t used = strlen(err->message);
+    snprintf(err->message + used, sizeof err->message - used, ": %s", strerror(number));
+  }
+  return -number;
+}
+
+int
+error_prefix(struct error *err, const char *format, ...)
+{
+  if (err == NULL)
+    return -EIO;
+  char old[sizeof err->message];
+  memcpy(old, err->message, sizeof old);
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(err->message, sizeof err->message, format, arguments);
+  va_end(arguments);
+  size_t used = strlen(err->message);
+  snprintf(err->message + used, sizeof err->message - used, ": %s", old);
+  return err->code;
+}
+
+int
+error_hint(struct error *err, const char *format, ...)
+{
+  if (err == NULL)
+    return -EIO;
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(err->hint, sizeof err->hint, format, arguments);
+  va_end(arguments);
+  return err->code;
+}

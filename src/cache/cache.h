@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Nars, narinfos, logs and keys; the substitute server. Invariant: what is
+   offered is whole: its bytes are stored and every reference is offered too. */
+#pragma once
+
+#include "events/events.h"
+#include "graph/graph.h"
+
+struct cache;
+
+struct cache_options
+{
+  const char *folder;     /* STATE/cache: nars, uploads */
+  const char *log_folder; /* STATE/logs */
+  const char *key_folder; /* signing-key.pub / .sec; made when missing, 0600 */
+  struct db_pool *pool;
+  const char *host_name;                    /* in signatures; NULL = this host's */
+  enum guix_compression second_compression; /* GZIP or LZIP */
+  int64_t inline_limit; /* bytes; compressed nars up to this lie in the database */
+};
+
+/* Starts the background thread that makes second compressions (nice 19) and
+   clears forgotten uploads. */
+int cache_start(const struct cache_options *options, struct cache **ret, struct error *err);
+void cache_stop(struct cache *cache);
+
+const struct guix_key *cache_key(const struct cache *cache);
+
+/* Substitute routes: /nix-cache-info, /{hash}.narinfo, /nar/..., /file/...,
+   /log/{item}, /signing-key.pub. */
+struct http_routes cache_routes(struct cache *cache);
+
+/* ---- adopting from a store on this machine ---- */
+
+/* Packs store items (full paths below STORE_ROOT) with their reference closure
+   into the cache, skipping what is there. DAEMON: connection to that store's
+   guix-daemon, for references. Opens its own transactions, in batches. */
+int cache_adopt(struct cache *cache, const char *store_root, struct guix_daemon *daemon,
+                const struct str *paths, size_t count, struct error *err);
+
+/* ---- uploads from agents ---- */
+
+/* A resumable upload, named by the caller (letters, digits, '-': e.g.
+   "attempt-12-<hash part>"); its bytes survive a crash. */
+struct cache_upload;
+
+/* How many bytes of the upload are there (0 = none). */
+int64_t cache_upload_offset(struct cache *cache, const char *name);
+/* Opens for appending at OFFSET: -EINVAL when that is not the present offset,
+   -EBUSY when it is open elsewhere. */
+int cache_upload_open(struct cache *cache, const char *name, int64_t offset,
+                      struct cache_upload **ret, struct error *err);
+int cache_upload_append(struct cache_upload *upload, struct str piece, struct error *err);
+void cache_upload_close(struct cache_upload *upload); /* keeps the bytes */
+void cache_upload_discard(struct cache *cache, const char *name);
+
+struct cache_item
+{
+  struct str basename;
+  struct guix_hash nar_hash;
+  int64_t nar_size;
+  const struct str *references; /* basenames; may include itself */
+  size_t references_count;
+  struct str deriver; /* basename or "" */
+  const char *upload; /* its name; zstd-compressed nar */
+};
+
+/* Before the transaction, slow: decompresses, checks structure, size and hash,
+   moves the file to its place (fsync). -EBADMSG: wrong hash or size or damaged;
+   the upload is then gone. May be repeated. */
+int cache_upload_verify(struct cache *cache, const struct cache_item *item, struct error *err);
+
+/* Inside the caller's transaction: registers verified items, all or none.
+   Items already offered stay as they are. -ENOKEY when a reference is neither
+   offered nor among ITEMS (ERR names it). */
+int cache_register(struct cache *cache, struct db *db, const struct cache_item *items, size_t count,
+                   struct error *err);
+
+/* ---- asking ---- */
+
+/* Which of PATH_IDS are offered: RET_OFFERED has COUNT places. */
+int cache_offered(struct db *db, const int64_t *path_ids, size_t count, bool *ret_offered,
+                  struct error *err);
+/* Which of the basenames are not offered; slices of the given ones, in ARENA. */
+int cache_missing(struct db *db, const struct str *basenames, size_t count, struct arena *arena,
+                  struct str **ret, size_t *ret_count, struct error *err);
+/* Reference closure of offered items, references first; in ARENA. */
+int cache_closure(struct db *db, const int64_t *path_ids, size_t count, struct arena *arena,
+                  int64_t **ret_ids, size_t *ret_count, struct error *err);
+
+/* Answers REQUEST with a signed export stream of BASENAMES (offered items or
+   derivations of the graph; references first, as given): made and sent item by
+   item on a worker thread, never whole in memory. The request is deferred. */
+int cache_send_bundle(struct cache *cache, struct http_request *request,
+                      const struct str *basenames, size_t count, struct error *err);
+
+/* ---- build logs, one for each attempt ---- */
+
+/* Appends to the live log at OFFSET: bytes before the present end are skipped
+   (a repeated piece), a gap is -EINVAL. Wakes followers. RET_SIZE: new end. */
+int cache_log_append(struct cache *cache, int64_t attempt_id, int64_t offset, struct str piece,
+                     int64_t *ret_size, struct error *err);
+/* Compresses (gzip) and closes it; followers end. RET_SIZE: bytes of text. */
+int cache_log_finish(struct cache *cache, int64_t attempt_id, int64_t *ret_size, struct error *err);
+/* Answers with the log from byte offset FROM; FOLLOW keeps the reply open until
+   the log is finished. text/plain. -ENOENT when there is none. */
+int cache_log_reply(struct cache *cache, struct http_request *request, int64_t attempt_id,
+                    int64_t from, bool follow, struct error *err);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Git repositories: polling and incremental fetching, by the `git` program in
+   a child that can be killed. */
+#pragma once
+
+#include "events/events.h"
+
+struct channels_options
+{
+  const char *folder; /* STATE/repositories: one bare clone for each URL */
+  struct db_pool *pool;
+  int fetch_timeout_s; /* 0 = 600 */
+};
+
+struct channels;
+struct channels *channels_new(const struct channels_options *options);
+void channels_free(struct channels *channels);
+
+/* Refuses what `git` would take for an option or a helper: only https, http,
+   ssh, git, file URLs and absolute paths. -EINVAL with ERR set. */
+int channels_check_url(struct str url, struct error *err);
+
+struct channels_tip
+{
+  int64_t revision_id; /* row in `revision` */
+  char commit[65];     /* hex, NUL-terminated */
+};
+
+/* Asks the remote for BRANCH's tip (git ls-remote) and, when it is new here,
+   fetches it into the bare clone and records the revision. COMMIT, when not
+   NULL, pins that commit instead of the tip. Errors carry git's own words. */
+int channels_poll(struct channels *channels, const char *url, const char *branch,
+                  const char *commit, struct channels_tip *ret, struct error *err);
+
+/* Writes the files of COMMIT of URL's repository to FOLDER (must not exist). */
+int channels_checkout(struct channels *channels, const char *url, const char *commit,
+                      const char *folder, struct error *err);

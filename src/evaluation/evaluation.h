@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Specifications, and evaluating them: Guix computes in a limited child
+   (scheme/evaluate.scm), results stream in and are loaded in bulk, builds are
+   wished for. */
+#pragma once
+
+#include "channels/channels.h"
+#include "farm/farm.h"
+
+struct evaluation_options
+{
+  const char *uri;
+  struct db_pool *pool;
+  struct channels *channels;
+  struct cache *cache;
+  const char *folder;        /* STATE/evaluations: one folder each, with log */
+  const char *store_root;    /* "" = none */
+  const char *guix;          /* command, shell words; NULL = "guix", or with a
+                                store root "chroot STORE_ROOT guix" */
+  const char *scheme_folder; /* where evaluate.scm is installed */
+  int parallel;              /* evaluations at once; 0 = 1 */
+};
+
+struct evaluations;
+/* Starts the poller and the evaluators (each a thread). Evaluations that a
+   crash left running are run again. */
+int evaluations_start(const struct evaluation_options *options, struct evaluations **ret,
+                      struct error *err);
+void evaluations_stop(struct evaluations *evaluations);
+
+/* ---- specifications ---- */
+
+struct specification_channel
+{
+  struct str name, url, branch, commit;                /* commit "" = the branch's tip */
+  struct str introduction_commit, introduction_signer; /* "" = none */
+};
+
+enum specification_mode
+{
+  SPECIFICATION_OVERLAY,      /* channels on the load path of the installed Guix */
+  SPECIFICATION_TIME_MACHINE, /* the channels' own Guix */
+};
+
+enum specification_subset
+{
+  SPECIFICATION_ALL,       /* every package */
+  SPECIFICATION_CHANNELS,  /* every package of the named channels */
+  SPECIFICATION_PACKAGES,  /* "hello", "gcc@12" */
+  SPECIFICATION_MANIFESTS, /* files in the channels' checkouts */
+  SPECIFICATION_CUSTOM,    /* modules that export cuirass-jobs */
+};
+
+struct specification /* all in the arena of the parse */
+{
+  struct str name;
+  struct specification_channel *channels;
+  size_t channels_count;
+  enum specification_mode mode;
+  enum specification_subset subset;
+  struct str *subset_names;
+  size_t subset_names_count;
+  struct str *systems;
+  size_t systems_count;
+  int32_t period_s;     /* 0 = only on demand */
+  int32_t priority;     /* -1000 .. 1000, higher first */
+  int64_t memory_limit; /* bytes of one evaluator process */
+  int32_t time_limit_s; /* of one evaluation */
+};
+
+/* Parses and checks a specification (doc/specification.md). -EINVAL names the
+   field and what is allowed. */
+int specification_parse(struct str json, struct arena *arena, struct specification *ret,
+                        struct error *err);
+
+/* Adds (-EEXIST), replaces (-ENOENT), deletes. JSON as specification_parse. */
+int specification_add(struct db_pool *pool, struct str json, int64_t *ret_id, struct error *err);
+int specification_edit(struct db_pool *pool, struct str name, struct str json, struct error *err);
+int specification_delete(struct db_pool *pool, struct str name, struct error *err);
+
+/* Polls now, whatever the period; FORCE: evaluate even when nothing changed. */
+int evaluations_request(struct evaluations *evaluations, struct str specification, bool force,
+                        struct error *err);
+int evaluations_cancel(struct evaluations *evaluations, int64_t evaluation_id, struct error *err);
+
+/* Answers with an evaluation's log (Guix's own words) from byte FROM; FOLLOW
+   keeps the reply open while it runs. */
+int evaluations_log_reply(struct evaluations *evaluations, struct http_request *request,
+                          int64_t evaluation_id, int64_t from, bool follow, struct error *err);

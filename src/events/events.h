@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The append-only feed of all that happens. A fact's owner appends the event
+   in the transaction that writes the fact. Readers go on from a position. */
+#pragma once
+
+#include "db/db.h"
+#include "http/http.h"
+
+/* Appends one event inside the caller's transaction. KIND is "noun.verb"
+   ("build.succeeded"); SUBJECT the id of the noun; FACTS a JSON object. */
+int events_append(struct db *db, const char *kind, int64_t subject, struct str facts,
+                  struct error *err);
+
+/* A reader's place: events are ordered by (transaction, id), and only those of
+   transactions older than every running one are shown, so that none which
+   commits late is skipped. */
+struct events_position
+{
+  int64_t transaction;
+  int64_t id;
+};
+
+struct events_feed;
+
+/* Follows the feed on a thread of its own (one a process); woken by NOTIFY
+   `panoply_events`, at the latest every 2 seconds. */
+int events_feed_start(const char *uri, struct events_feed **ret, struct error *err);
+void events_feed_stop(struct events_feed *feed);
+
+/* Calls RECEIVE for each event from now on, on the feed's thread: be quick. */
+void events_feed_subscribe(struct events_feed *feed,
+                           void (*receive)(void *context, int64_t id, struct str kind,
+                                           int64_t subject, struct str facts),
+                           void *context);
+
+/* After a commit that appended events: wakes the feeds of all processes. Call
+   once a batch, outside the transaction. */
+int events_wake(struct db *db, struct error *err);
+
+/* GET /api/panoply/v1/events: server-sent events, `Last-Event-ID`. */
+struct http_routes events_routes(struct events_feed *feed, struct db_pool *pool);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Builds, attempts and agents; the scheduler. One thread owns a compact mirror
+   of all that is unfinished and never queries to decide; what it decides is
+   written in batches and acknowledged after commit. */
+#pragma once
+
+#include "accounts/accounts.h"
+#include "cache/cache.h"
+
+/* Numbers stand in the database: never change them. */
+enum farm_build_state
+{
+  FARM_BUILD_WAITING = 0,           /* for dependencies or for an agent */
+  FARM_BUILD_RUNNING = 1,           /* an attempt runs */
+  FARM_BUILD_SUCCEEDED = 2,         /* outputs are offered by the cache */
+  FARM_BUILD_FAILED = 3,            /* its own builder failed */
+  FARM_BUILD_DEPENDENCY_FAILED = 4, /* something it needs failed */
+  FARM_BUILD_CANCELLED = 5,
+  FARM_BUILD_STATE_MAX,
+};
+
+enum farm_cause
+{
+  FARM_CAUSE_NONE = 0,
+  FARM_CAUSE_BUILD = 1, /* the builder failed: the only one that propagates */
+  FARM_CAUSE_TIMEOUT = 2,
+  FARM_CAUSE_SILENCE = 3,
+  FARM_CAUSE_OUT_OF_MEMORY = 4,
+  FARM_CAUSE_DISK_FULL = 5,
+  FARM_CAUSE_MISSING_INPUT = 6, /* the closure could not be had */
+  FARM_CAUSE_AGENT_LOST = 7,
+  FARM_CAUSE_CANCELLED = 8,
+  FARM_CAUSE_DAEMON = 9,         /* the agent's guix-daemon failed or refused */
+  FARM_CAUSE_HASH_MISMATCH = 10, /* fixed output with another hash */
+  FARM_CAUSE_UPLOAD = 11,        /* outputs could not be stored */
+  FARM_CAUSE_MAX,
+};
+
+const char *farm_build_state_name(enum farm_build_state state); /* "waiting", ... */
+const char *farm_cause_name(enum farm_cause cause);             /* "build", "timeout", ... */
+/* The negative -EINVAL for an unknown name. */
+int farm_cause_parse(struct str name);
+
+struct farm;
+
+struct farm_options
+{
+  const char *uri; /* for the scheduler's own connections */
+  struct db_pool *pool;
+  struct cache *cache;
+  int agent_grace_s;  /* a silent agent counts as lost after this; 0 = 60 */
+  int attempts_limit; /* tries after causes that are not the build's own; 0 = 3 */
+};
+
+/* Starts the scheduler thread (waits for the advisory lock: one is active). */
+int farm_start(const struct farm_options *options, struct farm **ret, struct error *err);
+void farm_stop(struct farm *farm);
+
+/* Routes below /agent/v1 (doc/agent-protocol.md). */
+struct http_routes farm_agent_routes(struct farm *farm);
+
+/* ---- wishes: inside the caller's transaction ---- */
+
+struct farm_wish
+{
+  int64_t derivation_id;
+  int32_t priority;
+  int64_t timeout_s;
+  int64_t max_silent_s;
+};
+
+/* Wishes for derivations and, transitively, for what they need and what is not
+   offered by the cache yet. RET_BUILD_IDS: a build for each wish (equal outputs
+   share one). Existing unfinished builds keep the higher priority; failed ones
+   stay failed (cancelled ones are wanted anew). Builds whose outputs are all
+   offered are born succeeded. */
+int farm_wish(struct db *db, const struct farm_wish *wishes, size_t count, int64_t *ret_build_ids,
+              struct error *err);
+
+/* After that commit: tells the scheduler (of any process). */
+int farm_wake(struct db *db, struct error *err);
+
+/* ---- actions (each with its own transaction); asked by API and pages ---- */
+
+int farm_build_cancel(struct farm *farm, int64_t build_id, struct error *err);
+/* Failed, dependency-failed or cancelled builds only; DEPENDENTS: also those that
+   failed because of it. */
+int farm_build_restart(struct farm *farm, int64_t build_id, bool dependents, struct error *err);
+int farm_agent_pause(struct farm *farm, struct str name, bool paused, struct error *err);
+
+/* Why a build waits, as one JSON object (see doc/api.md), appended to RET. */
+int farm_build_explain(struct farm *farm, int64_t build_id, struct buf *ret, struct error *err);

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The dictionary of store paths and derivations. All other rooms refer to
+   them by integer id. Rows are written once and never change. */
+#pragma once
+
+#include "db/db.h"
+#include "guix/guix.h"
+
+/* Ids of basenames ("<32>-<name>"), new ones made; RET_IDS has COUNT places, in
+   the order given. Inside the caller's transaction. */
+int graph_path_ids(struct db *db, const struct str *basenames, size_t count, int64_t *ret_ids,
+                   struct error *err);
+/* Id of one basename: 1 found, 0 unknown. */
+int graph_path_find(struct db *db, struct str basename, int64_t *ret_id, struct error *err);
+/* By the 32 digits of the hash part: 1 found, 0 unknown; basename in ARENA. */
+int graph_path_find_hash(struct db *db, struct str hash_part, struct arena *arena, int64_t *ret_id,
+                         struct str *ret_basename, struct error *err);
+/* Basenames of ids, in the order given; in ARENA. */
+int graph_path_basenames(struct db *db, const int64_t *ids, size_t count, struct arena *arena,
+                         struct str *ret_basenames, struct error *err);
+
+/* ---- loading derivations ---- */
+
+/* Collects derivations on their way into the database: feed it with job
+   derivations; it reads what it does not know from the store, follows inputs,
+   and loads all in bulk, children before parents. */
+struct graph_load;
+
+/* STORE_ROOT: prefix in front of "/gnu/store" ("" = none). POOL supplies
+   short-lived connections for looking up what is known. */
+struct graph_load *graph_load_new(struct db_pool *pool, const char *store_root);
+void graph_load_free(struct graph_load *load);
+
+/* Adds a derivation (full path) and its whole closure; cheap when known. Works
+   in memory and by look-ups in batches; nothing is written yet. */
+int graph_load_add(struct graph_load *load, struct str drv_path, struct error *err);
+
+/* Full paths of the new derivations' sources (not derivations), without
+   repeats, for cache_adopt; valid until _free. */
+const struct str *graph_load_sources(const struct graph_load *load, size_t *ret_count);
+
+/* Writes all new derivations inside the caller's transaction (safe to repeat
+   after a rollback). RET_NEW: how many. */
+int graph_load_write(struct graph_load *load, struct db *db, int64_t *ret_new, struct error *err);
+
+/* After _write: the id of a derivation that was added. 0 = never added. */
+int64_t graph_load_id(const struct graph_load *load, struct str drv_path);
+
+/* ---- asking ---- */
+
+/* The text of a derivation, as it was in the store; appended to RET.
+   1 found, 0 unknown. */
+int graph_derivation_text(struct db *db, int64_t derivation_id, struct buf *ret, struct error *err);
+
+struct graph_derivation
+{
+  int64_t id;
+  int64_t output_key;
+  struct str basename;
+  struct str system;
+  bool fixed_output;
+};
+int graph_derivation_find(struct db *db, int64_t id, struct arena *arena,
+                          struct graph_derivation *ret, struct error *err); /* 1, 0 */
+
+/* All derivations and sources that the .drv of DERIVATION_ID refers to,
+   transitively, itself last: references before referrers. Ids of store paths;
+   breadth-first by levels, a query a level. In ARENA. */
+int graph_derivation_closure(struct db *db, int64_t derivation_id, struct arena *arena,
+                             int64_t **ret_ids, size_t *ret_count, struct error *err);
+
+/* Output paths that the derivation's builder reads directly: the named outputs
+   of its input derivations, and its sources. In ARENA. */
+int graph_derivation_inputs(struct db *db, int64_t derivation_id, struct arena *arena,
+                            int64_t **ret_path_ids, size_t *ret_count, struct error *err);
+
+/* Output path ids of a derivation in name order, with names; in ARENA. */
+struct graph_output
+{
+  int64_t path_id;
+  struct str name;
+  struct str basename;
+};
+int graph_derivation_outputs(struct db *db, int64_t derivation_id, struct arena *arena,
+                             struct graph_output **ret, size_t *ret_count, struct error *err);
