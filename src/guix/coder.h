@@ -28,8 +28,7 @@ struct coder
      LAST: nothing follows *IN. Returns 1 when, with LAST, everything was
      written (compressor) or the stream was whole (decompressor), else 0, or
      -EBADMSG with the reason in ERR. */
-  int (*step)(struct coder *coder, struct str *in, struct room *out, bool last,
-              struct error *err);
+  int (*step)(struct coder *coder, struct str *in, struct room *out, bool last, struct error *err);
   void (*free)(struct coder *coder);
 };
 
@@ -48,8 +47,7 @@ bool coder_is_known(enum guix_compression compression);
 
 /* `step`, which it checks for progress: -EBADMSG when neither input was taken
    nor output made though there was some of the one and room for the other. */
-int coder_step(struct coder *coder, struct str *in, struct room *out, bool last,
-               struct error *err);
+int coder_step(struct coder *coder, struct str *in, struct room *out, bool last, struct error *err);
 
 static inline void
 coder_free(struct coder *coder)

@@ -2,9 +2,10 @@
 /* lzip by lzlib. */
 #include <errno.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdlib.h>
 
-#include <lzlib.h>
+#include <lzlib.h> /* wants stdint.h before it */
 
 #include "base/mem.h"
 #include "guix/coder.h"
@@ -50,8 +51,7 @@ step_writer(struct coder *coder, struct str *in, struct room *out, bool last, st
     }
     made = LZ_compress_read(lzip->encoder, (uint8_t *) out->data, clamp(out->size));
     if (made < 0)
-      return error_set(err, -EBADMSG, "lzip: %s",
-                       LZ_strerror(LZ_compress_errno(lzip->encoder)));
+      return error_set(err, -EBADMSG, "lzip: %s", LZ_strerror(LZ_compress_errno(lzip->encoder)));
     coder_advance(in, 0, out, (size_t) made);
   } while (out->size > 0 && (used > 0 || made > 0));
   return last && LZ_compress_finished(lzip->encoder) == 1;
@@ -73,8 +73,8 @@ coder_lzip_writer(int level)
 {
   struct lzip *lzip = mem_alloc(sizeof *lzip);
   lzip->coder = (struct coder) { step_writer, free_coder };
-  lzip->encoder = LZ_compress_open(levels[level].dictionary_size, levels[level].match_length,
-                                   MEMBER_SIZE_MAX);
+  lzip->encoder =
+      LZ_compress_open(levels[level].dictionary_size, levels[level].match_length, MEMBER_SIZE_MAX);
   if (lzip->encoder == NULL || LZ_compress_errno(lzip->encoder) != LZ_ok)
     abort(); /* out of memory */
   return &lzip->coder;

@@ -22,8 +22,8 @@ step_writer(struct coder *coder, struct str *in, struct room *out, bool last, st
   struct zstd *zstd = (struct zstd *) coder;
   ZSTD_inBuffer input = { in->data, in->size, 0 };
   ZSTD_outBuffer output = { out->data, out->size, 0 };
-  size_t left = ZSTD_compressStream2(zstd->writer, &output, &input,
-                                     last ? ZSTD_e_end : ZSTD_e_continue);
+  size_t left =
+      ZSTD_compressStream2(zstd->writer, &output, &input, last ? ZSTD_e_end : ZSTD_e_continue);
   coder_advance(in, input.pos, out, output.pos);
   if (ZSTD_isError(left))
     return error_set(err, -EBADMSG, "zstd: %s", ZSTD_getErrorName(left));

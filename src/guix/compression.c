@@ -212,8 +212,7 @@ int
 guix_decompressor_end(struct guix_decompressor *decompressor, struct error *err)
 {
   int r = pusher_end(&decompressor->pusher, err);
-  return r != 0 ? (r < 0 ? r : 0)
-                : error_set(err, -EBADMSG, "the compressed data ends too early");
+  return r != 0 ? (r < 0 ? r : 0) : error_set(err, -EBADMSG, "the compressed data ends too early");
 }
 
 void

@@ -11,8 +11,8 @@
 #include "base/str.h"
 #include "guix/hash.h"
 
-#define GUIX_NAR_DEPTH_MAX 256 /* nested directories accepted when reading */
-#define GUIX_NAR_NAME_MAX 255  /* bytes of an entry's name */
+#define GUIX_NAR_DEPTH_MAX 256   /* nested directories accepted when reading */
+#define GUIX_NAR_NAME_MAX 255    /* bytes of an entry's name */
 #define GUIX_NAR_TARGET_MAX 4095 /* bytes of a symlink's target */
 
 /* True for what may stand as an entry's name: not empty, ".", ".." or too

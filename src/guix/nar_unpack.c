@@ -145,8 +145,8 @@ unpack_file(void *context, struct str name, bool executable, uint64_t size)
   if (r < 0)
     return r;
   unpacker->executable = executable;
-  unpacker->file = openat(place.folder, place.name,
-                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  unpacker->file =
+      openat(place.folder, place.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   return unpacker->file < 0 ? fail(unpacker, place.name) : 0;
 }
 

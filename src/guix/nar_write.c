@@ -107,7 +107,7 @@ writer_put_tokens(struct writer *writer, size_t count, const struct str tokens[]
   return 0;
 }
 
-#define PUT_TOKENS(writer, ...) \
+#define PUT_TOKENS(writer, ...)                                                                \
   writer_put_tokens(writer, sizeof((const struct str[]) { __VA_ARGS__ }) / sizeof(struct str), \
                     (const struct str[]) { __VA_ARGS__ })
 
@@ -354,8 +354,7 @@ measure_piece(void *context, struct str piece)
 }
 
 int
-guix_nar_measure(const char *path, struct guix_hash *ret_hash, int64_t *ret_size,
-                 struct error *err)
+guix_nar_measure(const char *path, struct guix_hash *ret_hash, int64_t *ret_size, struct error *err)
 {
   struct measure measure = { .hasher = guix_hasher_new() };
   int r = guix_nar_write(path, measure_piece, &measure, err);
