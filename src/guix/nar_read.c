@@ -176,33 +176,33 @@ close_directory(struct guix_nar_reader *reader, struct error *err)
   return end_node(reader, err);
 }
 
-/* One line for each keyword that a state accepts: the state that follows, and
-   what else is to do (which may choose another state). */
+/* One line for each keyword, the state that accepts it and the one that
+   follows, and what else is to do (which may choose another state). */
 static const struct rule
 {
-  enum state state;
   const char *keyword;
+  enum state state;
   enum state next;
   int (*action)(struct guix_nar_reader *reader, struct error *err);
 } rules[] = {
-  { STATE_MAGIC, "nix-archive-1", STATE_NODE_OPEN, NULL },
-  { STATE_NODE_OPEN, "(", STATE_TYPE, NULL },
-  { STATE_TYPE, "type", STATE_KIND, NULL },
-  { STATE_KIND, "regular", STATE_FILE_FIELD, begin_file },
-  { STATE_KIND, "symlink", STATE_TARGET, NULL },
-  { STATE_KIND, "directory", STATE_DIRECTORY, open_directory },
-  { STATE_FILE_FIELD, "contents", STATE_FILE_DATA, NULL },
-  { STATE_FILE_FIELD, "executable", STATE_EXECUTABLE, set_executable },
-  { STATE_EXECUTABLE, "", STATE_CONTENTS, NULL },
-  { STATE_CONTENTS, "contents", STATE_FILE_DATA, NULL },
-  { STATE_TARGET, "target", STATE_TARGET_VALUE, NULL },
-  { STATE_NODE_CLOSE, ")", STATE_DONE, end_node },
-  { STATE_DIRECTORY, "entry", STATE_ENTRY_OPEN, NULL },
-  { STATE_DIRECTORY, ")", STATE_DONE, close_directory },
-  { STATE_ENTRY_OPEN, "(", STATE_NAME, NULL },
-  { STATE_NAME, "name", STATE_NAME_VALUE, NULL },
-  { STATE_NODE, "node", STATE_NODE_OPEN, NULL },
-  { STATE_ENTRY_CLOSE, ")", STATE_DIRECTORY, NULL },
+  { "nix-archive-1", STATE_MAGIC, STATE_NODE_OPEN, NULL },
+  { "(", STATE_NODE_OPEN, STATE_TYPE, NULL },
+  { "type", STATE_TYPE, STATE_KIND, NULL },
+  { "regular", STATE_KIND, STATE_FILE_FIELD, begin_file },
+  { "symlink", STATE_KIND, STATE_TARGET, NULL },
+  { "directory", STATE_KIND, STATE_DIRECTORY, open_directory },
+  { "contents", STATE_FILE_FIELD, STATE_FILE_DATA, NULL },
+  { "executable", STATE_FILE_FIELD, STATE_EXECUTABLE, set_executable },
+  { "", STATE_EXECUTABLE, STATE_CONTENTS, NULL },
+  { "contents", STATE_CONTENTS, STATE_FILE_DATA, NULL },
+  { "target", STATE_TARGET, STATE_TARGET_VALUE, NULL },
+  { ")", STATE_NODE_CLOSE, STATE_DONE, end_node },
+  { "entry", STATE_DIRECTORY, STATE_ENTRY_OPEN, NULL },
+  { ")", STATE_DIRECTORY, STATE_DONE, close_directory },
+  { "(", STATE_ENTRY_OPEN, STATE_NAME, NULL },
+  { "name", STATE_NAME, STATE_NAME_VALUE, NULL },
+  { "node", STATE_NODE, STATE_NODE_OPEN, NULL },
+  { ")", STATE_ENTRY_CLOSE, STATE_DIRECTORY, NULL },
 };
 
 static int

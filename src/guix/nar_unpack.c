@@ -95,7 +95,7 @@ static int
 unpack_directory(void *context, struct str name)
 {
   struct guix_nar_unpacker *unpacker = context;
-  struct place place;
+  struct place place = { .folder = -1 };
   int r = find_place(unpacker, name, &place);
   if (r < 0)
     return r;
@@ -124,7 +124,7 @@ static int
 unpack_symlink(void *context, struct str name, struct str target)
 {
   struct guix_nar_unpacker *unpacker = context;
-  struct place place;
+  struct place place = { .folder = -1 };
   int r = find_place(unpacker, name, &place);
   if (r < 0)
     return r;
@@ -140,7 +140,7 @@ unpack_file(void *context, struct str name, bool executable, uint64_t size)
 {
   (void) size;
   struct guix_nar_unpacker *unpacker = context;
-  struct place place;
+  struct place place = { .folder = -1 };
   int r = find_place(unpacker, name, &place);
   if (r < 0)
     return r;
