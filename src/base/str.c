@@ -136,9 +136,11 @@ str_from_hex(struct str digits, void *ret_data, size_t size)
   for (size_t i = 0; i < digits.size; i++)
     if (hex_value(digits.data[i]) < 0)
       return -EINVAL;
-  for (size_t i = 0; i < size; i++)
-    bytes[i] =
-        (unsigned char) (hex_value(digits.data[2 * i]) << 4 | hex_value(digits.data[2 * i + 1]));
+  for (size_t i = 0; i < size; i++) {
+    unsigned high = (unsigned) hex_value(digits.data[2 * i]);
+    unsigned low = (unsigned) hex_value(digits.data[2 * i + 1]);
+    bytes[i] = (unsigned char) (high << 4 | low);
+  }
   return 0;
 }
 

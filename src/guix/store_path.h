@@ -13,6 +13,9 @@
 #define GUIX_PATH_HASH_SIZE 32 /* digits of the hash part */
 #define GUIX_NAME_MAX 211      /* bytes of the name after the hash part and dash */
 
+/* True for what may follow the hash part and its dash: 1..GUIX_NAME_MAX of
+   A-Z a-z 0-9 + - . _ ? =, not beginning with a dot. */
+bool guix_name_is_valid(struct str name);
 /* True for a full store path of exact form (no further slash). */
 bool guix_path_is_valid(struct str path);
 /* True for "<32>-<name>", a path without the store directory. */
@@ -24,10 +27,10 @@ struct str guix_path_name(struct str path);
 bool guix_path_is_derivation(struct str path);
 
 /* makeStorePath: TYPE as in the reference's section 2.4 ("output:out",
-   "text:<ref>:<ref>", "source"). Full path, in ARENA. */
+   "text:<ref>:<ref>", "source"). Full path, in ARENA. NAME is not checked. */
 struct str guix_path_make(struct arena *arena, struct str type, const struct guix_hash *hash,
                           struct str name);
-/* Where op 8 puts a text; REFERENCES: sorted full paths. */
+/* Where op 8 puts a text; REFERENCES: sorted full paths, none twice. */
 struct str guix_path_of_text(struct arena *arena, struct str name, struct str contents,
                              const struct str *references, size_t count);
 /* Where op 7, recursive, sha256 puts an item. */

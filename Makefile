@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The front door. Meson and Ninja do the work; `make help` lists what there is.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+JOBS ?= $(shell nproc)
+ONESHOT ?=
+NAME ?=
+
+.DEFAULT_GOAL := all
+.PHONY: all help deps demo check check-fast lint format install bench clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+all: $(BUILD)/build.ninja ## build everything
+	@ninja -C $(BUILD) -j $(JOBS)
+
+deps: ## install what is missing, from Debian (needs root)
+	@tools/deps
+
+# Building needs the dependencies; a present build folder proves that they are there.
+$(BUILD)/build.ninja:
+	@tools/deps
+	@meson setup $(BUILD) --prefix $(PREFIX)
+
+demo: all ## a whole farm on this machine: ONESHOT=1 ends by itself
+	@ONESHOT=$(ONESHOT) BUILD=$(BUILD) tools/demo
+
+check: all ## every test: units, generators, whole programs on real Guix, sanitizers, lint
+	@BUILD=$(BUILD) tools/check
+
+check-fast: all ## unit tests only
+	@BUILD=$(BUILD) tools/check --fast
+
+lint: $(BUILD)/build.ninja ## figures of the tree, arrows between rooms, format, clang-tidy
+	@BUILD=$(BUILD) tools/lint
+
+format: ## clang-format over the tree
+	@git ls-files 'src/*.c' 'src/*.h' | xargs clang-format -i
+
+install: all ## install into DESTDIR/PREFIX
+	@meson configure $(BUILD) -Dprefix=$(PREFIX)
+	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
+
+bench: all ## measure: NAME=ingest, ...
+	@BUILD=$(BUILD) bench/$(NAME)
+
+clean: ## remove the build folder
+	@rm -rf $(BUILD)

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Inside the db room only: what a connection is. db.c owns opening, losing and
+   transactions; statement.c, pipeline.c and copy.c use it to speak. */
+#pragma once
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/map.h"
+#include "db/db.h"
+
+struct db_statement;
+
+struct db
+{
+  PGconn *connection; /* NULL after a loss, until db_ready */
+  bool in_transaction;
+  bool in_pipeline;
+
+  /* statement.c: what this session has prepared, by the statement's address. */
+  struct int_map prepared;
+
+  /* pipeline.c: what was queued and not yet answered, oldest first. */
+  struct db_queued *queue;
+  size_t queue_count;
+  size_t queue_capacity;
+  int send_code;    /* first error while queueing; told again by db_pipeline_end */
+  bool copy_active; /* copy.c: a COPY is open */
+};
+
+/* db.c: makes the connection usable: outside a transaction it reconnects after
+   a loss; inside one a lost connection is -DB_ERROR_LOST. Called first by
+   everything that sends. */
+int db_ready(struct db *db, struct error *err);
+
+/* statement.c: the session is gone, and its prepared statements with it; the
+   queue of a pipeline too. For db.c after a reconnect and before freeing. */
+void db_statements_forget(struct db *db);
+
+/* statement.c: sets ERR from RESULT (NULL = the connection's own message),
+   "WHAT: what the server said (detail)", and returns the negative DB_ERROR_*
+   of its SQLSTATE; a broken connection is always -DB_ERROR_LOST. */
+int db_error_set(struct db *db, const PGresult *result, const char *what, struct error *err);
