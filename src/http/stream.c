@@ -4,6 +4,7 @@
    own lock, which is never held while the server's lock is taken. */
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "http/request.h"
@@ -17,6 +18,7 @@ struct http_stream
   struct http_wait wait;
 
   pthread_mutex_t lock; /* guards what follows */
+  pthread_cond_t moved; /* the reader took something, or it is over */
   struct buf data;
   size_t sent; /* of data */
   size_t limit;
@@ -33,6 +35,7 @@ stream_unref(struct http_stream *stream)
   if (atomic_fetch_sub(&stream->references, 1) > 1)
     return;
   buf_free(&stream->data);
+  pthread_cond_destroy(&stream->moved);
   pthread_mutex_destroy(&stream->lock);
   server_unref(stream->wait.server);
   free(stream);
@@ -68,6 +71,7 @@ stream_take(struct http_stream *stream, char *room, size_t size)
     memcpy(room, stream->data.data + stream->sent, count);
     stream->sent += count;
     drop_sent(stream);
+    pthread_cond_broadcast(&stream->moved);
   } else if (stream->ended) {
     result = MHD_CONTENT_READER_END_OF_STREAM;
   }
@@ -105,6 +109,7 @@ stream_finish(void *context)
   stream->finished = true;
   buf_free(&stream->data);
   stream->sent = 0;
+  pthread_cond_broadcast(&stream->moved);
   void (*closed)(void *context) = stream->closed;
   pthread_mutex_unlock(&stream->lock);
   if (closed != NULL)
@@ -114,15 +119,27 @@ stream_finish(void *context)
 
 /* ---- the writer's side ---- */
 
-int
-http_reply_stream(struct http_request *request, int status, const char *type, size_t limit,
-                  struct http_stream **ret)
+static struct http_stream *
+stream_new(struct http_request *request, size_t limit)
 {
   struct http_stream *stream = mem_alloc(sizeof *stream);
   stream->references = 2;
   stream->limit = limit;
   pthread_mutex_init(&stream->lock, NULL);
+  pthread_condattr_t monotonic;
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&stream->moved, &monotonic);
+  pthread_condattr_destroy(&monotonic);
   wait_init(&stream->wait, server_ref(request->server), request->connection);
+  return stream;
+}
+
+int
+http_reply_stream(struct http_request *request, int status, const char *type, size_t limit,
+                  struct http_stream **ret)
+{
+  struct http_stream *stream = stream_new(request, limit);
   struct MHD_Response *response = MHD_create_response_from_callback(
       MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, stream, stream_finish);
   if (response == NULL)
@@ -153,6 +170,49 @@ http_stream_write(struct http_stream *stream, struct str data)
   if (r == -EPIPE)
     return r;
   return wait_wake(&stream->wait) ? r : -EPIPE;
+}
+
+static struct timespec
+deadline_after(int milliseconds)
+{
+  struct timespec at;
+  clock_gettime(CLOCK_MONOTONIC, &at);
+  at.tv_sec += milliseconds / 1000;
+  at.tv_nsec += (milliseconds % 1000) * 1000000L;
+  if (at.tv_nsec >= 1000000000L) {
+    at.tv_sec++;
+    at.tv_nsec -= 1000000000L;
+  }
+  return at;
+}
+
+/* Holds the lock. The deadline moves on whenever the reader takes something. */
+static int
+wait_for_room(struct http_stream *stream, size_t size, int timeout_ms)
+{
+  struct timespec deadline = deadline_after(timeout_ms);
+  for (size_t before = 0;;) {
+    size_t waiting = stream->data.size - stream->sent;
+    if (stream->finished || stream->ended || stream->failed)
+      return -EPIPE;
+    if (waiting == 0 || waiting + size <= stream->limit)
+      return 0;
+    if (waiting < before)
+      deadline = deadline_after(timeout_ms);
+    before = waiting;
+    if (pthread_cond_timedwait(&stream->moved, &stream->lock, &deadline) == ETIMEDOUT
+        && stream->data.size - stream->sent == before)
+      return -ETIMEDOUT;
+  }
+}
+
+int
+http_stream_wait(struct http_stream *stream, size_t size, int timeout_ms)
+{
+  pthread_mutex_lock(&stream->lock);
+  int r = wait_for_room(stream, size, timeout_ms);
+  pthread_mutex_unlock(&stream->lock);
+  return r == 0 && wait_is_gone(&stream->wait) ? -EPIPE : r;
 }
 
 void
