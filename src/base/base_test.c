@@ -120,7 +120,7 @@ test_json_escapes_and_separates(void **state)
   json_key(&json, "list");
   json_array_open(&json);
   json_i64(&json, -1);
-  json_null(&json);
+  json_none(&json);
   json_bool(&json, true);
   json_array_close(&json);
   json_object_close(&json);

@@ -146,7 +146,7 @@ void
 json_cstr(struct json *json, const char *text)
 {
   if (text == NULL)
-    json_null(json);
+    json_none(json);
   else
     json_text(json, str_of(text));
 }
@@ -169,7 +169,7 @@ void
 json_double(struct json *json, double number)
 {
   if (!isfinite(number)) {
-    json_null(json);
+    json_none(json);
     return;
   }
   separate(json);
@@ -183,7 +183,7 @@ json_bool(struct json *json, bool truth)
 }
 
 void
-json_null(struct json *json)
+json_none(struct json *json)
 {
   json_raw(json, STR("null"));
 }

@@ -36,7 +36,7 @@ void json_cstr(struct json *json, const char *text); /* NULL = null */
 void json_i64(struct json *json, int64_t number);
 void json_double(struct json *json, double number); /* NaN and infinities = null */
 void json_bool(struct json *json, bool truth);
-void json_null(struct json *json);
+void json_none(struct json *json);
 void json_time(struct json *json, int64_t microseconds); /* ISO 8601 text */
 /* Ready JSON text, e.g. made by PostgreSQL; must be one valid value. */
 void json_raw(struct json *json, struct str value);
