@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cache/cache_private.h"
-#include "cache_sql.h"
+#include "cache/cache_sql.h"
 
 #define BUNDLES_MAX 256
 #define STREAM_LIMIT (1 << 20) /* bytes that wait for the client */

@@ -4,7 +4,7 @@
 -- What an export stream needs to know, a row for each basename that is an item or
 -- a derivation. PLACE counts from 1. COMPRESSION is that of the stored form that
 -- is quickest to unpack; NULL for a derivation that has no nar.
-SELECT wanted.place AS "place!", p.id, n.nar_hash AS "nar_hash?", n.nar_size AS "nar_size?",
+SELECT wanted.place AS "place!", p.id AS "id!", n.nar_hash AS "nar_hash?", n.nar_size AS "nar_size?",
        deriver.basename AS "deriver?",
        f.compression AS "compression?", f.contents IS NOT NULL AS "is_inline!",
        (SELECT array_agg(r.basename ORDER BY r.basename)

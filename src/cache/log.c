@@ -83,8 +83,8 @@ find_live(struct cache *cache, int64_t attempt_id, bool make, struct cache_log *
   CLEANUP_FREE char *finished = cache_log_file(cache, attempt_id);
   if (file_exists(finished))
     return error_set(err, -ESTALE, "the log of attempt %lld is finished", (long long) attempt_id);
-  int fd;
-  int64_t size;
+  int fd = -1;
+  int64_t size = 0;
   int r = open_file(cache, attempt_id, make, &fd, &size, err);
   if (r < 0)
     return r;

@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "cache/cache_private.h"
-#include "cache_sql.h"
+#include "cache/cache_sql.h"
 
 #define AGE_WHOLE "public, max-age=86400"
 #define AGE_WAITS "public, max-age=300" /* a second form will be announced soon */

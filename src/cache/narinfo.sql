@@ -3,7 +3,7 @@
 -- name: cache_narinfo_find :one
 -- An item or derivation by the hash part of its name, with its stored forms and,
 -- if made by that key, the signed text. See graph_path_by_hash for the range.
-SELECT p.id, p.basename, n.path_id IS NOT NULL AS "is_item!", n.nar_size AS "nar_size?",
+SELECT p.id AS "id!", p.basename AS "basename!", n.path_id IS NOT NULL AS "is_item!", n.nar_size AS "nar_size?",
        w.path_id IS NOT NULL AND w.failed_at IS NULL AS "waits!", s.signed_text AS "signed_text?",
        (SELECT array_agg(f.compression ORDER BY f.compression)
           FROM nar_file f WHERE f.path_id = p.id) AS "compressions?",
@@ -20,7 +20,7 @@ SELECT p.id, p.basename, n.path_id IS NOT NULL AS "is_item!", n.nar_size AS "nar
 
 -- name: cache_narinfo_facts :one
 -- What the signed text says of an item.
-SELECT n.nar_hash, n.nar_size, deriver.basename AS "deriver?",
+SELECT n.nar_hash AS "nar_hash!", n.nar_size AS "nar_size!", deriver.basename AS "deriver?",
        (SELECT array_agg(r.basename ORDER BY r.basename)
           FROM store_path r WHERE r.id = ANY (n.reference_ids)) AS "references?"
   FROM nar n

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What is offered. */
 #include "cache/cache_private.h"
-#include "cache_sql.h"
+#include "cache/cache_sql.h"
 #include "graph/order.h"
 
 int

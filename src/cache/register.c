@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cache/cache_private.h"
-#include "cache_sql.h"
+#include "cache/cache_sql.h"
 
 struct registration
 {
@@ -253,11 +253,10 @@ cache_register(struct cache *cache, struct db *db, const struct cache_item *item
 bool
 cache_is_compressed_name(struct str basename)
 {
-  static const struct str suffixes[] = { STR(".gz"),   STR(".bz2"), STR(".xz"),   STR(".lz"),
-                                         STR(".lzma"), STR(".tgz"), STR(".tbz2"), STR(".tzst"),
-                                         STR(".zip"),  STR(".zst") };
+  static const char *const suffixes[] = { ".gz",  ".bz2",  ".xz",   ".lz",  ".lzma",
+                                          ".tgz", ".tbz2", ".tzst", ".zip", ".zst" };
   for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++)
-    if (str_ends(basename, suffixes[i]))
+    if (str_ends(basename, str_of(suffixes[i])))
       return true;
   return false;
 }

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cache/cache_private.h"
-#include "cache_sql.h"
+#include "cache/cache_sql.h"
 
 #define NAR_TYPE "application/x-nix-archive"
 #define AGE_HIT "public, max-age=86400"

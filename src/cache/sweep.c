@@ -11,7 +11,7 @@
 
 #include "base/mem.h"
 #include "cache/cache_private.h"
-#include "cache_sql.h"
+#include "cache/cache_sql.h"
 
 static void
 close_folder(DIR **folder)

@@ -5,7 +5,7 @@
 
 #include "graph/graph.h"
 #include "graph/order.h"
-#include "graph_sql.h"
+#include "graph/graph_sql.h"
 
 static int
 unpack(struct str packed, int32_t size, char *room, struct error *err)

@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "graph_sql.h"
+#include "graph/graph_sql.h"
 
 /* Names that wait before they are looked up together. */
 #define QUEUE_TARGET 512

@@ -11,10 +11,10 @@ SELECT wanted.place AS "place!", d.id
 -- Which of the ids are derivations of the graph.
 SELECT id FROM derivation WHERE id = ANY (:ids::bigint[]);
 
--- name: graph_load_lock :one
+-- name: graph_load_lock :exec
 -- One transaction at a time adds derivations (the number is this room's own);
 -- the next sees all that this one wrote, so no row can be in conflict.
-SELECT 1 AS "locked!" FROM pg_advisory_xact_lock(7030001);
+SELECT pg_advisory_xact_lock(7030001);
 
 -- name: graph_load_systems_insert :exec
 -- Under the lock: no number of the small sequence is spent on a conflict.

@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 #include "graph/load.h"
-#include "graph_sql.h"
+#include "graph/graph_sql.h"
 
 #define PATHS_BATCH 16384
 
@@ -214,9 +214,7 @@ copy_sources(const struct load_write *write, struct error *err)
 static int
 lock_graph(struct load_write *write, struct error *err)
 {
-  struct graph_load_lock_row row;
-  int r = graph_load_lock(write->db, &row, err);
-  return r < 0 ? r : 0;
+  return graph_load_lock(write->db, err);
 }
 
 int

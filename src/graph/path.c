@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "graph/graph.h"
-#include "graph_sql.h"
+#include "graph/graph_sql.h"
 
 /* Fills in the ids that are known, 0 for the others; the number of those, or
    negative. */
