@@ -206,8 +206,8 @@ static int
 take_signature(struct guix_archive_reader *reader, struct error *err)
 {
   struct str signature;
-  if (!word_string(reader, &signature))
-    return error_set(err, -EINVAL, "bad export stream: padding is not zero");
+  if (!word_string(reader, &signature) || str_find(signature, '\0') >= 0)
+    return error_set(err, -EINVAL, "bad export stream: a zero where none may be, or the reverse");
   struct guix_hash hash = guix_hasher_digest(reader->hasher);
   int r = guix_verify(signature, &hash, reader->acl, err);
   if (r < 0) {
