@@ -9,6 +9,8 @@
 
 #include "agent/agent.h"
 
+#define AGENT_UPLOADS_MAX 8 /* at once, of one attempt */
+
 struct attempt;
 
 struct agent
@@ -76,8 +78,8 @@ struct attempt
   atomic_bool cancelled;
   pthread_mutex_t lock; /* guards the three below */
   pthread_cond_t wake;
-  struct guix_daemon *daemon;     /* what to cut on cancelling, or NULL */
-  struct http_client *clients[9]; /* likewise; NULL = free place */
+  struct guix_daemon *daemon;                         /* what to cut on cancelling, or NULL */
+  struct http_client *clients[AGENT_UPLOADS_MAX + 4]; /* likewise; NULL = free place */
 };
 
 /* Starts its thread and puts it on the agent's list; takes ORDER's contents.
@@ -121,6 +123,8 @@ void spool_mark_started(struct spool *spool);
 int spool_append(struct spool *spool, struct str text);
 /* Waits until all is acknowledged; RET_SIZE bytes. */
 int spool_finish(struct spool *spool, int64_t *ret_size, struct error *err);
+/* After _finish: the server has only SIZE bytes after all; sends the rest again. */
+int spool_send_again(struct spool *spool, int64_t size, struct error *err);
 void spool_free(struct spool *spool); /* NULL is fine */
 
 /* ---- build.c ---- */

@@ -11,6 +11,7 @@
 
 #define RETRY_FIRST_MS 500
 #define RETRY_LAST_MS 30000
+#define RESULT_SILENCE_S 3600
 #define REPORT_ROUNDS 5 /* answers 422 to a result before the uploads count as failed */
 
 /* ---- cancelling ---- */
@@ -159,44 +160,80 @@ fail(struct verdict *verdict, const char *cause, const struct error *err)
   snprintf(verdict->message, sizeof verdict->message, "%s", err->message);
 }
 
+/* What the reports of one attempt need. */
+struct report
+{
+  struct attempt *attempt;
+  struct http_client *client;  /* for short calls */
+  struct http_client *patient; /* for results: the server reads the outputs whole first */
+  struct guix_daemon *daemon;
+  struct spool *spool; /* NULL = there is no log */
+  int64_t log_size;
+};
+
+/* Sends a result; when the server's log is shorter than ours, the rest first. */
+static int
+send_result(const struct report *report, const struct verdict *verdict, struct str items,
+            json_t **ret_answer, struct error *err)
+{
+  CLEANUP_BUF struct buf body = { 0 };
+  write_result(verdict, report->log_size, items, &body);
+  int status =
+      attempt_post(report->attempt, report->patient, "result", buf_str(&body), ret_answer, err);
+  const json_t *size = json_object_get(*ret_answer, "size");
+  if (status != 409 || !json_is_integer(size) || report->spool == NULL)
+    return status;
+  int r = spool_send_again(report->spool, json_integer_value(size), err);
+  json_decref(*ret_answer);
+  *ret_answer = NULL;
+  return r < 0 ? r
+               : attempt_post(report->attempt, report->patient, "result", buf_str(&body),
+                              ret_answer, err);
+}
+
 /* Uploads, reports success, and does again what the server found wanting. */
 static void
-upload_and_report(struct attempt *attempt, struct http_client *client, struct guix_daemon *daemon,
-                  int64_t log_size, struct verdict *verdict)
+report_success(const struct report *report, struct verdict *verdict)
 {
   struct error err = { 0 };
   json_t *again = NULL;
   int status = 422;
   for (int round = 0; status == 422 && round < REPORT_ROUNDS; round++) {
     CLEANUP_BUF struct buf items = { 0 };
-    CLEANUP_BUF struct buf body = { 0 };
-    status = attempt_upload(attempt, client, daemon, again, &items, &err);
+    status = attempt_upload(report->attempt, report->client, report->daemon, again, &items, &err);
     json_decref(again);
     again = NULL;
-    if (status < 0)
-      break;
-    write_result(verdict, log_size, buf_str(&items), &body);
-    status = attempt_post(attempt, client, "result", buf_str(&body), &again, &err);
+    if (status >= 0)
+      status = send_result(report, verdict, buf_str(&items), &again, &err);
   }
   json_decref(again);
-  if (status != 200 && !attempt->cancelled)
+  if (status != 200 && !report->attempt->cancelled)
     fail(verdict, "upload", &err);
 }
 
 static void
-report(struct attempt *attempt, struct http_client *client, struct guix_daemon *daemon,
-       int64_t log_size, struct verdict *verdict)
+report_failure(const struct report *report, const struct verdict *verdict)
 {
-  if (verdict->cause == NULL)
-    upload_and_report(attempt, client, daemon, log_size, verdict);
-  if (verdict->cause == NULL)
-    return;
   struct error err = { 0 };
-  CLEANUP_BUF struct buf body = { 0 };
-  write_result(verdict, log_size, STR("[]"), &body);
-  int status = attempt_post(attempt, client, "result", buf_str(&body), NULL, &err);
-  if (status != 200 && !attempt->cancelled)
-    log_failure("agent", &err, "cannot report attempt %lld", (long long) attempt->id);
+  json_t *answer = NULL;
+  int status = send_result(report, verdict, STR("[]"), &answer, &err);
+  json_decref(answer);
+  if (status != 200 && !report->attempt->cancelled)
+    log_failure("agent", &err, "cannot report attempt %lld", (long long) report->attempt->id);
+}
+
+static void
+report_verdict(struct report *report, struct verdict *verdict)
+{
+  report->patient = agent_client_new(report->attempt->agent, RESULT_SILENCE_S);
+  if (attempt_hold_client(report->attempt, report->patient)) {
+    if (verdict->cause == NULL)
+      report_success(report, verdict);
+    if (verdict->cause != NULL)
+      report_failure(report, verdict);
+  }
+  attempt_drop_client(report->attempt, report->patient);
+  http_client_free(report->patient);
 }
 
 /* ---- the way through ---- */
@@ -219,16 +256,17 @@ work_with_daemon(struct attempt *attempt, struct http_client *client, struct gui
   struct error err = { 0 };
   struct verdict verdict = { 0 };
   struct spool *spool = NULL;
-  int64_t log_size = 0;
+  struct report report = { .attempt = attempt, .client = client, .daemon = daemon };
   if (spool_open(attempt, &spool, &err) < 0)
     fail(&verdict, "disk-full", &err);
   else {
     fetch_and_build(attempt, client, daemon, spool, &verdict);
-    if (!attempt->cancelled && spool_finish(spool, &log_size, &err) < 0)
+    if (!attempt->cancelled && spool_finish(spool, &report.log_size, &err) < 0)
       fail(&verdict, "upload", &err);
   }
+  report.spool = spool;
   if (!attempt->cancelled)
-    report(attempt, client, daemon, log_size, &verdict);
+    report_verdict(&report, &verdict);
   spool_free(spool);
   log_info("agent", "attempt %lld %s%s%s", (long long) attempt->id,
            attempt->cancelled      ? "cancelled"
@@ -245,8 +283,9 @@ work(struct attempt *attempt, struct http_client *client)
   struct guix_daemon *daemon = NULL;
   struct verdict verdict = { 0 };
   if (guix_daemon_open(attempt->agent->socket, &daemon, &err) < 0) {
+    struct report report = { .attempt = attempt, .client = client };
     fail(&verdict, "daemon", &err);
-    report(attempt, client, NULL, 0, &verdict);
+    report_verdict(&report, &verdict);
     return;
   }
   if (hold_daemon(attempt, daemon))

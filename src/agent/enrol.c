@@ -63,8 +63,8 @@ settle_options(struct agent *agent)
   agent->systems = options->systems != NULL ? options->systems : native_systems();
   agent->jobs = options->jobs > 0 ? options->jobs : 1;
   agent->uploads = options->uploads > 0 ? options->uploads : 4;
-  if (agent->uploads > (int) ARRAY_SIZE(((struct attempt *) NULL)->clients) - 1)
-    agent->uploads = (int) ARRAY_SIZE(((struct attempt *) NULL)->clients) - 1;
+  if (agent->uploads > AGENT_UPLOADS_MAX)
+    agent->uploads = AGENT_UPLOADS_MAX;
 }
 
 static int

@@ -81,10 +81,13 @@ produce_bundle(void *state, guix_sink *sink, void *sink_context, struct error *e
   bundle->sink_context = sink_context;
   struct http_client *client = agent_client_new(bundle->attempt->agent, 0);
   struct http_answer answer = { 0 };
+  CLEANUP_FREE char *fence = mem_printf("Panoply-Fence: %s", bundle->attempt->fence);
+  const char *headers[] = { fence, NULL };
   int r = -ECANCELED;
   if (attempt_hold_client(bundle->attempt, client))
     r = http_client_expect(client,
                            &(struct http_call) { .method = "POST",
+                                                 .headers = headers,
                                                  .path = "/agent/v1/bundle",
                                                  .type = "application/json",
                                                  .body = buf_str(&bundle->request),

@@ -223,6 +223,8 @@ upload_item(struct work *work, struct http_client *client, const struct item *it
       return 0;
     if (status == -ECANCELED && work->attempt->cancelled)
       return status;
+    if (status / 100 == 4 && status != 409)
+      return err->code; /* the same again would be refused again */
     if (!attempt_sleep(work->attempt, 500 << try))
       return error_set(err, -ECANCELED, "the attempt was cancelled");
   }
@@ -268,7 +270,7 @@ uploader_main(void *context)
 static int
 upload_all(struct work *work, struct error *err)
 {
-  pthread_t threads[ARRAY_SIZE(work->attempt->clients)];
+  pthread_t threads[AGENT_UPLOADS_MAX];
   size_t wanted = 0;
   size_t started = 0;
   for (size_t i = 0; i < work->count; i++)

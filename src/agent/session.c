@@ -8,12 +8,14 @@
 #include "base/json.h"
 #include "base/log.h"
 
-#define SILENCE_S 45          /* the server pings every 15 seconds */
+#define SILENCE_S 45 /* the server pings every 15 seconds */
+#define PONG_S 10
 #define MESSAGE_MAX (1 << 20) /* bytes of one line */
 
 struct session
 {
   struct agent *agent;
+  struct http_client *pong; /* answers pings while the session's own call runs */
   struct buf line;
   bool welcomed;
   int fatal; /* why this agent can never work; 0 = it can */
@@ -84,7 +86,17 @@ static void
 on_ping(struct session *session, const json_t *message)
 {
   (void) message;
+  struct http_answer answer = { 0 };
   attempts_reap(session->agent, false);
+  /* A pong that fails is no matter: without signs of life the server ends the
+     session, and we dial again. */
+  (void) http_client_call(session->pong,
+                          &(struct http_call) { .method = "POST",
+                                                .path = "/agent/v1/pong",
+                                                .type = "application/json",
+                                                .body = STR("{}") },
+                          &answer, NULL);
+  http_answer_free(&answer);
 }
 
 static const struct
@@ -190,7 +202,7 @@ int
 agent_session(struct agent *agent, bool *ret_welcomed, struct error *err)
 {
   CLEANUP_BUF struct buf hello = { 0 };
-  struct session session = { .agent = agent, .err = err };
+  struct session session = { .agent = agent, .err = err, .pong = agent_client_new(agent, PONG_S) };
   struct http_answer answer = { 0 };
   struct http_client *client = agent_client_new(agent, SILENCE_S);
   write_hello(agent, &hello);
@@ -209,6 +221,7 @@ agent_session(struct agent *agent, bool *ret_welcomed, struct error *err)
   *ret_welcomed = session.welcomed;
   http_answer_free(&answer);
   http_client_free(client);
+  http_client_free(session.pong);
   buf_free(&session.line);
   return r;
 }

@@ -24,7 +24,7 @@ struct spool
   int64_t acked; /* bytes that the server has */
   bool closed;   /* nothing more will come */
   bool started;  /* the server must hear that the builder runs */
-  int result;    /* of the sender, once negative */
+  int result;    /* of the sender, once it was joined */
   struct error err;
 };
 
@@ -117,10 +117,9 @@ send_next(struct spool *spool, struct http_client *client, char *room)
   return r < 0 ? r : note_ack(spool, acked);
 }
 
-static void *
-sender_main(void *context)
+static int
+send_all(struct spool *spool)
 {
-  struct spool *spool = context;
   struct http_client *client = agent_client_new(spool->attempt->agent, 0);
   char *room = mem_alloc(PIECE_MAX);
   int r = -ECANCELED;
@@ -131,9 +130,14 @@ sender_main(void *context)
   attempt_drop_client(spool->attempt, client);
   http_client_free(client);
   free(room);
-  pthread_mutex_lock(&spool->lock);
-  spool->result = r;
-  pthread_mutex_unlock(&spool->lock);
+  return r;
+}
+
+static void *
+sender_main(void *context)
+{
+  struct spool *spool = context;
+  spool->result = send_all(spool);
   return NULL;
 }
 
@@ -217,6 +221,17 @@ spool_finish(struct spool *spool, int64_t *ret_size, struct error *err)
   if (spool->result < 0 && err != NULL)
     *err = spool->err;
   return spool->result;
+}
+
+int
+spool_send_again(struct spool *spool, int64_t size, struct error *err)
+{
+  int r = note_ack(spool, size);
+  if (r > 0)
+    r = send_all(spool);
+  if (r < 0)
+    *err = spool->err;
+  return r;
 }
 
 void

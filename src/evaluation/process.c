@@ -94,8 +94,8 @@ append_words(const char **argv, size_t count, const char *const *words)
 }
 
 static int
-start_child(struct evaluations *evaluations, const struct workspace *workspace,
-            const char *const *argv, const int descriptors[3], struct child *ret, struct error *err)
+start_child(const struct workspace *workspace, const char *const *argv, int input, int results,
+            struct child *ret, struct error *err)
 {
   CLEANUP_FD int log = open(workspace->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (log < 0)
