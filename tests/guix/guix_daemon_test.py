@@ -4,6 +4,7 @@
 import gzip
 import os
 import pathlib
+import shutil
 import struct
 import time
 
@@ -45,15 +46,20 @@ class DaemonCase(Case):
         self.assertEqual(session.call("usable"), 1)
         self.assertEqual(session.add_text("works", b"x"), text_path("works", b"x"))
 
-    def busybox(self) -> str:
-        return self.session.add_nar("busybox", file_nar(BUSYBOX.read_bytes(), executable=True))
+    def shell(self) -> str:
+        """A store item with busybox, which goes by the name it is called by."""
+        tree = self.scratch / "shell"
+        if not tree.exists():
+            (tree / "bin").mkdir(parents=True)
+            shutil.copy(BUSYBOX, tree / "bin/busybox")
+            (tree / "bin/sh").symlink_to("busybox")
+        return self.session.add_nar("shell", nar(tree))
 
     def script(self, name: str, text: str, **fields) -> Derivation:
         """A derivation whose builder is a shell script; $b is busybox."""
-        shell = self.busybox()
-        fields["sources"] = [shell, *fields.get("sources", [])]
-        variables = {"b": shell, **fields.pop("variables", {})}
-        return Derivation(name, shell, ["sh", "-c", text], variables, **fields)
+        shell = self.shell()
+        variables = {"b": shell + "/bin/busybox", **fields.pop("variables", {})}
+        return Derivation(name, shell + "/bin/sh", ["-c", text], variables, [shell], **fields)
 
 
 class AddingTest(DaemonCase):
@@ -330,6 +336,11 @@ class CopyTest(DaemonCase):
         self.greeting = self.session.add_text("greeting.txt", b"hello world\n")
         self.item = self.session.add_text("item", os.urandom(200_000), [self.greeting])
 
+    def authorize(self) -> None:
+        """Makes the other machine trust this one's key."""
+        key = self.guix.outside("/etc/guix/signing-key.pub").read_text()
+        self.other.run("guix", "archive", "--authorize", input=key, stdin=None)
+
     def export(self, sign: bool) -> bytes:
         """An export stream, of the items that op 16 makes one by one."""
         stream = b""
@@ -344,21 +355,42 @@ class CopyTest(DaemonCase):
         refused = self.assertRefused("EREMOTEIO", "import", stream, session=self.there)
         self.assertNotEqual(refused.message, "")
         self.assertWorks(self.there)
-        key = self.guix.outside("/etc/guix/signing-key.pub").read_text()
-        self.other.run("guix", "archive", "--authorize", input=key, stdin=None)
+        self.authorize()
+        self.there = self.connect(self.other)  # the daemon reads its keys once a connection
         self.assertEqual(self.there.ask("import", stream), [self.greeting, self.item])
         self.assertEqual(self.there.ask("path-info", self.item)[4:], [self.greeting])
         self.assertEqual(nar(self.other.outside(self.item)), nar(self.guix.outside(self.item)))
 
     def test_what_guix_exports_is_imported_and_the_other_way(self):
-        key = self.guix.outside("/etc/guix/signing-key.pub").read_text()
-        self.other.run("guix", "archive", "--authorize", input=key, stdin=None)
+        self.authorize()
         stream = self.guix.outside("/root/stream")
         self.guix.run("sh", "-c", f"guix archive --export {self.greeting} > /root/stream")
         self.assertEqual(self.there.ask("import", stream), [self.greeting])
         self.other.outside("/root/stream").write_bytes(self.export(sign=True))
         self.other.run("sh", "-c", "guix archive --import < /root/stream")
         self.assertEqual(self.there.call("valid", self.item), 1)
+
+    def test_archives_of_our_own_writing(self):
+        self.authorize()
+        stream = self.scratch / "stream"
+        contents = file_nar(self.guix.outside(self.greeting).read_bytes())
+        self.session.call("archive", self.guix.outside("/etc/guix"), stream, self.greeting,
+                          self.session.file(contents))
+        self.assertEqual(self.there.ask("import", stream), [self.greeting])
+        contents = file_nar(self.guix.outside(self.item).read_bytes())
+        self.session.call("archive", self.guix.outside("/etc/guix"), stream, self.item,
+                          self.session.file(contents), self.greeting)
+        self.assertEqual(self.there.ask("import", stream), [self.item])
+        self.assertEqual(self.there.ask("path-info", self.item)[4:], [self.greeting])
+
+    def test_archives_of_the_daemon_are_read_and_verified(self):
+        self.authorize()
+        stream = self.session.file(self.export(sign=True))
+        acl = self.other.outside("/etc/guix/acl")
+        self.assertEqual(self.session.ask("read-archive", acl, stream),
+                         [self.greeting, self.item])
+        trusting_nobody = self.session.file(b"(acl)\n")
+        self.assertRefused("EKEYREJECTED", "read-archive", trusting_nobody, stream)
 
     def test_bad_streams_leave_the_connection_usable(self):
         signed = self.export(sign=True)

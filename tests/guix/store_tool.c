@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "guix/archive.h"
 #include "guix/daemon.h"
 
 #define ARGUMENTS_MAX 64
@@ -300,6 +301,85 @@ run_export(struct tool *tool)
 }
 
 static int
+append(void *state, struct str piece)
+{
+  buf_append_str(state, piece);
+  return 0;
+}
+
+static int
+read_key(const char *folder, struct guix_key **ret, struct error *err)
+{
+  CLEANUP_BUF struct buf public_text = { 0 }, private_text = { 0 };
+  CLEANUP_FREE char *public_name = mem_printf("%s/signing-key.pub", folder);
+  CLEANUP_FREE char *private_name = mem_printf("%s/signing-key.sec", folder);
+  int r = file_read_all(public_name, 65536, &public_text, err);
+  if (r == 0)
+    r = file_read_all(private_name, 65536, &private_text, err);
+  return r < 0 ? r : guix_key_parse(buf_str(&public_text), buf_str(&private_text), ret, err);
+}
+
+/* KEY-FOLDER FILE PATH NAR-FILE REFERENCE...: writes an export stream of one
+   item without guix-daemon. */
+static int
+run_archive(struct tool *tool)
+{
+  CLEANUP_BUF struct buf nar = { 0 }, stream = { 0 };
+  struct guix_key *key = NULL;
+  size_t count;
+  const struct str *references = rest(tool, 4, &count);
+  int r = read_key(text(tool, 0), &key, &tool->err);
+  if (r < 0)
+    return r;
+  struct guix_archive_writer *writer = guix_archive_writer_new(key, append, &stream);
+  r = file_read_all(text(tool, 3), 1u << 30, &nar, &tool->err);
+  if (r == 0)
+    r = guix_archive_item_begin(writer, &tool->err);
+  if (r == 0)
+    r = guix_archive_item_data(writer, buf_str(&nar), &tool->err);
+  if (r == 0)
+    r = guix_archive_item_end(writer, argument(tool, 2), references, count, STR(""), &tool->err);
+  if (r == 0)
+    r = guix_archive_end(writer, &tool->err);
+  if (r == 0)
+    r = file_write_atomic(text(tool, 1), buf_str(&stream), 0600, &tool->err);
+  guix_archive_writer_free(writer);
+  guix_key_free(key);
+  return r;
+}
+
+static int
+list_item(void *context, const struct guix_archive_item *item)
+{
+  struct tool *tool = context;
+  json_text(&tool->out, item->path);
+  return 0;
+}
+
+/* ACL-FILE FILE: checks an export stream's signatures and lists its items. */
+static int
+run_read_archive(struct tool *tool)
+{
+  static const struct guix_archive_visitor visitor = { .item = list_item };
+  CLEANUP_BUF struct buf acl_text = { 0 }, stream = { 0 };
+  struct guix_acl *acl = NULL;
+  int r = file_read_all(text(tool, 0), 1u << 20, &acl_text, &tool->err);
+  if (r == 0)
+    r = guix_acl_parse(buf_str(&acl_text), &acl, &tool->err);
+  if (r < 0)
+    return r;
+  struct guix_archive_reader *reader = guix_archive_reader_new(acl, &visitor, tool);
+  r = file_read_all(text(tool, 1), 1u << 30, &stream, &tool->err);
+  if (r == 0)
+    r = guix_archive_reader_feed(reader, buf_str(&stream), &tool->err);
+  if (r == 0)
+    r = guix_archive_reader_end(reader, &tool->err);
+  guix_archive_reader_free(reader);
+  guix_acl_free(acl);
+  return r;
+}
+
+static int
 run_temp_root(struct tool *tool)
 {
   return guix_daemon_add_temp_root(tool->daemon, argument(tool, 0), &tool->err);
@@ -353,6 +433,8 @@ static const struct
   { "add-nar", run_add_nar },
   { "import", run_import },
   { "export", run_export },
+  { "archive", run_archive },
+  { "read-archive", run_read_archive },
   { "temp-root", run_temp_root },
   { "indirect-root", run_indirect_root },
   { "gc", run_gc },
