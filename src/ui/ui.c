@@ -2,61 +2,79 @@
 #include "ui/ui.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "ui/assets.h"
-#include "ui/error_view.h"
 #include "ui/ui_pages.h"
 
+/* ---- static files ---- */
+
 static int
-get_asset(struct http_request *request, void *context, struct error *err)
+compare_name(const void *name, const void *asset)
+{
+  return str_compare(*(const struct str *) name, str_of(((const struct ui_asset *) asset)->path));
+}
+
+static int
+serve_asset(struct http_request *request, void *context, struct error *err)
 {
   (void) context;
   struct str name = http_param(request, "name");
-  for (size_t i = 0; i < ui_assets_count; i++)
-    if (str_equal(name, str_of(ui_assets[i].path))) {
-      /* Asked for again each time, answered 304: a new version shows at once. */
-      http_reply_header(request, "Cache-Control", "no-cache");
-      return http_reply_bytes(request, ui_assets[i].type, ui_assets[i].etag, ui_assets[i].bytes);
-    }
-  return error_set(err, -ENOENT, "there is no static file \"%.*s\"", STR_FMT(name));
+  const struct ui_asset *asset =
+      bsearch(&name, ui_assets, ui_assets_count, sizeof *ui_assets, compare_name);
+  if (asset == NULL)
+    return error_set(err, -ENOENT, "there is no file '%.*s'", STR_FMT(name));
+  http_reply_header(request, "Cache-Control", "public, no-cache");
+  return http_reply_bytes(request, asset->type, asset->etag, asset->bytes);
 }
-
-static const struct http_route routes[] = {
-  { "GET", "/static/{name}", get_asset, .summary = "Style sheet and scripts of the pages" },
-};
 
 struct http_routes
 ui_routes(void)
 {
-  return (struct http_routes) { routes, ARRAY_SIZE(routes), NULL };
+  static const struct http_route items[] = {
+    { .method = "GET",
+      .path = "/static/{name}",
+      .handler = serve_asset,
+      .summary = "A style sheet, script or picture of the pages" },
+  };
+  return (struct http_routes) { items, ARRAY_SIZE(items), NULL };
 }
 
+/* ---- the error page ---- */
+
+/* In people's words: what happened, and what to do unless the error says it. */
 static const struct
 {
   int status;
   const char *title;
-} titles[] = {
-  { 400, "That cannot be understood" },
-  { 401, "Who are you?" },
-  { 403, "Not allowed" },
-  { 404, "Not found" },
-  { 405, "Not that way" },
-  { 409, "Not now" },
-  { 413, "Too large" },
-  { 500, "Something broke here" },
-  { 503, "Not available now" },
+  const char *advice;
+} explanations[] = {
+  { 400, "This request makes no sense", "Check the address or what was typed." },
+  { 401, "Not signed in", "Present a token that has the right." },
+  { 403, "Not allowed", "Ask the operator of this server for the right." },
+  { 404, "Not found", "It may have been removed, or the address has a slip." },
+  { 405, "Not possible here", "Go back and use the page's own links and buttons." },
+  { 409, "In conflict with the present state", "Reload the page and look again." },
+  { 410, "No longer there", "" },
+  { 413, "Too large", "Send less at once." },
+  { 503, "Busy", "Try again in a few seconds." },
 };
 
 void
 ui_error_page(int status, const struct error *err, struct buf *page)
 {
-  struct error_view view = { .status = status, .title = "Error", .message = "", .hint = "" };
-  for (size_t i = 0; i < ARRAY_SIZE(titles); i++)
-    if (titles[i].status == status)
-      view.title = titles[i].title;
-  if (err != NULL) {
-    view.message = err->message;
-    view.hint = err->hint;
-  }
+  struct ui_error_view view = {
+    .status = status,
+    .title = status >= 500 ? "Something went wrong" : "This did not work",
+    .message = err->message,
+    .advice = "If it stays so, tell the operator of this server.",
+  };
+  for (size_t i = 0; i < ARRAY_SIZE(explanations); i++)
+    if (explanations[i].status == status) {
+      view.title = explanations[i].title;
+      view.advice = explanations[i].advice;
+    }
+  if (err->hint[0] != '\0')
+    view.advice = err->hint;
   error_page(page, &view);
 }
