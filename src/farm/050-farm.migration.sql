@@ -1,11 +1,12 @@
 -- SPDX-License-Identifier: GPL-3.0-or-later
 -- Builds, attempts, agents. States and causes: enums in farm/farm.h, whose
--- numbers are fixed for ever.
+-- numbers are fixed for ever. Rows of `build` are made by wishes (any process)
+-- and changed by the active scheduler alone; so are those of `attempt`.
 
 CREATE TABLE agent (
   id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   name         text NOT NULL UNIQUE CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$'),
-  token_id     bigint NOT NULL REFERENCES token,
+  token_id     bigint NOT NULL UNIQUE REFERENCES token,
   systems      text[] NOT NULL,
   jobs         integer NOT NULL CHECK (jobs BETWEEN 1 AND 1024),
   paused       boolean NOT NULL DEFAULT false,
@@ -21,18 +22,24 @@ CREATE TABLE build (
   derivation_id  bigint NOT NULL REFERENCES derivation,
   output_key     bigint NOT NULL UNIQUE REFERENCES store_path,
   state          smallint NOT NULL,
+  cause          smallint NOT NULL DEFAULT 0, -- of "failed": that of its last attempt
   priority       integer NOT NULL,       -- higher goes first
+  direct         boolean NOT NULL DEFAULT false, -- wished for itself, not only needed
+  tries          integer NOT NULL DEFAULT 0,     -- attempts since it was last wanted anew
   timeout_s      bigint NOT NULL,        -- 0 = none
   max_silent_s   bigint NOT NULL,
   created_at     timestamptz NOT NULL DEFAULT now(),
   finished_at    timestamptz,
   -- For "dependency failed": the build whose own failure is the reason.
   failed_build_id bigint REFERENCES build,
-  -- Transaction that last made this build wanted: the scheduler's horizon.
+  -- Transaction that made this build: the scheduler's horizon. Its readers take
+  -- every row whose transaction is not older than all that ran at the last
+  -- reading, so one that commits late is not missed (seen twice, known by id).
   wanted_in      xid8 NOT NULL DEFAULT pg_current_xact_id()
 );
 CREATE INDEX build_unfinished ON build (wanted_in) WHERE finished_at IS NULL;
 CREATE INDEX build_derivation ON build (derivation_id);
+CREATE INDEX build_culprit ON build (failed_build_id) WHERE failed_build_id IS NOT NULL;
 
 -- One try by one agent.
 CREATE TABLE attempt (
@@ -50,3 +57,27 @@ CREATE TABLE attempt (
 );
 CREATE INDEX attempt_build ON attempt (build_id);
 CREATE INDEX attempt_running ON attempt (agent_id) WHERE state = 0;
+
+-- What others want of the active scheduler: an inbox that it empties in the
+-- transactions that carry the orders out. So nobody else locks rows of `build`,
+-- however long their transactions are. Kinds: enum farm_order_kind.
+CREATE TABLE farm_order (
+  id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  kind         smallint NOT NULL,
+  build_id     bigint REFERENCES build,
+  agent_id     bigint REFERENCES agent,
+  priority     integer NOT NULL DEFAULT 0,  -- of a wish for a build that exists
+  timeout_s    bigint NOT NULL DEFAULT 0,
+  max_silent_s bigint NOT NULL DEFAULT 0,
+  CHECK ((build_id IS NULL) <> (agent_id IS NULL))
+);
+
+-- One row. Each scheduler that becomes active takes the next epoch; each of its
+-- batches the next number. A batch of an older epoch is refused, a batch whose
+-- commit was in doubt is known when it is tried again.
+CREATE TABLE farm_scheduler (
+  single boolean PRIMARY KEY DEFAULT true CHECK (single),
+  epoch  bigint NOT NULL DEFAULT 0,
+  batch  bigint NOT NULL DEFAULT 0
+);
+INSERT INTO farm_scheduler DEFAULT VALUES;
