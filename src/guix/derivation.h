@@ -49,7 +49,10 @@ struct guix_derivation
 #define GUIX_DERIVATION_SIZE_MAX (16u << 20) /* bytes of text accepted */
 
 /* Strict: exactly the form that guix writes (sorted, no white space, nothing
-   after it); -EINVAL with the byte offset in ERR. Store paths are checked. */
+   after it) and that guix-daemon takes (each output's variable holds its path),
+   so printing gives the same bytes; -EINVAL with the byte offset in ERR, -EFBIG.
+   Store paths are checked; whether output paths are the right ones is not
+   (guix_derivation_output_path). TEXT may go afterwards. */
 int guix_derivation_parse(struct str text, struct arena *arena, struct guix_derivation *ret,
                           struct error *err);
 
@@ -58,12 +61,22 @@ void guix_derivation_print(const struct guix_derivation *derivation, struct buf 
 bool guix_derivation_is_fixed(const struct guix_derivation *derivation);
 /* Value of a variable; data NULL = absent. */
 struct str guix_derivation_variable(const struct guix_derivation *derivation, const char *name);
+const struct guix_variable *guix_derivation_find_variable(const struct guix_derivation *derivation,
+                                                          struct str name);
+
+/* References of the `.drv` as a store item, which whoever adds it must pass
+   (guix_daemon_add_text) and its name depends on (guix_path_of_text): its inputs
+   and sources, full paths, sorted; in ARENA. */
+struct str *guix_derivation_references(const struct guix_derivation *derivation,
+                                       struct arena *arena, size_t *ret_count);
 
 /* Looks up M(input), the hash modulo, of an input derivation. */
 typedef int guix_modulo_lookup(void *context, struct str drv_path, struct guix_hash *ret,
                                struct error *err);
 
-/* M(drv) (MASKED false) or Mmask(drv) (true), reference 2.3. */
+/* M(drv) (MASKED false), which dependents use, or Mmask(drv) (true), from which
+   output paths are made; reference 2.3. LOOKUP is asked for each input of a
+   derivation that is not fixed; its failure is passed on. */
 int guix_derivation_hash_modulo(const struct guix_derivation *derivation, bool masked,
                                 guix_modulo_lookup *lookup, void *context, struct guix_hash *ret,
                                 struct error *err);

@@ -158,6 +158,11 @@ int http_reply_stream(struct http_request *request, int status, const char *type
 /* Appends; wakes the connection. 0, -EPIPE when the client is gone, -ENOBUFS
    when it is too slow (the stream is then closed). */
 int http_stream_write(struct http_stream *stream, struct str data);
+/* Waits until SIZE more bytes may be written within the limit (SIZE at most the
+   limit): a writer's back-pressure. 0; -EPIPE when the client is gone or the
+   server stops; -ETIMEDOUT when the client took nothing off for TIMEOUT_MS. Not on
+   a server thread. */
+int http_stream_wait(struct http_stream *stream, size_t size, int timeout_ms);
 /* Ends the reply after what was written. Drops the caller's reference. */
 void http_stream_close(struct http_stream *stream);
 bool http_stream_is_open(const struct http_stream *stream);

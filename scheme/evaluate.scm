@@ -1,0 +1,485 @@
+;;; SPDX-License-Identifier: GPL-3.0-or-later
+;;;
+;;; Computes the derivations of a set of packages inside the Guix that runs
+;;; this, and reports each as a line of JSON on file descriptor 3, as soon as
+;;; it is known.  README.md describes the request and the lines.
+;;;
+;;;   guix repl -- evaluate.scm REQUEST-FILE
+
+(use-modules (gnu packages)
+             (guix channels)
+             (guix derivations)
+             (guix diagnostics)
+             (guix discovery)
+             (guix gexp)
+             (guix grafts)
+             (guix i18n)
+             (guix monads)
+             (guix packages)
+             (guix profiles)
+             (guix store)
+             (guix ui)
+             (guix utils)
+             (json)
+             (ice-9 exceptions)
+             (ice-9 match)
+             (ice-9 rdelim)
+             (ice-9 textual-ports)
+             (srfi srfi-1)
+             (srfi srfi-26)
+             (srfi srfi-34)
+             (srfi srfi-35)
+             (srfi srfi-71))
+
+
+;;;
+;;; Lines of JSON.
+;;;
+
+(define %flush-interval
+  ;; The longest that a line waits for the next one, in internal time units.
+  (quotient internal-time-units-per-second 10))
+
+(define %output
+  (let ((port (fdopen 3 "w")))
+    (set-port-encoding! port "UTF-8")
+    (set-port-conversion-strategy! port 'substitute)
+    (setvbuf port 'block (expt 2 16))
+    port))
+
+(define (write-json-string text)
+  (define (escape char)
+    (match char
+      ((or #\" #\\) (string #\\ char))
+      ((? (cut char<? <> #\space))
+       (string-append "\\u" (string-pad (number->string (char->integer char) 16)
+                                        4 #\0)))
+      (_ (string char))))
+
+  (define plain?
+    (not (string-any (lambda (char)
+                       (or (char<? char #\space) (memv char '(#\" #\\))))
+                     text)))
+
+  (put-char %output #\")
+  (put-string %output
+              (if plain?
+                  text
+                  (string-concatenate (map escape (string->list text)))))
+  (put-char %output #\"))
+
+(define write-line-of-json
+  (let ((flushed 0))
+    (lambda (type . fields)
+      "Write an object of TYPE with FIELDS: KEY VALUE ..., where a value is a
+string or an integer."
+      (put-string %output "{\"type\":")
+      (write-json-string type)
+      (let loop ((fields fields))
+        (match fields
+          (() #t)
+          ((key value rest ...)
+           (put-char %output #\,)
+           (write-json-string key)
+           (put-char %output #\:)
+           (if (number? value)
+               (put-string %output (number->string value))
+               (write-json-string value))
+           (loop rest))))
+      (put-string %output "}\n")
+      (let ((now (get-internal-real-time)))
+        (when (> (- now flushed) %flush-interval)
+          (force-output %output)
+          (set! flushed now))))))
+
+
+;;;
+;;; Jobs and errors.
+;;;
+
+(define %jobs 0)
+(define %errors 0)
+
+(define (report-job job)
+  "Report JOB, an alist as made by 'derivation->job' of (gnu ci)."
+  (define (text value)                    ;the job of Guix itself is a symbol
+    (if (symbol? value) (symbol->string value) value))
+
+  (set! %jobs (+ 1 %jobs))
+  (write-line-of-json "job"
+                      "name" (text (assq-ref job #:job-name))
+                      "system" (assq-ref job #:system)
+                      "derivation" (assq-ref job #:derivation)
+                      "timeout" (or (assq-ref job #:timeout) 0)
+                      "max_silent" (or (assq-ref job #:max-silent-time) 0)))
+
+(define (exception-text exception)
+  (cond ((formatted-message? exception)
+         (apply format #f (G_ (formatted-message-string exception))
+                (formatted-message-arguments exception)))
+        ((message-condition? exception)
+         (G_ (condition-message exception)))
+        ((quit-exception? exception)
+         "the code called 'exit'; the log may say why")
+        (else
+         (call-with-output-string
+           (lambda (port)
+             (print-exception port #f (exception-kind exception)
+                              (exception-args exception)))))))
+
+(define (exception-place exception)
+  "Return the location that EXCEPTION itself knows of, or #f."
+  (match (cons (exception-kind exception) (exception-args exception))
+    (('syntax-error _ _ properties . _)
+     (source-properties->location properties))
+    (_
+     (and (error-location? exception) (error-location exception)))))
+
+(define (report-failure name exception place)
+  "Report that NAME could not be computed because of EXCEPTION.  PLACE is the
+location to tell when EXCEPTION does not know better, or #f."
+  (let ((place (or (exception-place exception) place)))
+    (set! %errors (+ 1 %errors))
+    (write-line-of-json "error"
+                        "name" name
+                        "message" (string-trim-both (exception-text exception))
+                        "file" (or (and=> place location-file) "")
+                        "line" (or (and=> place location-line) 0)
+                        "column" (or (and=> place location-column) 0))))
+
+(define* (call-reporting name thunk #:optional place)
+  "Return what THUNK returns, or report its failure as that of NAME and return
+the empty list."
+  (with-exception-handler
+      (lambda (exception)
+        (report-failure name exception place)
+        '())
+    thunk
+    #:unwind? #t))
+
+(define (for-each-with-progress proc things)
+  "Call PROC on each of THINGS, reporting about every second how far it is."
+  (define total (length things))
+
+  (define (report done)
+    (write-line-of-json "progress" "done" done "total" total))
+
+  (let loop ((things things)
+             (done 0)
+             (next (get-internal-real-time)))
+    (match things
+      (() #t)
+      ((thing rest ...)
+       (proc thing)
+       (let ((now (get-internal-real-time))
+             (done (+ 1 done)))
+         (when (>= now next)
+           (report done))
+         (loop rest done
+               (if (>= now next) (+ now internal-time-units-per-second) next))))))
+  (report total))
+
+
+;;;
+;;; Channels.
+;;;
+
+(define (channel-load-path channel)
+  "Return the folder in the checkout of CHANNEL, an alist of the request, that
+holds its modules: '.guix-channel' may name one."
+  (define (directory metadata)
+    (match metadata
+      (('channel ('version 0) properties ...)
+       (match (assq-ref properties 'directory)
+         ((directory) (string-trim-both directory #\/))
+         (_ "")))))
+
+  (let* ((checkout (assoc-ref channel "checkout"))
+         (file (in-vicinity checkout ".guix-channel")))
+    (string-trim-right (if (file-exists? file)
+                           (in-vicinity checkout
+                                        (directory (call-with-input-file file read)))
+                           checkout)
+                       #\/)))
+
+(define (add-load-path! directory)
+  "Let Guix find modules, packages and patches in DIRECTORY, as 'guix build -L
+DIRECTORY' does."
+  (set! %load-path (cons directory %load-path))
+  (set! %load-compiled-path (cons directory %load-compiled-path))
+  (%package-module-path (cons directory (%package-module-path)))
+  (%patch-path (cons directory (%patch-path))))
+
+(define (load-modules directory)
+  "Load every module below DIRECTORY, reporting those that fail, and return the
+interfaces of the others."
+  (define (failed file module arguments)
+    (let ((relative (string-drop file (+ 1 (string-length directory)))))
+      (warn-about-load-error file module arguments)
+      (report-failure relative
+                      (make-exception-from-throw (car arguments)
+                                                 (cdr arguments))
+                      (location relative 0 0))))
+
+  (all-modules (list directory) #:warn failed))
+
+(define (package-in? directories)
+  "Return a predicate: is a package defined in a file below DIRECTORIES?"
+  (define (below? file)
+    (any (lambda (directory)
+           (string-prefix? (string-append directory "/") file))
+         directories))
+
+  (lambda (package)
+    (let* ((file (and=> (package-location package) location-file))
+           (file (and file (if (string-prefix? "/" file)
+                               file
+                               (search-path %load-path file)))))
+      (and file (below? file)))))
+
+(define (channel->sexp channel)
+  "Return CHANNEL, an alist of the request, as 'cuirass-jobs' wants it: its URL
+is its checkout."
+  `(repository (version 0)
+               (url ,(assoc-ref channel "checkout"))
+               (branch ,(assoc-ref channel "branch"))
+               (commit ,(assoc-ref channel "commit"))
+               (name ,(string->symbol (assoc-ref channel "name")))))
+
+
+;;;
+;;; The sets of jobs, as (gnu ci) defines them.
+;;;
+
+(define ci-module
+  ;; Compiled modules of Guix keep only what they export, so run (gnu ci) from
+  ;; its source to have the rest as well.
+  (delay
+    (begin
+      (save-module-excursion
+       (lambda ()
+         (parameterize ((current-warning-port (%make-void-port "w")))
+           (primitive-load (%search-load-path "gnu/ci.scm")))))
+      (resolve-module '(gnu ci)))))
+
+(define (ci name)
+  "Return the procedure NAME of (gnu ci), exported or not, or #f where this
+version of Guix has none."
+  (module-ref (force ci-module) name #f))
+
+(define (report-package-jobs packages package-jobs)
+  "Report the jobs that PACKAGE-JOBS returns for each of PACKAGES."
+  (for-each-with-progress
+   (lambda (package)
+     (for-each report-job
+               (call-reporting (package-full-name package)
+                               (lambda () (package-jobs package))
+                               (package-location package))))
+   packages))
+
+(define (report-cross-jobs store system)
+  "Report the cross-compilation jobs.  'cross-jobs' decides which, and makes
+each by way of 'package-cross-job'."
+  (define package-cross-job (ci 'package-cross-job))
+
+  (define (guarded-job store name package target system)
+    (for-each report-job
+              (call-reporting (string-append target "." name)
+                              (lambda ()
+                                (list (package-cross-job store name package
+                                                         target system)))
+                              (package-location package))))
+
+  (module-set! (force ci-module) 'package-cross-job guarded-job)
+  ((ci 'cross-jobs) store system))
+
+(define (report-all store system arguments)
+  "Report a job for every package, its tuned variants, and the cross jobs."
+  (define package->job (ci 'package->job))
+  (define tuned-package-jobs (ci 'tuned-package-jobs))
+
+  (define (tuned-jobs package)
+    (if ((ci 'tunable-package?) package)
+        (call-reporting (string-append (package-full-name package) " (tuned)")
+                        (cut tuned-package-jobs store package system)
+                        (package-location package))
+        '()))
+
+  (define (package-jobs package)
+    (match (package->job store package system)
+      (#f '())
+      (job (cons job (tuned-jobs package)))))
+
+  (if (every ci '(all-packages package->job package-cross-job cross-jobs
+                  tunable-package? tuned-package-jobs))
+      (begin
+        (report-package-jobs ((ci 'all-packages)) package-jobs)
+        (report-cross-jobs store system))
+      ;; Some other version of Guix: all or nothing.
+      (for-each report-job ((ci 'cuirass-jobs) store arguments))))
+
+(define (packages-to-build modules mine?)
+  "Return the packages of MODULES for which MINE? holds, replacements included,
+superseded ones not, hidden ones included."
+  (fold-packages (lambda (package result)
+                   (cond ((not (mine? package)) result)
+                         ((package-replacement package)
+                          => (cut cons* <> package result))
+                         ((package-superseded package) result)
+                         (else (cons package result))))
+                 '()
+                 modules
+                 #:select? (const #t)))
+
+(define (report-packages store system packages)
+  (define package-job (ci 'package-job))
+
+  (report-package-jobs packages
+                       (lambda (package)
+                         (let ((name (package-name package)))
+                           (if (supported-package? package system)
+                               (list (package-job store name package system))
+                               '())))))
+
+(define (specification->package* specification)
+  "Like 'specification->package', which exits when there is no such package."
+  (let ((name version (package-name->name+version specification)))
+    (when (null? (find-best-packages-by-name name version))
+      (raise (formatted-message (G_ "~A: unknown package~%") specification)))
+    (specification->package specification)))
+
+(define (find-packages specifications)
+  (append-map (lambda (specification)
+                (call-reporting specification
+                                (lambda ()
+                                  (list (specification->package* specification)))))
+              specifications))
+
+(define (report-manifest store system file)
+  "Report a job for each entry of the manifest in FILE."
+  (define (load-manifest)
+    (save-module-excursion
+     (lambda ()
+       (set-current-module (make-user-module '((guix profiles) (gnu))))
+       (manifest-entries (primitive-load file)))))
+
+  (define (entry-job entry)
+    (let* ((item (manifest-entry-item entry))
+           (properties (if (package? item) (package-properties item) '()))
+           (derivation (run-with-store store
+                         (lower-object item system)
+                         #:system system)))
+      ((ci 'derivation->job) (entry-name entry) derivation
+       #:timeout (or (assq-ref properties 'timeout) 18000)
+       #:max-silent-time (or (assq-ref properties 'max-silent-time) 3600))))
+
+  (define (entry-name entry)
+    (string-append (manifest-entry-name entry) "-"
+                   (manifest-entry-version entry)))
+
+  (for-each-with-progress
+   (lambda (entry)
+     (for-each report-job
+               (call-reporting (entry-name entry)
+                               (lambda () (list (entry-job entry))))))
+   (delete-duplicates (call-reporting file load-manifest)
+                      manifest-entry=?)))
+
+(define (report-manifests store system files checkouts)
+  "Report the jobs of the manifest FILES, each looked for in CHECKOUTS."
+  (define (locate file)
+    (or (find file-exists? (map (cut in-vicinity <> file) checkouts))
+        (raise (formatted-message (G_ "~a: no such manifest~%") file))))
+
+  (for-each (lambda (file)
+              (match (call-reporting file (lambda () (list (locate file))))
+                (() #t)
+                ((file) (report-manifest store system file))))
+            files))
+
+(define (report-custom store name arguments)
+  "Report the jobs of 'cuirass-jobs' of the module NAME, such as \"my ci\"."
+  (define module
+    (map string->symbol
+         (string-tokenize name (char-set-complement (string->char-set " ()")))))
+
+  (for-each report-job
+            (call-reporting name
+                            (lambda ()
+                              ((module-ref (resolve-interface module)
+                                           'cuirass-jobs)
+                               store arguments)))))
+
+
+;;;
+;;; Entry point.
+;;;
+
+(define (evaluate store request)
+  "Report all jobs that REQUEST, an alist, asks for."
+  (define system (assoc-ref request "system"))
+  (define overlay? (string=? (assoc-ref request "mode") "overlay"))
+  (define channels (vector->list (assoc-ref request "channels")))
+  (define checkouts (map (cut assoc-ref <> "checkout") channels))
+
+  (define directories                     ;alist of channel name, load path
+    (if overlay?
+        (map (lambda (channel)
+               (cons (assoc-ref channel "name") (channel-load-path channel)))
+             channels)
+        '()))
+
+  (define modules
+    (begin
+      (for-each add-load-path! (reverse (map cdr directories)))
+      (append-map load-modules (map cdr directories))))
+
+  (define (arguments subset)              ;of 'cuirass-jobs'
+    `((subset . ,subset)
+      (systems . ,(list system))
+      (channels . ,(map channel->sexp channels))))
+
+  (define (packages-of names)
+    (if overlay?
+        (packages-to-build modules
+                           (package-in? (filter-map (cut assoc-ref directories <>)
+                                                    names)))
+        (filter (lambda (package)
+                  (any (lambda (channel)
+                         (member (symbol->string (channel-name channel)) names))
+                       ((@ (guix describe) package-channels) package)))
+                ((ci 'all-packages)))))
+
+  (define (channel-jobs package)
+    (or (and=> ((ci 'package->job) store package system) list)
+        '()))
+
+  (match (assoc-ref request "build")
+    ("all" (report-all store system (arguments 'all)))
+    ((("channels" . #(names ...)))
+     (report-package-jobs (packages-of names) channel-jobs))
+    ((("packages" . #(names ...)))
+     (report-packages store system (find-packages names)))
+    ((("manifests" . #(files ...)))
+     (report-manifests store system files checkouts))
+    ((("custom" . #(names ...)))
+     (for-each (lambda (name)
+                 (report-custom store name
+                                (arguments `(custom ,@(vector->list
+                                                       (list->vector names))))))
+               names))))
+
+(match (command-line)
+  ((_ file)
+   (let ((request (call-with-input-file file json->scm)))
+     (with-store store
+       (parameterize ((%graft? #f)
+                      (%current-system (assoc-ref request "system")))
+         (evaluate store request))
+       (write-line-of-json "done" "jobs" %jobs "errors" %errors)
+       (force-output %output)
+       ;; What was added to the store is protected as long as this connection
+       ;; is open: keep it until the reader has all it wants.
+       (read-line (current-input-port)))))
+  ((program _ ...)
+   (leave (G_ "usage: ~a REQUEST-FILE~%") program)))
