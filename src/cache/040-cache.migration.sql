@@ -17,9 +17,10 @@ CREATE TABLE nar_file (
   path_id     bigint NOT NULL REFERENCES nar ON DELETE CASCADE,
   compression smallint NOT NULL,          -- enum guix_compression
   file_size   bigint NOT NULL,
-  contents    bytea STORAGE EXTERNAL,
+  contents    bytea,
   PRIMARY KEY (path_id, compression)
 );
+ALTER TABLE nar_file ALTER contents SET STORAGE EXTERNAL; -- compressed already
 
 -- Nars that wait for their second compression.
 CREATE TABLE nar_recompression (

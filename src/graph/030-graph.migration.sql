@@ -21,8 +21,9 @@ CREATE TABLE derivation (
   output_key   bigint NOT NULL REFERENCES store_path,
   fixed_output boolean NOT NULL,
   text_size    integer NOT NULL,
-  text_zstd    bytea STORAGE EXTERNAL NOT NULL
+  text_zstd    bytea NOT NULL
 );
+ALTER TABLE derivation ALTER text_zstd SET STORAGE EXTERNAL; -- compressed already
 CREATE INDEX derivation_output_key ON derivation (output_key);
 
 CREATE TABLE derivation_output (

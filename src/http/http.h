@@ -25,8 +25,8 @@ struct http_stream;
 
 /* Answers the request by exactly one http_reply_* (or http_defer) and returns
    0; or returns negative with ERR set, and the server answers: -ENOENT 404,
-   -EINVAL 400, -EPERM 403, -EACCES 401, -EEXIST 409, -EFBIG 413, -EBUSY 503,
-   anything else 500 (logged). As JSON (problem details, RFC 9457) under /api and
+   -EINVAL 400, -EPERM 403, -EACCES 401, -EEXIST 409, -ESTALE 410, -EFBIG 413, -EBUSY
+   503, anything else 500 (logged). As JSON (problem details, RFC 9457) under /api and
    /agent, otherwise as a plain page by the server's error page function. */
 typedef int http_handler(struct http_request *request, void *context, struct error *err);
 
@@ -82,8 +82,17 @@ int http_server_start(const struct http_options *options, struct http_server **r
                       struct error *err);
 /* The port of listener INDEX (useful when ":0" was asked). */
 int http_server_port(const struct http_server *server, size_t index);
-/* Ends streams and deferred requests, waits for handlers, frees. */
-void http_server_stop(struct http_server *server);
+/* Ends streams and deferred requests, waits for handlers, frees. Late answers
+   to deferred requests and writes to streams are still allowed (and vain). */
+void http_server_stop(struct http_server *server); /* NULL is fine */
+
+#define HTTP_STATUS_MAX 600
+struct http_counts
+{
+  uint64_t replies[HTTP_STATUS_MAX]; /* by status, since the start */
+  int connections;                   /* open now */
+};
+void http_server_counts(const struct http_server *server, struct http_counts *ret);
 
 /* ---- request: all slices live until the request is answered ---- */
 

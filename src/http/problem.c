@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Error replies: problem details (RFC 9457) for programs, pages for people. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "http/request.h"
+
+static const struct
+{
+  int error;
+  int status;
+} statuses[] = {
+  { -EINVAL, 400 }, { -EACCES, 401 }, { -EPERM, 403 }, { -ENOENT, 404 },
+  { -EEXIST, 409 }, { -ESTALE, 410 }, { -EFBIG, 413 }, { -EBUSY, 503 },
+};
+
+int
+status_of_error(int code)
+{
+  for (size_t i = 0; i < ARRAY_SIZE(statuses); i++)
+    if (statuses[i].error == code)
+      return statuses[i].status;
+  return 500;
+}
+
+int
+error_of_status(int status)
+{
+  for (size_t i = 0; i < ARRAY_SIZE(statuses); i++)
+    if (statuses[i].status == status)
+      return statuses[i].error;
+  return -EIO;
+}
+
+/* ---- forms of the reply ---- */
+
+static void
+write_problem(struct buf *out, int status, const struct error *err)
+{
+  struct json json = json_begin(out);
+  json_object_open(&json);
+  json_put_cstr(&json, "type", "about:blank");
+  json_put_cstr(&json, "title", MHD_get_reason_phrase_for((unsigned) status));
+  json_put_i64(&json, "status", status);
+  if (err->message[0] != '\0')
+    json_put_cstr(&json, "detail", err->message);
+  if (err->hint[0] != '\0')
+    json_put_cstr(&json, "hint", err->hint);
+  json_object_close(&json);
+  buf_append_char(out, '\n');
+}
+
+static void
+write_plain(struct buf *out, int status, const struct error *err)
+{
+  buf_printf(out, "%d %s\n", status, MHD_get_reason_phrase_for((unsigned) status));
+  if (err->message[0] != '\0')
+    buf_printf(out, "%s\n", err->message);
+  if (err->hint[0] != '\0')
+    buf_printf(out, "%s\n", err->hint);
+}
+
+static bool
+is_for_programs(const struct http_request *request)
+{
+  return str_starts(request->path, STR("/api/")) || str_starts(request->path, STR("/agent/"))
+         || str_equal(request->path, STR("/api")) || str_equal(request->path, STR("/agent"));
+}
+
+static int
+reply_error_body(struct http_request *request, int status, const struct error *err)
+{
+  const struct http_options *options = &request->server->options;
+  CLEANUP_BUF struct buf body = { 0 };
+  if (is_for_programs(request)) {
+    write_problem(&body, status, err);
+    return http_reply(request, status, "application/problem+json", &body);
+  }
+  if (http_wants_html(request) && options->error_page != NULL) {
+    options->error_page(status, err, &body);
+    return http_reply(request, status, "text/html; charset=utf-8", &body);
+  }
+  write_plain(&body, status, err);
+  return http_reply(request, status, "text/plain; charset=utf-8", &body);
+}
+
+/* ---- replying ---- */
+
+int
+http_reply_problem(struct http_request *request, int status, const struct error *err)
+{
+  CLEANUP_BUF struct buf body = { 0 };
+  write_problem(&body, status, err);
+  return http_reply(request, status, "application/problem+json", &body);
+}
+
+void
+reply_refusal(struct http_request *request, int status, const struct error *err)
+{
+  if (request->reply != NULL) {
+    MHD_destroy_response(request->reply);
+    request->reply = NULL;
+    request->reply_headers.count = 0;
+  }
+  if (status == 401)
+    http_reply_header(request, "WWW-Authenticate", "Bearer realm=\"panoply\"");
+  if (status == 503)
+    http_reply_header(request, "Retry-After", "5");
+  http_reply_header(request, "Cache-Control", "no-store");
+  reply_error_body(request, status, err);
+}
+
+void
+reply_error(struct http_request *request, int code, const struct error *err)
+{
+  int status = status_of_error(code);
+  if (status != 500) {
+    reply_refusal(request, status, err);
+    return;
+  }
+  /* What went wrong inside is for the log (see exchange.c), not for strangers. */
+  struct error said = { 0 };
+  error_set(&said, code, "the server failed to handle this request");
+  error_hint(&said, "Its log says why.");
+  reply_refusal(request, status, &said);
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "http/request.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "base/mem.h"
+
+#define QUERY_FIELDS_MAX 256
+#define FORM_FIELDS_MAX 1024
+#define JSON_NESTING_MAX 64
+
+/* ---- life ---- */
+
+struct http_request *
+request_new(struct http_server *server, struct MHD_Connection *connection, const char *target)
+{
+  struct http_request *request = mem_alloc(sizeof *request);
+  request->server = server_ref(server);
+  request->connection = connection;
+  request->references = 1;
+  request->target = arena_str(&request->arena, str_of(target));
+  request->path = STR("/");
+  request->method = "";
+  wait_init(&request->wait, server, connection);
+  return request;
+}
+
+void
+request_ref(struct http_request *request)
+{
+  atomic_fetch_add(&request->references, 1);
+}
+
+void
+request_unref(struct http_request *request)
+{
+  if (atomic_fetch_sub(&request->references, 1) > 1)
+    return;
+  if (request->reply != NULL)
+    MHD_destroy_response(request->reply);
+  if (request->free_state != NULL)
+    request->free_state(request->state);
+  json_decref(request->json);
+  buf_free(&request->body);
+  arena_free(&request->arena);
+  server_unref(request->server);
+  free(request);
+}
+
+/* ---- reading the head ---- */
+
+static enum MHD_Result
+copy_header(void *context, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+  struct http_request *request = context;
+  (void) kind;
+  http_fields_add(&request->headers, &request->arena, arena_str(&request->arena, str_of(name)),
+                  arena_str(&request->arena, str_of(value)));
+  return MHD_YES;
+}
+
+static size_t
+count_headers(const struct http_request *request, const char *name)
+{
+  size_t count = 0;
+  for (size_t i = 0; i < request->headers.count; i++)
+    count += strcasecmp(request->headers.items[i].name.data, name) == 0;
+  return count;
+}
+
+/* A body whose end a proxy in front could see elsewhere than we do is refused
+   (RFC 9112 section 6.3). */
+static int
+read_body_size(struct http_request *request, struct error *err)
+{
+  struct str coding = http_header(request, "Transfer-Encoding");
+  struct str length = http_header(request, "Content-Length");
+  if (count_headers(request, "Content-Length") > 1
+      || count_headers(request, "Transfer-Encoding") > 1
+      || (coding.data != NULL && length.data != NULL))
+    return error_set(err, -EINVAL, "the size of the request's body is ambiguous");
+  if (coding.data != NULL) {
+    if (strcasecmp(coding.data, "chunked") != 0)
+      return error_set(err, -EINVAL, "transfer coding '%s' is not supported", coding.data);
+    request->body_size = -1;
+  } else if (length.data != NULL && str_to_i64(length, &request->body_size) < 0) {
+    return error_set(err, -EINVAL, "Content-Length is not a number");
+  }
+  return 0;
+}
+
+int
+request_read_head(struct http_request *request, const char *method, struct error *err)
+{
+  struct arena *arena = &request->arena;
+  request->method = arena_str(arena, str_of(method)).data;
+  MHD_get_connection_values(request->connection, MHD_HEADER_KIND, copy_header, request);
+  int r = read_body_size(request, err);
+  if (r < 0)
+    return r;
+  struct str path, query;
+  if (uri_split(request->target, &path, &query) < 0
+      || uri_decode_path(arena, path, &request->path) < 0)
+    return error_set(err, -EINVAL, "the request's path is malformed");
+  if (uri_parse_form(arena, query, QUERY_FIELDS_MAX, &request->query) < 0)
+    return error_set(err, -EINVAL, "the request's query is malformed or has more than %d parts",
+                     QUERY_FIELDS_MAX);
+  return 0;
+}
+
+static bool
+has_type(const struct http_request *request, const char *type)
+{
+  struct str value = http_header(request, "Content-Type");
+  size_t size = strlen(type);
+  return value.size >= size && strncasecmp(value.data, type, size) == 0
+         && (value.size == size || value.data[size] == ';' || value.data[size] == ' ');
+}
+
+int
+request_read_form(struct http_request *request, struct error *err)
+{
+  if (!has_type(request, "application/x-www-form-urlencoded"))
+    return 0;
+  if (uri_parse_form(&request->arena, buf_str(&request->body), FORM_FIELDS_MAX, &request->form) < 0)
+    return error_set(err, -EINVAL, "the form is malformed or has more than %d fields",
+                     FORM_FIELDS_MAX);
+  return 0;
+}
+
+/* ---- what handlers ask ---- */
+
+const char *
+http_method(const struct http_request *request)
+{
+  return request->method;
+}
+
+const char *
+http_path(const struct http_request *request)
+{
+  return request->path.data;
+}
+
+struct arena *
+http_arena(struct http_request *request)
+{
+  return &request->arena;
+}
+
+struct str
+http_param(const struct http_request *request, const char *name)
+{
+  return http_fields_get(&request->match.params, str_of(name));
+}
+
+int
+http_param_id(const struct http_request *request, const char *name, int64_t *ret, struct error *err)
+{
+  struct str text = http_param(request, name);
+  int64_t id;
+  if (str_to_i64(text, &id) < 0 || id <= 0)
+    return error_set(err, -ENOENT, "there is no %s '%.*s'", name, STR_FMT(text));
+  *ret = id;
+  return 0;
+}
+
+struct str
+http_query(const struct http_request *request, const char *name)
+{
+  return http_fields_get(&request->query, str_of(name));
+}
+
+int
+http_query_i64(const struct http_request *request, const char *name, int64_t low, int64_t high,
+               int64_t fallback, int64_t *ret, struct error *err)
+{
+  struct str text = http_query(request, name);
+  if (text.data == NULL) {
+    *ret = fallback;
+    return 0;
+  }
+  int64_t value;
+  if (str_to_i64(text, &value) < 0 || value < low || value > high)
+    return error_set(err, -EINVAL, "%s must be a number from %lld to %lld", name, (long long) low,
+                     (long long) high);
+  *ret = value;
+  return 0;
+}
+
+struct str
+http_header(const struct http_request *request, const char *name)
+{
+  return http_fields_get_nocase(&request->headers, str_of(name));
+}
+
+struct str
+http_body(const struct http_request *request)
+{
+  return buf_str(&request->body);
+}
+
+struct str
+http_form(struct http_request *request, const char *name)
+{
+  return http_fields_get(&request->form, str_of(name));
+}
+
+/* Bounds the parser's recursion before it runs. */
+static bool
+json_nests_deeper(struct str text, int limit)
+{
+  int depth = 0;
+  bool quoted = false;
+  for (size_t i = 0; i < text.size; i++) {
+    char c = text.data[i];
+    if (quoted && c == '\\')
+      i++;
+    else if (c == '"')
+      quoted = !quoted;
+    else if (!quoted && (c == '{' || c == '[') && ++depth > limit)
+      return true;
+    else if (!quoted && (c == '}' || c == ']'))
+      depth--;
+  }
+  return false;
+}
+
+/* A browser sends other sites' forms only with types that are not JSON, so
+   insisting on the type also keeps such forms out. */
+static bool
+claims_other_type(const struct http_request *request)
+{
+  return http_header(request, "Content-Type").data != NULL && !has_type(request, "application/json")
+         && !has_type(request, "application/problem+json");
+}
+
+int
+http_body_json(struct http_request *request, json_t **ret, struct error *err)
+{
+  struct str text = http_body(request);
+  if (request->json == NULL) {
+    if (claims_other_type(request))
+      return error_set(err, -EINVAL, "the body must be of type application/json");
+    if (json_nests_deeper(text, JSON_NESTING_MAX))
+      return error_set(err, -EINVAL, "the JSON nests deeper than %d levels", JSON_NESTING_MAX);
+    json_error_t fault;
+    request->json =
+        json_loadb(text.data == NULL ? "" : text.data, text.size, JSON_REJECT_DUPLICATES, &fault);
+    if (request->json == NULL)
+      return error_set(err, -EINVAL, "the body is not valid JSON: %s (line %d, column %d)",
+                       fault.text, fault.line, fault.column);
+  }
+  *ret = request->json;
+  return 0;
+}
+
+void
+http_set_state(struct http_request *request, void *state, void (*free_state)(void *state))
+{
+  request->state = state;
+  request->free_state = free_state;
+}
+
+void *
+http_state(const struct http_request *request)
+{
+  return request->state;
+}
+
+void
+http_set_identity(struct http_request *request, int64_t id)
+{
+  request->identity = id;
+}
+
+int64_t
+http_identity(const struct http_request *request)
+{
+  return request->identity;
+}
+
+bool
+http_wants_html(const struct http_request *request)
+{
+  struct str accept = http_header(request, "Accept");
+  return accept.data != NULL && strcasestr(accept.data, "text/html") != NULL;
+}
+
+void
+http_defer(struct http_request *request)
+{
+  if (request->deferred)
+    return;
+  request->deferred = true;
+  request_ref(request);
+}

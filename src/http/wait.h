@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A connection that waits for another thread: suspended in libmicrohttpd, so
+   that it costs nothing, until it is woken, its client hangs up, or the server
+   stops.
+
+   libmicrohttpd's terms: suspend only on the connection's own thread, resume
+   only what is suspended, resume all before stopping, and a suspended
+   connection's hang-up goes unnoticed. The server's one lock guards every
+   `suspended` flag and makes this airtight; its door thread watches for
+   hang-ups. A wake that comes before the sleep is kept, as in a semaphore, so
+   no wake-up is lost. */
+#pragma once
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct http_server;
+
+struct http_wait
+{
+  struct http_server *server;
+  struct MHD_Connection *connection;
+  int64_t id;     /* key in the server's map of waits; 0 = not open */
+  bool watched;   /* the door watches the socket for a hang-up */
+  bool suspended; /* in libmicrohttpd */
+  bool woken;     /* since the last sleep */
+  bool gone;      /* nobody is there any more: waking is pointless */
+};
+
+enum wait_result
+{
+  WAIT_ASLEEP, /* suspended: return to libmicrohttpd at once */
+  WAIT_WOKEN,  /* look again, then sleep again */
+  WAIT_GONE,   /* end the connection */
+};
+
+/* From then on it can be woken; from any thread. */
+void wait_init(struct http_wait *wait, struct http_server *server,
+               struct MHD_Connection *connection);
+/* On the connection's thread, before the first sleep; later calls do nothing.
+   WATCH: a client that hangs up is gone. */
+void wait_open(struct http_wait *wait, bool watch);
+/* On the connection's thread only. */
+enum wait_result wait_sleep(struct http_wait *wait);
+/* From any thread. False when the connection is gone. */
+bool wait_wake(struct http_wait *wait);
+bool wait_is_gone(struct http_wait *wait);
+/* When the reply is taken or over; on the connection's thread if it was opened.
+   Later calls do nothing. */
+void wait_close(struct http_wait *wait);
+
+/* ---- for the server ---- */
+
+/* The door saw wait ID's client hang up. */
+void wait_hung_up(struct http_server *server, int64_t id);
+/* From now on every sleeper is woken and every sleep fails; waits until all
+   open waits were closed by their connections, at most MILLISECONDS. */
+void wait_stop_all(struct http_server *server, int milliseconds);
