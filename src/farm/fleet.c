@@ -119,7 +119,15 @@ void
 mirror_resume(struct mirror *mirror, int64_t attempt_id, int64_t fence, struct node *node,
               struct agent *agent)
 {
-  attempt_add(mirror, attempt_id, fence, node, agent);
+  if (node != NULL && node->state == FARM_BUILD_WAITING)
+  {
+    attempt_add(mirror, attempt_id, fence, node, agent);
+    return;
+  }
+  struct change_end *end = changes_add_end(&mirror->changes);
+  end->attempt_id = attempt_id;
+  end->cause = FARM_CAUSE_AGENT_LOST;
+  end->message = STR("its build had ended");
 }
 
 struct attempt *

@@ -107,7 +107,8 @@ struct mirror_claim /* an attempt that an agent says it has */
 /* An agent that is not connected; one that is known stays as it is. */
 struct agent *mirror_agent(struct mirror *mirror, const struct mirror_agent *facts);
 
-/* A running attempt from the database; its agent has the grace time to come. */
+/* A running attempt from the database; its agent has the grace time to come.
+   NODE NULL, or one that runs already: it is ended as lost. */
 void mirror_resume(struct mirror *mirror, int64_t attempt_id, int64_t fence, struct node *node,
                    struct agent *agent);
 
