@@ -7,9 +7,13 @@
 #include "guix/keys.h"
 #include "guix/nar.h"
 
+#define GUIX_ARCHIVE_REFERENCES_MAX 65536 /* of one item, accepted when reading */
+
 /* Writer: items references first. _item_begin, then the nar's bytes by
    _item_data in any pieces, then _item_end, which hashes, signs and writes the
-   rest; at last _end. Everything goes to SINK. */
+   rest; at last _end. Everything goes to SINK. KEY NULL: unsigned; it is
+   borrowed. PATH, REFERENCES and DERIVER ("" = unknown) are full paths; -EINVAL
+   when one is not, or when the nar was none. */
 struct guix_archive_writer;
 struct guix_archive_writer *guix_archive_writer_new(const struct guix_key *key, guix_sink *sink,
                                                     void *context);
@@ -21,8 +25,13 @@ int guix_archive_item_end(struct guix_archive_writer *writer, struct str path,
 int guix_archive_end(struct guix_archive_writer *writer, struct error *err);
 void guix_archive_writer_free(struct guix_archive_writer *writer);
 
-/* Reader: push parser; verifies each signature (ACL NULL = not asked for). */
-struct guix_archive_item
+/* Reader: push parser. With an ACL each item must be signed by one of its keys;
+   without one (NULL) an item may be unsigned, but a signature that is there must
+   be right. _feed's codes: -EINVAL, no export stream; those of guix_verify;
+   -EKEYREJECTED, unsigned; what the visitor returned. An item's nar is handed on
+   before its signature is known: trust it when `item` is called, not before.
+   _end: -EPIPE when the stream is not whole. */
+struct guix_archive_item /* slices live during the call */
 {
   struct str path, deriver;
   const struct str *references;

@@ -286,8 +286,9 @@ connect_socket(const char *socket_name, int *ret, struct error *err)
   struct timeval limit = { .tv_sec = OPEN_TIMEOUT_S };
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   if (connect(fd, (struct sockaddr *) &address, sizeof address) < 0) {
-    error_set_errno(err, "cannot reach guix-daemon at %s", socket_name);
-    return error_hint(err, "Check that guix-daemon runs and listens there.");
+    r = error_set_errno(err, "cannot reach guix-daemon at %s", socket_name);
+    error_hint(err, "Check that guix-daemon runs and listens there.");
+    return r;
   }
   *ret = TAKE_FD(fd);
   return 0;

@@ -57,21 +57,23 @@ struct place
   char copy[GUIX_NAR_NAME_MAX + 1]; /* NUL-terminated */
 };
 
-static int
+static bool
 find_place(struct guix_nar_unpacker *unpacker, struct str name, struct place *ret)
 {
   if (unpacker->depth == 0) {
     ret->folder = AT_FDCWD;
     ret->name = unpacker->path;
-    return 0;
+    return true;
   }
-  if (!guix_nar_name_is_valid(name))
-    return error_set(&unpacker->error, -EINVAL, "bad name of a directory entry");
+  if (!guix_nar_name_is_valid(name)) {
+    error_set(&unpacker->error, -EINVAL, "bad name of a directory entry");
+    return false;
+  }
   memcpy(ret->copy, name.data, name.size);
   ret->copy[name.size] = '\0';
   ret->name = ret->copy;
   ret->folder = unpacker->folders[unpacker->depth - 1];
-  return 0;
+  return true;
 }
 
 static int
@@ -95,10 +97,9 @@ static int
 unpack_directory(void *context, struct str name)
 {
   struct guix_nar_unpacker *unpacker = context;
-  struct place place = { .folder = -1 };
-  int r = find_place(unpacker, name, &place);
-  if (r < 0)
-    return r;
+  struct place place;
+  if (!find_place(unpacker, name, &place))
+    return -EINVAL;
   if (unpacker->depth == GUIX_NAR_DEPTH_MAX)
     return error_set(&unpacker->error, -ELOOP, "directories nested too deeply");
   if (mkdirat(place.folder, place.name, 0700) < 0)
@@ -124,10 +125,9 @@ static int
 unpack_symlink(void *context, struct str name, struct str target)
 {
   struct guix_nar_unpacker *unpacker = context;
-  struct place place = { .folder = -1 };
-  int r = find_place(unpacker, name, &place);
-  if (r < 0)
-    return r;
+  struct place place;
+  if (!find_place(unpacker, name, &place))
+    return -EINVAL;
   CLEANUP_FREE char *text = mem_strndup(target.data, target.size);
   if (symlinkat(text, place.folder, place.name) < 0
       || utimensat(place.folder, place.name, store_times, AT_SYMLINK_NOFOLLOW) < 0)
@@ -140,10 +140,9 @@ unpack_file(void *context, struct str name, bool executable, uint64_t size)
 {
   (void) size;
   struct guix_nar_unpacker *unpacker = context;
-  struct place place = { .folder = -1 };
-  int r = find_place(unpacker, name, &place);
-  if (r < 0)
-    return r;
+  struct place place;
+  if (!find_place(unpacker, name, &place))
+    return -EINVAL;
   unpacker->executable = executable;
   unpacker->file =
       openat(place.folder, place.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);

@@ -9,6 +9,7 @@
 #include "guix/store_path.h"
 
 #define GUIX_NARINFO_URLS_MAX 8
+#define GUIX_NARINFO_SIZE_MAX (1u << 20) /* bytes of text accepted */
 
 struct guix_narinfo_url
 {
@@ -30,13 +31,19 @@ struct guix_narinfo
   struct str signature; /* the line's value; "" = unsigned (reading only) */
 };
 
-/* The signed part: StorePath .. Deriver and, with KEY, the Signature line. The
-   URL lines follow it and are not signed: guix_narinfo_write_urls. */
+/* Appends the signed part: StorePath .. Deriver and, with KEY, the Signature
+   line. The URL lines follow it and are not signed: guix_narinfo_write_urls.
+   -EINVAL: a field or HOST_NAME that could not be read back; OUT is as before. */
 int guix_narinfo_write_signed(const struct guix_narinfo *info, const struct guix_key *key,
                               const char *host_name, struct buf *out, struct error *err);
 void guix_narinfo_write_urls(const struct guix_narinfo_url *urls, size_t count, struct buf *out);
 
+/* Slices and arrays go into ARENA, so TEXT may go. Unknown fields, unknown
+   compressions and URLs beyond the maximum are skipped; a field that stands
+   twice, a bad value, or the want of StorePath, NarHash, NarSize or References
+   is -EINVAL. Nothing is said about the signature. */
 int guix_narinfo_parse(struct str text, struct arena *arena, struct guix_narinfo *ret,
                        struct error *err);
-/* TEXT is the whole narinfo; codes as guix_verify, -ENOKEY = unsigned. */
+/* TEXT is the whole narinfo; codes as guix_verify, -ENOKEY = unsigned: no
+   Signature, or one that does not cover all the fields that matter. */
 int guix_narinfo_verify(struct str text, const struct guix_acl *acl, struct error *err);

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the agent's own files share. Threads: the session loop (the caller of
+   agent_run), one a running attempt, one a log sender, up to `uploads` an
+   attempt's uploads, and one that waits for the order to stop. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "agent/agent.h"
+
+#define AGENT_UPLOADS_MAX 8 /* at once, of one attempt */
+
+struct attempt;
+
+struct agent
+{
+  const struct agent_options *options;
+  struct arena arena; /* lives as long as the agent */
+  const char *state;
+  const char *store_root;
+  const char *socket;
+  const char *name;
+  const char *const *systems; /* NULL-terminated */
+  int jobs;
+  int uploads;
+  char *token; /* owned */
+  int lock_fd; /* on STATE/lock, held for life */
+
+  atomic_bool stopping;
+  pthread_mutex_t lock; /* guards the two below */
+  pthread_cond_t changed;
+  struct attempt *attempts;
+  struct http_client *session; /* the running session's client, or NULL */
+};
+
+/* ---- enrol.c ---- */
+
+/* Settles name, systems, folders; takes the lock; reads or earns the token. */
+int agent_enrol(struct agent *agent, struct error *err);
+/* Members `systems`, `jobs`, `facts` of an open JSON object. */
+struct json;
+void agent_describe(const struct agent *agent, struct json *json);
+struct http_client *agent_client_new(const struct agent *agent, int silence_timeout_s);
+
+/* ---- session.c ---- */
+
+/* One session, from dialling to its end. Returns 0 when it ended and dialling
+   again makes sense (*RET_WELCOMED tells whether it had begun well), negative
+   when this agent can never work. */
+int agent_session(struct agent *agent, bool *ret_welcomed, struct error *err);
+
+/* ---- attempt.c ---- */
+
+struct attempt_output
+{
+  struct str name;
+  struct str path; /* full */
+};
+
+/* One try at a build: from the order to the reported result. */
+struct attempt
+{
+  struct agent *agent;
+  struct attempt *next;
+  struct arena arena;
+  int64_t id;
+  char fence[24];
+  struct str derivation; /* full path */
+  int64_t timeout_s;
+  int64_t max_silent_s;
+  struct attempt_output *outputs;
+  size_t outputs_count;
+
+  pthread_t thread;
+  bool ended; /* under the agent's lock: the thread can be joined */
+
+  atomic_bool cancelled;
+  pthread_mutex_t lock; /* guards the three below */
+  pthread_cond_t wake;
+  struct guix_daemon *daemon;                         /* what to cut on cancelling, or NULL */
+  struct http_client *clients[AGENT_UPLOADS_MAX + 4]; /* likewise; NULL = free place */
+};
+
+/* Starts its thread and puts it on the agent's list; takes ORDER's contents.
+   -EEXIST when it runs already. */
+int attempt_start(struct agent *agent, const json_t *order, struct error *err);
+/* Stops it soon; nothing is reported. */
+void attempt_cancel(struct attempt *attempt);
+/* Joins threads of attempts that have ended; with ALL, waits for every one. */
+void attempts_reap(struct agent *agent, bool all);
+
+/* Makes CLIENT cancellable by attempt_cancel; false when already cancelled. */
+bool attempt_hold_client(struct attempt *attempt, struct http_client *client);
+void attempt_drop_client(struct attempt *attempt, struct http_client *client);
+/* Sleeps at most MILLISECONDS; false when the attempt was cancelled. */
+bool attempt_sleep(struct attempt *attempt, int64_t milliseconds);
+
+/* A call with the fence, tried again with growing pauses until the server
+   answers with a status below 500. Returns the status; -ECANCELED when
+   cancelled or when the server says 410: the attempt is no longer ours. */
+int attempt_call(struct attempt *attempt, struct http_client *client, const struct http_call *call,
+                 struct http_answer *ret, struct error *err);
+/* attempt_call of a JSON request without query; RET_JSON may be NULL. */
+int attempt_post(struct attempt *attempt, struct http_client *client, const char *what,
+                 struct str body, json_t **ret_json, struct error *err);
+
+/* ---- fetch.c ---- */
+
+/* Brings what the daemon lacks of the derivation's closure into the store. The
+   whole closure is a temporary root of DAEMON's connection first. */
+int attempt_fetch(struct attempt *attempt, struct http_client *client, struct guix_daemon *daemon,
+                  struct error *err);
+
+/* ---- spool.c: the build log on its way to the server ---- */
+
+struct spool;
+int spool_open(struct attempt *attempt, struct spool **ret, struct error *err);
+/* The builder runs: told to the server before the next piece of log. */
+void spool_mark_started(struct spool *spool);
+/* Appends; never waits for the server. -EFBIG beyond AGENT_LOG_MAX. */
+#define AGENT_LOG_MAX (INT64_C(1) << 30) /* bytes */
+int spool_append(struct spool *spool, struct str text);
+/* Waits until all is acknowledged; RET_SIZE bytes. */
+int spool_finish(struct spool *spool, int64_t *ret_size, struct error *err);
+/* After _finish: the server has only SIZE bytes after all; sends the rest again. */
+int spool_send_again(struct spool *spool, int64_t size, struct error *err);
+void spool_free(struct spool *spool); /* NULL is fine */
+
+/* ---- build.c ---- */
+
+struct verdict
+{
+  const char *cause; /* NULL = succeeded; else as in doc/agent-protocol.md */
+  char message[768]; /* as long as an error's */
+};
+
+/* Asks the daemon for the build, streams its log; VERDICT tells how it went. */
+void attempt_build(struct attempt *attempt, struct guix_daemon *daemon, struct spool *spool,
+                   struct verdict *verdict);
+
+/* What is known when a build request failed. */
+struct failure_signs
+{
+  int error;           /* of the request: -EREMOTEIO, -ECONNRESET ... */
+  int status;          /* the daemon's: 1, 100, 101 */
+  bool builder_failed; /* a build-failed line for our derivation */
+  bool hash_mismatch;
+  bool silence;  /* the daemon spoke of silence */
+  bool killed;   /* the builder died of signal 9 */
+  bool no_space; /* "No space left on device" was said */
+  bool log_too_long;
+};
+const char *failure_cause(const struct failure_signs *signs);
+/* Notes what one event of the daemon says about a failure of DERIVATION. */
+void failure_note(struct failure_signs *signs, const struct guix_event *event,
+                  struct str derivation);
+
+/* ---- outputs.c ---- */
+
+/* Uploads what the server lacks of the outputs' closure (several at once) and
+   appends the array of items of doc/agent-protocol.md to ITEMS. AGAIN: items to
+   upload anew from 0 (from a 422 answer), or NULL. */
+int attempt_upload(struct attempt *attempt, struct http_client *client, struct guix_daemon *daemon,
+                   const json_t *again, struct buf *items, struct error *err);
+
+/* ---- pump.c: a thread between a pusher and a puller ---- */
+
+/* Runs PRODUCE on a thread, which pushes bytes by the given sink; they come out
+   of pump_read. Ending early (pump_free) makes the sink return -EPIPE. */
+struct pump;
+struct pump *pump_start(int (*produce)(void *state, guix_sink *sink, void *sink_context,
+                                       struct error *err),
+                        void *state);
+int64_t pump_read(void *pump, char *room, size_t size); /* count, 0 = end, negative = failed */
+/* Waits for the producer; its result. */
+int pump_finish(struct pump *pump, struct error *err);
+void pump_free(struct pump *pump);

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The build itself: one request to the daemon, its output into the spool, and
+   what its failure means. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "agent/agent_private.h"
+
+struct run
+{
+  struct attempt *attempt;
+  struct guix_daemon *daemon;
+  struct spool *spool;
+  struct failure_signs signs;
+  char message[768]; /* the daemon's words about the failure */
+};
+
+/* ---- what a failure means ---- */
+
+static bool
+mentions(struct str text, struct str words)
+{
+  return text.size >= words.size && memmem(text.data, text.size, words.data, words.size) != NULL;
+}
+
+void
+failure_note(struct failure_signs *signs, const struct guix_event *event, struct str derivation)
+{
+  switch (event->kind) {
+  case GUIX_EVENT_LOG:
+    signs->no_space |= mentions(event->text, STR("No space left on device"));
+    break;
+  case GUIX_EVENT_MESSAGE:
+    signs->no_space |= mentions(event->text, STR("No space left on device"));
+    signs->silence |= mentions(event->text, STR("seconds of silence"));
+    break;
+  case GUIX_EVENT_BUILD_FAILED:
+    signs->builder_failed |= str_equal(event->drv, derivation);
+    signs->killed |= mentions(event->text, STR("signal 9"));
+    break;
+  case GUIX_EVENT_HASH_MISMATCH:
+    signs->hash_mismatch = true;
+    break;
+  case GUIX_EVENT_BUILD_STARTED:
+  case GUIX_EVENT_BUILD_SUCCEEDED:
+  case GUIX_EVENT_HOOK_FAILED:
+  case GUIX_EVENT_SUBSTITUTER:
+  case GUIX_EVENT_DOWNLOAD:
+    break;
+  }
+}
+
+/* The daemon's status alone does not tell (reference 1.4, 10.11): a full disk or
+   a killed builder looks like a broken package. */
+const char *
+failure_cause(const struct failure_signs *signs)
+{
+  if (signs->log_too_long)
+    return "build";
+  if (signs->hash_mismatch)
+    return "hash-mismatch";
+  if (signs->no_space)
+    return "disk-full";
+  if (signs->error != -EREMOTEIO)
+    return "daemon";
+  if (signs->status == 101)
+    return signs->silence ? "silence" : "timeout";
+  if (signs->killed)
+    return "out-of-memory";
+  return signs->status == 100 || signs->builder_failed ? "build" : "daemon";
+}
+
+/* ---- events of the daemon ---- */
+
+static void
+log_text(struct run *run, struct str text)
+{
+  int r = spool_append(run->spool, text);
+  if (r == 0)
+    return;
+  run->signs.log_too_long |= r == -EFBIG;
+  run->signs.no_space |= r == -ENOSPC;
+  guix_daemon_cancel(run->daemon);
+}
+
+static void
+keep_message(struct run *run, const struct guix_event *event)
+{
+  if (event->kind == GUIX_EVENT_BUILD_FAILED && event->text.size > 0)
+    snprintf(run->message, sizeof run->message, "%.*s", STR_FMT(event->text));
+  if (event->kind == GUIX_EVENT_HASH_MISMATCH)
+    snprintf(run->message, sizeof run->message, "%.*s: %.*s expected, %.*s found",
+             STR_FMT(event->item), STR_FMT(event->expected), STR_FMT(event->actual));
+}
+
+static void
+on_event(void *context, const struct guix_event *event)
+{
+  struct run *run = context;
+  failure_note(&run->signs, event, run->attempt->derivation);
+  keep_message(run, event);
+  if (event->kind == GUIX_EVENT_BUILD_STARTED && str_equal(event->drv, run->attempt->derivation))
+    spool_mark_started(run->spool);
+  if (event->kind == GUIX_EVENT_LOG)
+    log_text(run, event->text);
+  if (event->kind == GUIX_EVENT_MESSAGE && event->text.size > 0) {
+    log_text(run, event->text);
+    log_text(run, STR("\n"));
+  }
+}
+
+/* ---- the request ---- */
+
+static int
+ask_daemon(struct run *run, struct error *err)
+{
+  const struct attempt *attempt = run->attempt;
+  const struct guix_build_options options = {
+    /* Everything this build needs was fetched: the daemon builds this one. */
+    .use_substitutes = false,
+    .max_jobs = 1,
+    .cores = attempt->agent->options->cores,
+    .timeout_s = attempt->timeout_s,
+    .max_silent_s = attempt->max_silent_s,
+  };
+  int r = guix_daemon_set_options(run->daemon, &options, err);
+  guix_daemon_on_event(run->daemon, on_event, run);
+  if (r == 0)
+    r = guix_daemon_build(run->daemon, &attempt->derivation, 1, err);
+  guix_daemon_on_event(run->daemon, NULL, NULL);
+  return r;
+}
+
+void
+attempt_build(struct attempt *attempt, struct guix_daemon *daemon, struct spool *spool,
+              struct verdict *verdict)
+{
+  struct error err = { 0 };
+  struct run run = { .attempt = attempt, .daemon = daemon, .spool = spool };
+  int r = ask_daemon(&run, &err);
+  if (r >= 0)
+    return;
+  run.signs.error = r;
+  run.signs.status = guix_daemon_status(daemon);
+  verdict->cause = failure_cause(&run.signs);
+  snprintf(verdict->message, sizeof verdict->message, "%s",
+           run.signs.log_too_long   ? "the log grew beyond 1 GiB"
+           : run.message[0] != '\0' ? run.message
+                                    : err.message);
+}

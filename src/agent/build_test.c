@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+/* cmocka needs the three above first. */
+#include <cmocka.h>
+
+#include <errno.h>
+#include <signal.h>
+
+#include "agent/agent_private.h"
+
+#define DRV "/gnu/store/6d4lk73an4918digdv34xprynczidc39-demo.drv"
+#define OTHER "/gnu/store/sh7wwg5pjx23v03rkpk8ghl0mnnbqkn2-demo-src.drv"
+
+static void
+test_causes_are_told_apart(void **state)
+{
+  (void) state;
+  static const struct
+  {
+    struct failure_signs signs;
+    const char *cause;
+  } rows[] = {
+    { { .error = -EREMOTEIO, .status = 100, .builder_failed = true }, "build" },
+    { { .error = -EREMOTEIO, .status = 101 }, "timeout" },
+    { { .error = -EREMOTEIO, .status = 101, .silence = true }, "silence" },
+    { { .error = -EREMOTEIO, .status = 1, .builder_failed = true, .hash_mismatch = true },
+      "hash-mismatch" },
+    { { .error = -EREMOTEIO, .status = 100, .builder_failed = true, .no_space = true },
+      "disk-full" },
+    { { .error = -EREMOTEIO, .status = 100, .builder_failed = true, .killed = true },
+      "out-of-memory" },
+    { { .error = -EREMOTEIO, .status = 1, .builder_failed = true }, "build" },
+    { { .error = -EREMOTEIO, .status = 1 }, "daemon" },
+    { { .error = -ECONNRESET }, "daemon" },
+    { { .error = -ECONNRESET, .log_too_long = true }, "build" },
+  };
+  for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+    assert_string_equal(failure_cause(&rows[i].signs), rows[i].cause);
+}
+
+static void
+test_only_our_own_failure_is_noted(void **state)
+{
+  (void) state;
+  struct failure_signs signs = { 0 };
+  struct guix_event event = { .kind = GUIX_EVENT_BUILD_FAILED, .drv = STR(OTHER) };
+  failure_note(&signs, &event, STR(DRV));
+  assert_false(signs.builder_failed);
+  event.drv = STR(DRV);
+  event.text = STR("builder failed due to signal 9 (Killed)");
+  failure_note(&signs, &event, STR(DRV));
+  assert_true(signs.builder_failed);
+  assert_true(signs.killed);
+}
+
+static void
+test_signs_in_text(void **state)
+{
+  (void) state;
+  struct failure_signs signs = { 0 };
+  struct guix_event event = { .kind = GUIX_EVENT_LOG, .text = STR("60 seconds of silence") };
+  failure_note(&signs, &event, STR(DRV));
+  assert_false(signs.silence); /* a builder may say so; only the daemon counts */
+  event.kind = GUIX_EVENT_MESSAGE;
+  failure_note(&signs, &event, STR(DRV));
+  assert_true(signs.silence);
+  event = (struct guix_event) { .kind = GUIX_EVENT_LOG,
+                                .text = STR("cp: write: No space left on device\n") };
+  failure_note(&signs, &event, STR(DRV));
+  assert_true(signs.no_space);
+}
+
+/* ---- pump ---- */
+
+static int
+produce_counted(void *state, guix_sink *sink, void *sink_context, struct error *err)
+{
+  size_t *count = state;
+  for (size_t i = 0; i < *count; i++) {
+    int r = sink(sink_context, STR("0123456789"));
+    if (r < 0)
+      return error_set(err, r, "the sink is gone");
+  }
+  return 0;
+}
+
+static int
+produce_failure(void *state, guix_sink *sink, void *sink_context, struct error *err)
+{
+  (void) state;
+  (void) sink(sink_context, STR("half"));
+  return error_set(err, -EIO, "the disk broke");
+}
+
+static void
+test_pump_carries_all(void **state)
+{
+  (void) state;
+  size_t count = 500000;
+  struct pump *pump = pump_start(produce_counted, &count);
+  assert_non_null(pump);
+  char room[4096];
+  int64_t total = 0;
+  int64_t got;
+  while ((got = pump_read(pump, room, sizeof room)) > 0)
+    total += got;
+  assert_int_equal(got, 0);
+  assert_int_equal(total, 5000000);
+  assert_int_equal(pump_finish(pump, NULL), 0);
+  pump_free(pump);
+}
+
+static void
+test_pump_does_not_hide_a_failure(void **state)
+{
+  (void) state;
+  struct pump *pump = pump_start(produce_failure, NULL);
+  char room[4096];
+  int64_t got = pump_read(pump, room, sizeof room);
+  while (got > 0)
+    got = pump_read(pump, room, sizeof room);
+  assert_int_equal(got, -ECANCELED);
+  struct error err = { 0 };
+  assert_int_equal(pump_finish(pump, &err), -EIO);
+  assert_string_equal(err.message, "the disk broke");
+  pump_free(pump);
+}
+
+static void
+test_pump_can_be_left_early(void **state)
+{
+  (void) state;
+  size_t count = 10000000;
+  struct pump *pump = pump_start(produce_counted, &count);
+  char room[16];
+  assert_true(pump_read(pump, room, sizeof room) > 0);
+  pump_free(pump);
+}
+
+int
+main(void)
+{
+  signal(SIGPIPE, SIG_IGN);
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_causes_are_told_apart),
+    cmocka_unit_test(test_only_our_own_failure_is_noted),
+    cmocka_unit_test(test_signs_in_text),
+    cmocka_unit_test(test_pump_carries_all),
+    cmocka_unit_test(test_pump_does_not_hide_a_failure),
+    cmocka_unit_test(test_pump_can_be_left_early),
+  };
+  return cmocka_run_group_tests_name("agent", tests, NULL, NULL);
+}

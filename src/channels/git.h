@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The `git` program as a child: no prompts, no helpers, no configuration but
+   ours, killed when it takes too long. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/str.h"
+
+#define GIT_COMMIT_SIZE 65 /* up to 64 hex digits and a NUL */
+
+struct git_commit /* slices in the arena of the call */
+{
+  struct str author;
+  struct str subject;
+  int64_t committed_s; /* seconds since 1970 */
+};
+
+bool git_commit_hash_is_valid(struct str commit);
+
+/* The commit at the tip of BRANCH of the remote URL. */
+int git_remote_tip(const char *url, const char *branch, int timeout_s,
+                   char ret_commit[GIT_COMMIT_SIZE], struct error *err);
+
+/* Brings BRANCH into the bare clone FOLDER, made when missing; only what is new
+   crosses the network. */
+int git_fetch(const char *folder, const char *url, const char *branch, int timeout_s,
+              struct error *err);
+
+/* Whether FOLDER holds COMMIT. */
+bool git_has_commit(const char *folder, const char *commit);
+
+int git_read_commit(const char *folder, const char *commit, struct arena *arena,
+                    struct git_commit *ret, struct error *err);
+
+/* Writes the files of COMMIT below TARGET, which must not exist. */
+int git_export(const char *folder, const char *commit, const char *target, struct error *err);

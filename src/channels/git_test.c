@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+/* cmocka needs the three above first. */
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/child.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "channels/channels.h"
+#include "channels/git.h"
+
+struct fixture
+{
+  char folder[64];
+  char *remote;
+  char *clone;
+};
+
+static void
+shell(const struct fixture *fixture, const char *script)
+{
+  const char *argv[] = { "sh", "-euc", script, NULL };
+  struct child_options options = CHILD_OPTIONS_INIT;
+  struct error err = { 0 };
+  options.argv = argv;
+  options.folder = fixture->folder;
+  if (child_run(&options, 30000, 0, NULL, &err) < 0)
+    fail_msg("%s", err.message);
+}
+
+#define COMMIT "git -C remote -c user.name=\"A Name\" -c user.email=a@example.org commit -q -m "
+
+static int
+setup(void **state)
+{
+  struct fixture *fixture = mem_alloc(sizeof *fixture);
+  snprintf(fixture->folder, sizeof fixture->folder, "/tmp/panoply-git-XXXXXX");
+  assert_non_null(mkdtemp(fixture->folder));
+  fixture->remote = mem_printf("%s/remote", fixture->folder);
+  fixture->clone = mem_printf("%s/clones/1.git", fixture->folder);
+  shell(fixture, "mkdir clones; git init -q -b main remote; mkdir remote/sub; "
+                 "echo one > remote/sub/file; ln -s sub/file remote/link; "
+                 "git -C remote add -A; " COMMIT "'first <b>'");
+  *state = fixture;
+  return 0;
+}
+
+static int
+teardown(void **state)
+{
+  struct fixture *fixture = *state;
+  file_remove_tree(fixture->folder, NULL);
+  free(fixture->remote);
+  free(fixture->clone);
+  free(fixture);
+  return 0;
+}
+
+static void
+test_tip_fetch_export(void **state)
+{
+  const struct fixture *fixture = *state;
+  struct error err = { 0 };
+  char commit[GIT_COMMIT_SIZE];
+  assert_int_equal(git_remote_tip(fixture->remote, "main", 30, commit, &err), 0);
+  assert_false(git_has_commit(fixture->clone, commit));
+  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "main", 30, &err), 0);
+  assert_true(git_has_commit(fixture->clone, commit));
+
+  CLEANUP_ARENA struct arena arena = { 0 };
+  struct git_commit details;
+  assert_int_equal(git_read_commit(fixture->clone, commit, &arena, &details, &err), 0);
+  assert_string_equal(details.author.data, "A Name");
+  assert_string_equal(details.subject.data, "first <b>");
+  assert_true(details.committed_s > 1600000000);
+
+  CLEANUP_FREE char *target = mem_printf("%s/out", fixture->folder);
+  CLEANUP_FREE char *file = mem_printf("%s/link", target);
+  CLEANUP_BUF struct buf contents = { 0 };
+  assert_int_equal(git_export(fixture->clone, commit, target, &err), 0);
+  assert_int_equal(file_read_all(file, 100, &contents, &err), 0);
+  assert_string_equal(buf_text(&contents), "one\n");
+  assert_int_equal(git_export(fixture->clone, commit, target, &err), -EEXIST);
+}
+
+static void
+test_a_rewritten_branch_is_followed(void **state)
+{
+  const struct fixture *fixture = *state;
+  char commit[GIT_COMMIT_SIZE];
+  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "main", 30, NULL), 0);
+  shell(fixture, COMMIT "again --amend");
+  assert_int_equal(git_remote_tip(fixture->remote, "main", 30, commit, NULL), 0);
+  assert_false(git_has_commit(fixture->clone, commit));
+  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "main", 30, NULL), 0);
+  assert_true(git_has_commit(fixture->clone, commit));
+}
+
+static void
+test_failures_carry_the_reason(void **state)
+{
+  const struct fixture *fixture = *state;
+  struct error err = { 0 };
+  char commit[GIT_COMMIT_SIZE];
+  assert_int_equal(git_remote_tip(fixture->remote, "none", 30, commit, &err), -ENOENT);
+  assert_non_null(strstr(err.message, "has no branch \"none\""));
+  assert_true(git_remote_tip("/no/such/repository", "main", 30, commit, &err) < 0);
+  assert_non_null(strstr(err.message, "/no/such/repository"));
+}
+
+static void
+test_urls_that_git_would_take_otherwise_are_refused(void **state)
+{
+  (void) state;
+  static const char *const bad[] = { "",
+                                     "--upload-pack=touch /tmp/x",
+                                     "ext::sh -c id",
+                                     "relative/path",
+                                     "host:path",
+                                     "https://",
+                                     "https://example.org/a b",
+                                     "https://example.org/\x01",
+                                     "fd::17" };
+  for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+    assert_int_equal(channels_check_url(str_of(bad[i]), NULL), -EINVAL);
+  assert_int_equal(channels_check_url(STR("https://example.org/guix.git"), NULL), 0);
+  assert_int_equal(channels_check_url(STR("/srv/channel"), NULL), 0);
+}
+
+int
+main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test_setup_teardown(test_tip_fetch_export, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_a_rewritten_branch_is_followed, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_failures_carry_the_reason, setup, teardown),
+    cmocka_unit_test(test_urls_that_git_would_take_otherwise_are_refused),
+  };
+  return cmocka_run_group_tests_name("channels", tests, NULL, NULL);
+}

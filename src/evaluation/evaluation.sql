@@ -1,0 +1,86 @@
+-- SPDX-License-Identifier: GPL-3.0-or-later
+
+-- name: evaluation_newest :one
+-- The newest evaluation of a specification, with its channels' revisions in
+-- order of channel name.
+SELECT evaluation.id, evaluation.definition = :definition::jsonb AS "same_definition!",
+       array_agg(revision_id ORDER BY channel)::bigint[] AS "revision_ids!"
+FROM evaluation
+JOIN evaluation_revision ON evaluation_id = evaluation.id
+WHERE evaluation.id = (SELECT max(id) FROM evaluation WHERE specification_id = :specification_id
+                       AND state <> 4)
+GROUP BY evaluation.id;
+
+-- name: evaluation_insert :one
+INSERT INTO evaluation (specification_id, definition)
+VALUES (:specification_id, :definition::jsonb)
+RETURNING id;
+
+-- name: evaluation_revisions_insert :exec
+INSERT INTO evaluation_revision (evaluation_id, channel, revision_id)
+SELECT :evaluation_id, channel, revision_id
+FROM unnest(:channels::text[], :revision_ids::bigint[]) AS input (channel, revision_id);
+
+-- name: evaluation_requeue :exec
+-- What a crash left running waits again.
+UPDATE evaluation SET state = 0, started_at = NULL WHERE state = 1;
+
+-- name: evaluation_claim :one
+UPDATE evaluation
+SET state = 1, started_at = clock_timestamp()
+FROM specification
+WHERE specification.id = specification_id
+  AND evaluation.id = (SELECT id FROM evaluation WHERE state = 0
+                       ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING evaluation.id, specification.name, evaluation.definition, specification.priority;
+
+-- name: evaluation_commits :many
+-- Channels and commits of an evaluation, in order of channel name.
+SELECT channel, url, commit_hash
+FROM evaluation_revision
+JOIN revision ON revision.id = revision_id
+JOIN repository ON repository.id = repository_id
+WHERE evaluation_id = :evaluation_id
+ORDER BY channel;
+
+-- name: evaluation_progress :exec
+UPDATE evaluation SET jobs_count = :jobs_count, errors_count = :errors_count
+WHERE id = :id AND state = 1;
+
+-- name: evaluation_finish :exec
+UPDATE evaluation
+SET state = :state, finished_at = clock_timestamp(), jobs_count = :jobs_count,
+    errors_count = :errors_count, derivations_count = :derivations_count, message = :message
+WHERE id = :id AND state = 1;
+
+-- name: evaluation_cancel_waiting :exec
+UPDATE evaluation SET state = 4, finished_at = clock_timestamp(), message = 'cancelled'
+WHERE id = :id AND state = 0;
+
+-- name: evaluation_state :one
+SELECT state FROM evaluation WHERE id = :id;
+
+-- name: evaluation_job_names :exec
+-- Makes the names that are new; in one order everywhere, so that two
+-- evaluations never wait for each other crosswise.
+INSERT INTO job_name (name)
+SELECT DISTINCT input.name COLLATE "C"
+FROM unnest(:names::text[]) AS input (name)
+LEFT JOIN job_name ON job_name.name = input.name COLLATE "C"
+WHERE job_name.id IS NULL
+ORDER BY 1
+ON CONFLICT (name) DO NOTHING;
+
+-- name: evaluation_jobs :exec
+INSERT INTO job (evaluation_id, name_id, derivation_id, build_id)
+SELECT :evaluation_id, job_name.id, derivation_id, build_id
+FROM unnest(:names::text[], :derivation_ids::bigint[], :build_ids::bigint[])
+     AS input (name, derivation_id, build_id)
+JOIN job_name ON job_name.name = input.name COLLATE "C"
+ON CONFLICT DO NOTHING;
+
+-- name: evaluation_errors :exec
+INSERT INTO evaluation_error (evaluation_id, job, message, file, line, column_)
+SELECT :evaluation_id, job, message, file, line, column_
+FROM unnest(:jobs::text[], :messages::text[], :files::text[], :lines::integer[],
+            :columns::integer[]) AS input (job, message, file, line, column_);

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files of this room share. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/child.h"
+#include "base/map.h"
+#include "evaluation/evaluation.h"
+
+/* Numbers stand in the database. */
+enum evaluation_state
+{
+  EVALUATION_WAITING = 0,
+  EVALUATION_RUNNING = 1,
+  EVALUATION_SUCCEEDED = 2,
+  EVALUATION_FAILED = 3,
+  EVALUATION_CANCELLED = 4,
+};
+
+#define EVALUATION_POLLERS 4 /* threads: a remote that hangs must not stop the others */
+
+struct follower;
+
+struct evaluations
+{
+  struct evaluation_options options; /* texts are copies, in arena */
+  struct arena arena;
+  char **guix; /* the command's words, NULL-terminated; in arena */
+
+  atomic_bool stopping;
+  pthread_mutex_t lock; /* guards all below */
+  pthread_cond_t changed;
+  unsigned pokes; /* counts evaluations_poke, so that none is missed */
+  struct wish *wishes;        /* polls asked for by evaluations_request */
+  struct running *running;    /* evaluations under way in this process */
+  struct follower *followers; /* of their logs */
+
+  pthread_t pollers[EVALUATION_POLLERS];
+  pthread_t *evaluators;
+  pthread_t tailer;
+  int threads_started; /* pollers, then evaluators, then the tailer */
+};
+
+/* A poll that somebody asked for. */
+struct wish
+{
+  struct wish *next;
+  bool force;
+  char name[64];
+};
+
+/* An evaluation under way; on the list from claim to end. */
+struct running
+{
+  struct running *next;
+  int64_t id;
+  atomic_bool cancelled;
+};
+
+/* Sleeps at most MILLISECONDS, not at all when somebody poked since evaluations_seen
+   returned SEEN. */
+unsigned evaluations_seen(struct evaluations *evaluations);
+void evaluations_pause(struct evaluations *evaluations, unsigned seen, int64_t milliseconds);
+/* Wakes pollers, evaluators and the tailer. */
+void evaluations_poke(struct evaluations *evaluations);
+/* Tells the feeds of all processes that events were appended. */
+void evaluations_wake_feeds(struct evaluations *evaluations);
+
+/* ---- poll.c ---- */
+
+void *evaluation_poller_main(void *evaluations);
+
+/* ---- workspace.c: the files that one evaluation's Guix sees ---- */
+
+struct workspace
+{
+  char *log;     /* STATE/evaluations/ID/log */
+  char *outside; /* the folder as this process sees it */
+  char *inside;  /* the same as Guix sees it, without the store root */
+  char *home;    /* Guix's HOME, as Guix sees it; kept between evaluations */
+};
+
+char *workspace_log_path(const struct evaluations *evaluations, int64_t evaluation_id);
+
+/* Makes the folders, checks the channels out at the evaluation's commits, puts
+   evaluate.scm and, for time-machine, channels.scm beside them. COMMITS: one for
+   each channel, in the specification's (name) order. */
+int workspace_make(struct evaluations *evaluations, int64_t evaluation_id,
+                   const struct specification *specification, const struct str *commits,
+                   struct workspace *ret, struct error *err);
+/* Writes the request for one system; returns its path as Guix sees it. */
+int workspace_write_request(const struct workspace *workspace,
+                            const struct specification *specification, const struct str *commits,
+                            struct str system, char **ret, struct error *err);
+/* Removes all but the log. */
+void workspace_clear(struct workspace *workspace);
+
+/* ---- results.c: what an evaluator reports ---- */
+
+struct result_job
+{
+  struct str name;
+  struct str derivation; /* full path */
+  int64_t timeout_s;
+  int64_t max_silent_s;
+};
+
+struct result_error
+{
+  struct str name, message, file;
+  int32_t line, column;
+};
+
+struct results
+{
+  struct arena arena;
+  struct result_job *jobs;
+  size_t jobs_count, jobs_capacity;
+  struct result_error *errors;
+  size_t errors_count, errors_capacity;
+  struct buf line; /* an unfinished one */
+  bool done;       /* of the process that is being read */
+  int64_t progress_done, progress_total;
+};
+
+void results_free(struct results *results);
+/* Takes a piece of the stream (scheme/README.md); calls ON_JOB for each job. */
+int results_feed(struct results *results, struct str piece,
+                 int (*on_job)(void *context, const struct result_job *job, struct error *err),
+                 void *context, struct error *err);
+
+/* ---- process.c: Guix as a limited child ---- */
+
+struct process;
+int process_start(struct evaluations *evaluations, const struct workspace *workspace,
+                  const struct specification *specification, const char *request,
+                  struct process **ret, struct error *err);
+/* Waits at most TIMEOUT_MS for output and appends it to RET. 1 = some came, 0 =
+   none yet, -EPIPE = it ended its output; -ENOMEM or -ETIMEDOUT with ERR set when
+   it went beyond a limit of the specification. */
+int process_read(struct process *process, int timeout_ms, struct buf *ret, struct error *err);
+/* Lets it go (after `done`) and waits: 0, or an error that tells how it ended. */
+int process_finish(struct process *process, struct error *err);
+void process_free(struct process *process); /* kills what still runs; NULL is fine */
+
+/* ---- run.c ---- */
+
+void *evaluation_runner_main(void *evaluations);
+
+/* ---- log.c ---- */
+
+void *evaluation_tailer_main(void *evaluations);

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The room's threads, and what others may ask of them. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "evaluation/evaluation_private.h"
+#include "evaluation/evaluation_sql.h"
+
+#define WORDS_MAX 32
+
+/* ---- waiting and waking ---- */
+
+unsigned
+evaluations_seen(struct evaluations *evaluations)
+{
+  pthread_mutex_lock(&evaluations->lock);
+  unsigned seen = evaluations->pokes;
+  pthread_mutex_unlock(&evaluations->lock);
+  return seen;
+}
+
+void
+evaluations_pause(struct evaluations *evaluations, unsigned seen, int64_t milliseconds)
+{
+  struct timespec until;
+  clock_gettime(CLOCK_REALTIME, &until);
+  int64_t nanoseconds = until.tv_nsec + milliseconds % 1000 * 1000000;
+  until.tv_sec += milliseconds / 1000 + nanoseconds / 1000000000;
+  until.tv_nsec = nanoseconds % 1000000000;
+  pthread_mutex_lock(&evaluations->lock);
+  while (!evaluations->stopping && evaluations->pokes == seen
+         && pthread_cond_timedwait(&evaluations->changed, &evaluations->lock, &until)
+              != ETIMEDOUT)
+    continue;
+  pthread_mutex_unlock(&evaluations->lock);
+}
+
+void
+evaluations_poke(struct evaluations *evaluations)
+{
+  pthread_mutex_lock(&evaluations->lock);
+  evaluations->pokes++;
+  pthread_cond_broadcast(&evaluations->changed);
+  pthread_mutex_unlock(&evaluations->lock);
+}
+
+void
+evaluations_wake_feeds(struct evaluations *evaluations)
+{
+  struct db *db = NULL;
+  if (db_pool_get(evaluations->options.pool, &db, NULL) < 0)
+    return; /* the feeds look by themselves after a while */
+  (void) events_wake(db, NULL);
+  db_pool_put(evaluations->options.pool, db);
+}
+
+/* ---- starting and stopping ---- */
+
+/* The words of the command; quotes are not interpreted: name a script where a
+   word needs a space. */
+static char **
+split_words(struct arena *arena, const char *command)
+{
+  char **words = arena_array(arena, WORDS_MAX + 1, sizeof *words);
+  struct str rest = str_of(command);
+  struct str word;
+  size_t count = 0;
+  while (count < WORDS_MAX && str_split(&rest, ' ', &word))
+    if (word.size > 0)
+      words[count++] = arena_printf(arena, "%.*s", STR_FMT(word));
+  return words;
+}
+
+static void
+copy_options(struct evaluations *evaluations, const struct evaluation_options *options)
+{
+  struct arena *arena = &evaluations->arena;
+  const char *root = options->store_root != NULL ? options->store_root : "";
+  struct evaluation_options *own = &evaluations->options;
+  *own = *options;
+  own->uri = arena_printf(arena, "%s", options->uri);
+  own->folder = arena_printf(arena, "%s", options->folder);
+  own->store_root = arena_printf(arena, "%s", root);
+  own->scheme_folder = arena_printf(arena, "%s", options->scheme_folder);
+  own->parallel = options->parallel > 0 ? options->parallel : 1;
+  if (options->guix != NULL)
+    evaluations->guix = split_words(arena, options->guix);
+  else if (root[0] == '\0')
+    evaluations->guix = split_words(arena, "guix");
+  else {
+    const char *words[] = { "chroot", own->store_root, "guix" };
+    evaluations->guix = arena_array(arena, ARRAY_SIZE(words) + 1, sizeof *evaluations->guix);
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+      evaluations->guix[i] = arena_printf(arena, "%s", words[i]);
+  }
+}
+
+static int
+requeue(struct db *db, void *context, struct error *err)
+{
+  (void) context;
+  int r = evaluation_requeue(db, err);
+  return r < 0 ? r : 0;
+}
+
+static int
+start_threads(struct evaluations *evaluations, struct error *err)
+{
+  int parallel = evaluations->options.parallel;
+  evaluations->evaluators = mem_array((size_t) parallel, sizeof *evaluations->evaluators);
+  int r = 0;
+  for (int i = 0; r == 0 && i < EVALUATION_POLLERS + parallel + 1; i++) {
+    if (i < EVALUATION_POLLERS)
+      r = pthread_create(&evaluations->pollers[i], NULL, evaluation_poller_main, evaluations);
+    else if (i < EVALUATION_POLLERS + parallel)
+      r = pthread_create(&evaluations->evaluators[i - EVALUATION_POLLERS], NULL,
+                         evaluation_runner_main, evaluations);
+    else
+      r = pthread_create(&evaluations->tailer, NULL, evaluation_tailer_main, evaluations);
+    evaluations->threads_started += r == 0;
+  }
+  return r == 0 ? 0 : error_set(err, -r, "cannot start a thread");
+}
+
+int
+evaluations_start(const struct evaluation_options *options, struct evaluations **ret,
+                  struct error *err)
+{
+  int r = db_pool_run(options->pool, DB_WRITE, requeue, NULL, err);
+  if (r < 0)
+    return r;
+  struct evaluations *evaluations = mem_alloc(sizeof *evaluations);
+  pthread_mutex_init(&evaluations->lock, NULL);
+  pthread_cond_init(&evaluations->changed, NULL);
+  copy_options(evaluations, options);
+  r = start_threads(evaluations, err);
+  if (r < 0)
+    evaluations_stop(evaluations);
+  else
+    *ret = evaluations;
+  return r;
+}
+
+static void
+join_threads(struct evaluations *evaluations)
+{
+  int parallel = evaluations->options.parallel;
+  for (int i = 0; i < evaluations->threads_started; i++)
+    if (i < EVALUATION_POLLERS)
+      pthread_join(evaluations->pollers[i], NULL);
+    else if (i < EVALUATION_POLLERS + parallel)
+      pthread_join(evaluations->evaluators[i - EVALUATION_POLLERS], NULL);
+    else
+      pthread_join(evaluations->tailer, NULL);
+}
+
+void
+evaluations_stop(struct evaluations *evaluations)
+{
+  if (evaluations == NULL)
+    return;
+  evaluations->stopping = true;
+  evaluations_poke(evaluations);
+  join_threads(evaluations);
+  while (evaluations->wishes != NULL) {
+    struct wish *next = evaluations->wishes->next;
+    free(evaluations->wishes);
+    evaluations->wishes = next;
+  }
+  free(evaluations->evaluators);
+  arena_free(&evaluations->arena);
+  free(evaluations);
+}
+
+/* ---- asking ---- */
+
+static int
+check_exists(struct db *db, void *context, struct error *err)
+{
+  const struct str *name = context;
+  struct specification_exists_row row;
+  int r = specification_exists(db, *name, &row, err);
+  if (r == 0)
+    return error_set(err, -ENOENT, "there is no specification \"%.*s\"", STR_FMT(*name));
+  return r < 0 ? r : 0;
+}
+
+int
+evaluations_request(struct evaluations *evaluations, struct str specification, bool force,
+                    struct error *err)
+{
+  int r = db_pool_run(evaluations->options.pool, DB_READ, check_exists, &specification, err);
+  if (r < 0)
+    return r;
+  struct wish *wish = mem_alloc(sizeof *wish);
+  wish->force = force;
+  snprintf(wish->name, sizeof wish->name, "%.*s", STR_FMT(specification));
+  pthread_mutex_lock(&evaluations->lock);
+  wish->next = evaluations->wishes;
+  evaluations->wishes = wish;
+  pthread_mutex_unlock(&evaluations->lock);
+  evaluations_poke(evaluations);
+  return 0;
+}
+
+static bool
+cancel_running(struct evaluations *evaluations, int64_t evaluation_id)
+{
+  bool found = false;
+  pthread_mutex_lock(&evaluations->lock);
+  for (struct running *running = evaluations->running; running != NULL; running = running->next)
+    if (running->id == evaluation_id)
+      found = running->cancelled = true;
+  pthread_mutex_unlock(&evaluations->lock);
+  return found;
+}
+
+static int
+cancel_waiting(struct db *db, void *context, struct error *err)
+{
+  const int64_t *id = context;
+  struct evaluation_state_row row;
+  int r = evaluation_cancel_waiting(db, *id, err);
+  if (r != 0)
+    return r < 0 ? r : events_append(db, "evaluation.cancelled", *id, STR("{}"), err);
+  r = evaluation_state(db, *id, &row, err);
+  if (r == 0)
+    return error_set(err, -ENOENT, "there is no evaluation %lld", (long long) *id);
+  return r < 0 ? r : error_set(err, -EEXIST, "evaluation %lld has ended", (long long) *id);
+}
+
+int
+evaluations_cancel(struct evaluations *evaluations, int64_t evaluation_id, struct error *err)
+{
+  if (cancel_running(evaluations, evaluation_id))
+    return 0;
+  int r = db_pool_run(evaluations->options.pool, DB_WRITE, cancel_waiting, &evaluation_id, err);
+  if (r == 0)
+    evaluations_wake_feeds(evaluations);
+  return r;
+}

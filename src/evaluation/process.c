@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Guix as a child: its words go to the log, its results to a pipe, and it ends
+   when it takes more memory or time than the specification allows. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "evaluation/evaluation_private.h"
+
+#define LOOK_EVERY_MS 1000
+#define ARGUMENTS_MAX 64
+#define FINISH_MS 60000
+
+struct process
+{
+  struct child child;
+  int release; /* its standard input: a line lets it go */
+  int results; /* what it writes on descriptor 3 */
+  int64_t memory_limit;
+  int64_t deadline_ms;
+  int64_t next_look_ms;
+};
+
+/* ---- limits ---- */
+
+/* Resident bytes and process group of PID; 0 when it is gone. */
+static int64_t
+resident_bytes(const char *pid, pid_t group)
+{
+  char path[64];
+  CLEANUP_BUF struct buf text = { 0 };
+  snprintf(path, sizeof path, "/proc/%s/stat", pid);
+  if (file_read_all(path, 4096, &text, NULL) < 0)
+    return 0;
+  /* After the command in parentheses: state, parent, group, ..., rss as 22nd. */
+  const char *end = strrchr(buf_text(&text), ')');
+  if (end == NULL)
+    return 0;
+  struct str rest = str_of(end + 1);
+  struct str field;
+  uint64_t fields[23] = { 0 };
+  for (size_t i = 0; i < ARRAY_SIZE(fields) && str_split(&rest, ' ', &field); i++)
+    (void) !str_to_u64(field, &fields[i]);
+  return fields[3] == (uint64_t) group ? (int64_t) fields[22] * sysconf(_SC_PAGESIZE) : 0;
+}
+
+/* Of all processes of the child's group: time-machine runs Guix in several. */
+static int64_t
+group_memory(pid_t group)
+{
+  int64_t total = 0;
+  DIR *processes = opendir("/proc");
+  if (processes == NULL)
+    return 0;
+  const struct dirent *entry;
+  while ((entry = readdir(processes)) != NULL)
+    if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
+      total += resident_bytes(entry->d_name, group);
+  closedir(processes);
+  return total;
+}
+
+static int
+check_limits(struct process *process, struct error *err)
+{
+  int64_t now = clock_monotonic_ms();
+  if (now >= process->deadline_ms)
+    return error_set(err, -ETIMEDOUT, "the evaluation took longer than time_limit_s allows");
+  if (now < process->next_look_ms)
+    return 0;
+  process->next_look_ms = now + LOOK_EVERY_MS;
+  if (group_memory(process->child.pid) > process->memory_limit)
+    return error_set(err, -ENOMEM, "the evaluator took more memory than memory_limit_mb allows");
+  return 0;
+}
+
+/* ---- starting ---- */
+
+static size_t
+append_words(const char **argv, size_t count, const char *const *words)
+{
+  for (; *words != NULL && count + 1 < ARGUMENTS_MAX; words++)
+    argv[count++] = *words;
+  argv[count] = NULL;
+  return count;
+}
+
+static int
+start_child(const struct workspace *workspace, const char *const *argv, int input, int results,
+            struct child *ret, struct error *err)
+{
+  CLEANUP_FD int log = open(workspace->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (log < 0)
+    return error_set_errno(err, "cannot write %s", workspace->log);
+  CLEANUP_FREE char *home = mem_printf("HOME=%s", workspace->home);
+  const char *environment[] = {
+    home,
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:"
+    "/run/current-system/profile/bin:/var/guix/profiles/per-user/root/current-guix/bin",
+    "LC_ALL=C.UTF-8",
+    "GUILE_AUTO_COMPILE=0",
+    NULL,
+  };
+  struct child_options options = CHILD_OPTIONS_INIT;
+  options.argv = argv;
+  options.environment = environment;
+  options.folder = "/";
+  options.input = input;
+  options.output = options.errors = log;
+  options.extra = results;
+  options.niceness = 5;
+  options.die_with_parent = true;
+  return child_start(&options, ret, err);
+}
+
+static void
+fill_arguments(const struct evaluations *evaluations, const struct specification *specification,
+               const char *script, const char *request, const char *channels, const char **argv)
+{
+  const char *const time_machine[] = { "time-machine", "-C", channels, "--", NULL };
+  const char *const repl[] = { "repl", "--", script, request, NULL };
+  size_t count = append_words(argv, 0, (const char *const *) evaluations->guix);
+  if (specification->mode == SPECIFICATION_TIME_MACHINE)
+    count = append_words(argv, count, time_machine);
+  (void) append_words(argv, count, repl);
+}
+
+int
+process_start(struct evaluations *evaluations, const struct workspace *workspace,
+              const struct specification *specification, const char *request, struct process **ret,
+              struct error *err)
+{
+  int input[2];
+  int output[2];
+  if (pipe2(input, O_CLOEXEC) != 0)
+    return error_set_errno(err, "cannot make a pipe");
+  CLEANUP_FD int input_read = input[0];
+  CLEANUP_FD int input_write = input[1];
+  if (pipe2(output, O_CLOEXEC) != 0)
+    return error_set_errno(err, "cannot make a pipe");
+  CLEANUP_FD int output_read = output[0];
+  CLEANUP_FD int output_write = output[1];
+
+  CLEANUP_FREE char *script = mem_printf("%s/evaluate.scm", workspace->inside);
+  CLEANUP_FREE char *channels = mem_printf("%s/channels.scm", workspace->inside);
+  const char *argv[ARGUMENTS_MAX];
+  fill_arguments(evaluations, specification, script, request, channels, argv);
+  struct child child = CHILD_INIT;
+  int r = start_child(workspace, argv, input_read, output_write, &child, err);
+  if (r < 0)
+    return r;
+  struct process *process = mem_alloc(sizeof *process);
+  *process = (struct process) {
+    .child = child,
+    .release = TAKE_FD(input_write),
+    .results = TAKE_FD(output_read),
+    .memory_limit = specification->memory_limit,
+    .deadline_ms = clock_monotonic_ms() + (int64_t) specification->time_limit_s * 1000,
+  };
+  *ret = process;
+  return 0;
+}
+
+/* ---- reading ---- */
+
+int
+process_read(struct process *process, int timeout_ms, struct buf *ret, struct error *err)
+{
+  int r = check_limits(process, err);
+  if (r < 0)
+    return r;
+  struct pollfd watch = { .fd = process->results, .events = POLLIN };
+  if (poll(&watch, 1, timeout_ms) <= 0)
+    return 0;
+  ssize_t got = read(process->results, buf_reserve(ret, 65536), 65536);
+  if (got < 0)
+    return errno == EINTR ? 0 : error_set_errno(err, "cannot read the evaluator's results");
+  ret->size += (size_t) got;
+  return got == 0 ? -EPIPE : 1;
+}
+
+int
+process_finish(struct process *process, struct error *err)
+{
+  (void) !write(process->release, "\n", 1);
+  file_closep(&process->release);
+  int status = 0;
+  char text[64];
+  int r = child_wait(&process->child, FINISH_MS, &status);
+  if (r == 0)
+    return error_set(err, -ETIMEDOUT, "the evaluator did not end");
+  if (r < 0)
+    return error_set(err, r, "cannot wait for the evaluator");
+  return status == 0 ? 0
+                     : error_set(err, -ECHILD, "guix failed (%s)", child_status_text(status, text));
+}
+
+void
+process_free(struct process *process)
+{
+  if (process == NULL)
+    return;
+  child_stop(&process->child, 2000);
+  file_closep(&process->release);
+  file_closep(&process->results);
+  free(process);
+}

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One evaluation, from claim to wishes. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "evaluation/evaluation_private.h"
+#include "evaluation/evaluation_sql.h"
+
+#define READ_MS 500
+#define PROGRESS_EVERY_MS 2000
+#define IDLE_MS 5000
+#define LAST_WORDS 600 /* bytes of the log that explain a failure */
+
+struct run
+{
+  struct evaluations *evaluations;
+  struct running running;
+  struct arena arena;
+  struct str name; /* of the specification */
+  struct specification specification;
+  int32_t priority;
+  struct str *commits;
+  struct workspace workspace;
+  struct results results;
+  struct str_map ids; /* full .drv path to derivation id */
+  int64_t new_derivations;
+  int64_t next_progress_ms;
+};
+
+/* ---- claiming ---- */
+
+static int
+claim(struct db *db, void *context, struct error *err)
+{
+  struct run *run = context;
+  arena_free(&run->arena);
+  struct evaluation_claim_row row;
+  int r = evaluation_claim(db, &run->arena, &row, err);
+  run->running.id = r == 1 ? row.id : 0;
+  if (r <= 0)
+    return r;
+  run->name = row.name;
+  run->priority = row.priority;
+  r = specification_parse(row.definition, &run->arena, &run->specification, err);
+  struct evaluation_commits_rows commits = { 0 };
+  if (r == 0)
+    r = evaluation_commits(db, row.id, &run->arena, &commits, err);
+  if (r == 0 && commits.count != run->specification.channels_count)
+    r = error_set(err, -EINVAL, "the evaluation does not fit its specification");
+  run->commits = arena_array(&run->arena, commits.count + 1, sizeof *run->commits);
+  for (size_t i = 0; r == 0 && i < commits.count; i++)
+    run->commits[i] = commits.items[i].commit_hash;
+  /* A definition that cannot be read any more fails this evaluation, not us. */
+  run->specification.channels_count = r == 0 ? run->specification.channels_count : 0;
+  return 0;
+}
+
+static void
+list_running(struct run *run)
+{
+  struct evaluations *evaluations = run->evaluations;
+  pthread_mutex_lock(&evaluations->lock);
+  run->running.next = evaluations->running;
+  evaluations->running = &run->running;
+  pthread_mutex_unlock(&evaluations->lock);
+}
+
+static void
+unlist_running(struct run *run)
+{
+  struct evaluations *evaluations = run->evaluations;
+  pthread_mutex_lock(&evaluations->lock);
+  struct running **link = &evaluations->running;
+  while (*link != NULL && *link != &run->running)
+    link = &(*link)->next;
+  if (*link != NULL)
+    *link = run->running.next;
+  evaluations->pokes++;
+  pthread_cond_broadcast(&evaluations->changed);
+  pthread_mutex_unlock(&evaluations->lock);
+}
+
+/* ---- reading one evaluator ---- */
+
+static int
+on_job(void *context, const struct result_job *job, struct error *err)
+{
+  return graph_load_add(context, job->derivation, err);
+}
+
+static int
+save_progress(struct db *db, void *context, struct error *err)
+{
+  const struct run *run = context;
+  int r = evaluation_progress(db, (int32_t) run->results.jobs_count,
+                              (int32_t) run->results.errors_count, run->running.id, err);
+  return r < 0 ? r : 0;
+}
+
+static void
+tell_progress(struct run *run)
+{
+  int64_t now = clock_monotonic_ms();
+  if (now < run->next_progress_ms)
+    return;
+  run->next_progress_ms = now + PROGRESS_EVERY_MS;
+  /* Only for people to see: the end writes the counts again. */
+  (void) db_pool_run(run->evaluations->options.pool, DB_WRITE, save_progress, run, NULL);
+}
+
+static int
+read_results(struct run *run, struct process *process, struct graph_load *load, struct error *err)
+{
+  CLEANUP_BUF struct buf piece = { 0 };
+  run->results.done = false;
+  while (!run->results.done) {
+    if (run->running.cancelled || run->evaluations->stopping)
+      return error_set(err, -ECANCELED, "cancelled");
+    buf_clear(&piece);
+    int r = process_read(process, READ_MS, &piece, err);
+    if (r == -EPIPE)
+      return r;
+    if (r > 0)
+      r = results_feed(&run->results, buf_str(&piece), on_job, load, err);
+    if (r < 0)
+      return r;
+    tell_progress(run);
+  }
+  return 0;
+}
+
+/* ---- storing what one evaluator made ---- */
+
+static int
+adopt_sources(struct run *run, struct graph_load *load, struct error *err)
+{
+  const struct evaluation_options *options = &run->evaluations->options;
+  size_t count = 0;
+  const struct str *sources = graph_load_sources(load, &count);
+  if (count == 0)
+    return 0;
+  CLEANUP_FREE char *socket = mem_printf("%s/var/guix/daemon-socket/socket", options->store_root);
+  struct guix_daemon *daemon = NULL;
+  int r = guix_daemon_open(socket, &daemon, err);
+  if (r == 0)
+    r = cache_adopt(options->cache, options->store_root, daemon, sources, count, err);
+  guix_daemon_close(daemon);
+  return r;
+}
+
+struct writing
+{
+  struct graph_load *load;
+  int64_t fresh;
+};
+
+static int
+write_graph(struct db *db, void *context, struct error *err)
+{
+  struct writing *writing = context;
+  return graph_load_write(writing->load, db, &writing->fresh, err);
+}
+
+static void
+remember_ids(struct run *run, const struct graph_load *load, size_t first_job)
+{
+  for (size_t i = first_job; i < run->results.jobs_count; i++) {
+    struct str path = run->results.jobs[i].derivation;
+    (void) str_map_put(&run->ids, path, graph_load_id(load, path));
+  }
+}
+
+/* Sources first: a derivation in the graph promises that its sources are in the
+   cache. */
+static int
+store_load(struct run *run, struct graph_load *load, size_t first_job, struct error *err)
+{
+  struct writing writing = { .load = load };
+  int r = adopt_sources(run, load, err);
+  if (r == 0)
+    r = db_pool_run(run->evaluations->options.pool, DB_WRITE, write_graph, &writing, err);
+  if (r < 0)
+    return r;
+  run->new_derivations += writing.fresh;
+  remember_ids(run, load, first_job);
+  return 0;
+}
+
+/* The end of Guix's own words says why it ended. */
+static int
+explain_by_log(const struct run *run, struct error *err)
+{
+  CLEANUP_BUF struct buf log = { 0 };
+  if (file_read_all(run->workspace.log, 256 << 20, &log, NULL) < 0)
+    return err->code;
+  struct str words = str_trim(buf_str(&log));
+  if (words.size > LAST_WORDS)
+    words = str_from(words, words.size - LAST_WORDS);
+  while (words.size > 0 && !str_is_utf8(words))
+    words = str_from(words, 1);
+  if (words.size > 0)
+    return error_set(err, -ECHILD, "guix ended without finishing: %.*s", STR_FMT(words));
+  return error_set(err, -ECHILD, "guix ended without finishing and said nothing");
+}
+
+static int
+evaluate_with(struct run *run, struct process *process, struct error *err)
+{
+  const struct evaluation_options *options = &run->evaluations->options;
+  size_t first_job = run->results.jobs_count;
+  struct graph_load *load = graph_load_new(options->pool, options->store_root);
+  int r = read_results(run, process, load, err);
+  if (r == 0)
+    r = store_load(run, load, first_job, err);
+  if (r == 0)
+    r = process_finish(process, err);
+  else if (r == -EPIPE)
+    r = explain_by_log(run, err);
+  graph_load_free(load);
+  return r;
+}
+
+static int
+evaluate_system(struct run *run, struct str system, struct error *err)
+{
+  char *request = NULL;
+  struct process *process = NULL;
+  int r = workspace_write_request(&run->workspace, &run->specification, run->commits, system,
+                                  &request, err);
+  if (r == 0)
+    r = process_start(run->evaluations, &run->workspace, &run->specification, request, &process,
+                      err);
+  if (r == 0)
+    r = evaluate_with(run, process, err);
+  process_free(process);
+  free(request);
+  return r;
+}
+
+static int
+evaluate(struct run *run, struct error *err)
+{
+  if (run->specification.channels_count == 0)
+    return error_set(err, -EINVAL, "its definition cannot be read by this version");
+  int r = workspace_make(run->evaluations, run->running.id, &run->specification, run->commits,
+                         &run->workspace, err);
+  for (size_t i = 0; r == 0 && i < run->specification.systems_count; i++)
+    r = evaluate_system(run, run->specification.systems[i], err);
+  return r;
+}
+
+/* ---- the end, in one transaction ---- */
+
+struct ending
+{
+  struct run *run;
+  int result; /* of evaluate */
+  const struct error *reason;
+};
+
+static int
+write_jobs(struct db *db, struct run *run, struct error *err)
+{
+  CLEANUP_ARENA struct arena arena = { 0 };
+  size_t count = run->results.jobs_count;
+  struct farm_wish *wishes = arena_array(&arena, count + 1, sizeof *wishes);
+  int64_t *builds = arena_array(&arena, count + 1, sizeof *builds);
+  int64_t *derivations = arena_array(&arena, count + 1, sizeof *derivations);
+  struct str *names = arena_array(&arena, count + 1, sizeof *names);
+  for (size_t i = 0; i < count; i++) {
+    const struct result_job *job = &run->results.jobs[i];
+    (void) str_map_get(&run->ids, job->derivation, &derivations[i]);
+    names[i] = job->name;
+    wishes[i] = (struct farm_wish) { .derivation_id = derivations[i],
+                                     .priority = run->priority,
+                                     .timeout_s = job->timeout_s,
+                                     .max_silent_s = job->max_silent_s };
+  }
+  if (count == 0)
+    return 0;
+  struct db_strs name_list = { names, count };
+  int r = farm_wish(db, wishes, count, builds, err);
+  if (r >= 0)
+    r = evaluation_job_names(db, name_list, err);
+  if (r >= 0)
+    r = evaluation_jobs(db, run->running.id, name_list, (struct db_i64s) { derivations, count },
+                        (struct db_i64s) { builds, count }, err);
+  return r < 0 ? r : 0;
+}
+
+static int
+write_errors(struct db *db, const struct run *run, struct error *err)
+{
+  CLEANUP_ARENA struct arena arena = { 0 };
+  size_t count = run->results.errors_count;
+  if (count == 0)
+    return 0;
+  struct str *texts = arena_array(&arena, 3 * count, sizeof *texts);
+  int32_t *numbers = arena_array(&arena, 2 * count, sizeof *numbers);
+  for (size_t i = 0; i < count; i++) {
+    const struct result_error *problem = &run->results.errors[i];
+    texts[i] = problem->name;
+    texts[count + i] = problem->message;
+    texts[2 * count + i] = problem->file;
+    numbers[i] = problem->line;
+    numbers[count + i] = problem->column;
+  }
+  int r = evaluation_errors(
+      db, run->running.id, (struct db_strs) { texts, count },
+      (struct db_strs) { texts + count, count }, (struct db_strs) { texts + 2 * count, count },
+      (struct db_i32s) { numbers, count }, (struct db_i32s) { numbers + count, count }, err);
+  return r < 0 ? r : 0;
+}
+
+static int
+append_end_event(struct db *db, const struct run *run, enum evaluation_state state,
+                 struct error *err)
+{
+  static const char *const kinds[] = {
+    [EVALUATION_SUCCEEDED] = "evaluation.succeeded",
+    [EVALUATION_FAILED] = "evaluation.failed",
+    [EVALUATION_CANCELLED] = "evaluation.cancelled",
+  };
+  CLEANUP_BUF struct buf facts = { 0 };
+  struct json json = json_begin(&facts);
+  json_object_open(&json);
+  json_put_text(&json, "specification", run->name);
+  json_put_i64(&json, "jobs", (int64_t) run->results.jobs_count);
+  json_put_i64(&json, "errors", (int64_t) run->results.errors_count);
+  json_put_i64(&json, "derivations", run->new_derivations);
+  json_object_close(&json);
+  return events_append(db, kinds[state], run->running.id, buf_str(&facts), err);
+}
+
+/* Repeated after a commit of unknown outcome, this finds the evaluation no
+   longer running and does nothing. */
+static int
+write_end(struct db *db, void *context, struct error *err)
+{
+  const struct ending *ending = context;
+  struct run *run = ending->run;
+  enum evaluation_state state = ending->result == 0            ? EVALUATION_SUCCEEDED
+                                : ending->result == -ECANCELED ? EVALUATION_CANCELLED
+                                                               : EVALUATION_FAILED;
+  bool succeeded = state == EVALUATION_SUCCEEDED;
+  int r = evaluation_finish(db, (int16_t) state, (int32_t) run->results.jobs_count,
+                            (int32_t) run->results.errors_count, (int32_t) run->new_derivations,
+                            succeeded ? STR("") : str_of(ending->reason->message), run->running.id,
+                            err);
+  if (r <= 0)
+    return r;
+  if (succeeded)
+    r = write_jobs(db, run, err);
+  if (r >= 0)
+    r = write_errors(db, run, err);
+  return r < 0 ? r : append_end_event(db, run, state, err);
+}
+
+static void
+finish(struct run *run, int result, const struct error *reason)
+{
+  struct error err = { 0 };
+  struct ending ending = { run, result, reason };
+  int r = db_pool_run(run->evaluations->options.pool, DB_WRITE, write_end, &ending, &err);
+  if (r < 0 && result == 0) {
+    /* Results that cannot be stored make a failed evaluation, with the reason. */
+    struct error why = err;
+    ending = (struct ending) { run, r, &why };
+    r = db_pool_run(run->evaluations->options.pool, DB_WRITE, write_end, &ending, &err);
+  }
+  if (r < 0)
+    log_failure("evaluation", &err, "cannot store evaluation %lld", (long long) run->running.id);
+}
+
+/* Scheduler and feeds look by themselves after a while: a failure only delays. */
+static void
+wake_others(struct evaluations *evaluations)
+{
+  struct db *db = NULL;
+  if (db_pool_get(evaluations->options.pool, &db, NULL) < 0)
+    return;
+  (void) farm_wake(db, NULL);
+  (void) events_wake(db, NULL);
+  db_pool_put(evaluations->options.pool, db);
+}
+
+static void
+run_claimed(struct run *run)
+{
+  struct error err = { 0 };
+  int64_t begun = clock_monotonic_ms();
+  list_running(run);
+  log_info("evaluation", "evaluation %lld of %.*s begins", (long long) run->running.id,
+           STR_FMT(run->name));
+  int r = evaluate(run, &err);
+  /* When the server stops, the evaluation stays "running": the next start runs it
+     again. */
+  bool interrupted = r == -ECANCELED && !run->running.cancelled;
+  if (!interrupted)
+    finish(run, r, &err);
+  wake_others(run->evaluations);
+  log_info("evaluation", "evaluation %lld of %.*s ended after %lld ms: %zu jobs, %zu errors, %s",
+           (long long) run->running.id, STR_FMT(run->name),
+           (long long) (clock_monotonic_ms() - begun), run->results.jobs_count,
+           run->results.errors_count, r == 0 ? "succeeded" : err.message);
+  unlist_running(run);
+}
+
+static void
+run_free(struct run *run)
+{
+  workspace_clear(&run->workspace);
+  results_free(&run->results);
+  str_map_free(&run->ids);
+  arena_free(&run->arena);
+}
+
+void *
+evaluation_runner_main(void *context)
+{
+  struct evaluations *evaluations = context;
+  while (!evaluations->stopping) {
+    unsigned seen = evaluations_seen(evaluations);
+    struct run run = { .evaluations = evaluations };
+    struct error err = { 0 };
+    int r = db_pool_run(evaluations->options.pool, DB_WRITE, claim, &run, &err);
+    if (r < 0)
+      log_failure("evaluation", &err, "cannot look for work");
+    bool found = r == 0 && run.running.id != 0;
+    if (found)
+      run_claimed(&run);
+    run_free(&run);
+    if (!found)
+      evaluations_pause(evaluations, seen, IDLE_MS);
+  }
+  return NULL;
+}

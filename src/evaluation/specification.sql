@@ -1,0 +1,49 @@
+-- SPDX-License-Identifier: GPL-3.0-or-later
+
+-- name: specification_insert :one
+-- No row when the name is taken.
+INSERT INTO specification (name, definition, period_s, priority)
+VALUES (:name, :definition::jsonb, :period_s, :priority)
+ON CONFLICT (name) DO NOTHING
+RETURNING id;
+
+-- name: specification_update :exec
+-- The new definition is looked at without waiting for the period to pass.
+UPDATE specification
+SET definition = :definition::jsonb, period_s = :period_s, priority = :priority,
+    changed_at = now(), polled_at = NULL
+WHERE name = :name;
+
+-- name: specification_remove :one
+-- Its evaluations, jobs and errors go with it; builds and outputs stay.
+DELETE FROM specification WHERE name = :name RETURNING id;
+
+-- name: specification_claim :one
+-- Takes the specification that has waited longest beyond its period, or has one
+-- of the requested NAMES, and notes the time, so that no other thread polls it.
+UPDATE specification
+SET polled_at = clock_timestamp()
+WHERE id = (SELECT id FROM specification
+            WHERE (active AND period_s > 0
+                   AND (polled_at IS NULL
+                        OR polled_at + make_interval(secs => period_s) <= clock_timestamp()))
+               OR name = ANY(:requested::text[])
+            ORDER BY polled_at NULLS FIRST
+            LIMIT 1
+            FOR UPDATE SKIP LOCKED)
+RETURNING id, name, definition, priority;
+
+-- name: specification_next_due :one
+-- Milliseconds until the next one is due; NULL when none ever is.
+SELECT (extract(epoch FROM min(coalesce(polled_at + make_interval(secs => period_s), now()))
+                - clock_timestamp()) * 1000)::bigint AS wait_ms
+FROM specification
+WHERE active AND period_s > 0;
+
+-- name: specification_outcome :exec
+-- The failure of the last poll, when it differs from the one before.
+UPDATE specification SET failure = :failure?
+WHERE id = :id AND failure IS DISTINCT FROM :failure?;
+
+-- name: specification_exists :one
+SELECT id FROM specification WHERE name = :name;

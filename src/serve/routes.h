@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* All routes of a server, and what their handlers get. */
+#pragma once
+
+#include "evaluation/evaluation.h"
+
+#define SERVE_ROUTES_MAX 16 /* lists */
+
+struct serve_context
+{
+  struct db_pool *pool;
+  struct cache *cache;
+  struct farm *farm;               /* NULL without the scheduler role */
+  struct evaluations *evaluations; /* NULL without the evaluator role */
+  struct events_feed *feed;
+  const char *store_root;
+};
+
+/* Fills RET with the route lists of all rooms; returns how many. CONTEXT must
+   outlive the server. */
+size_t serve_routes(struct serve_context *context, struct http_routes ret[SERVE_ROUTES_MAX]);

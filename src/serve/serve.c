@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "serve/serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "accounts/accounts.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "evaluation/evaluation.h"
+#include "serve/routes.h"
+#include "ui/ui.h"
+
+#define POOL_CONNECTIONS 16
+#define DESCRIPTORS_WANTED 16384
+#define WATCH_MS 1000
+
+/* Everything that runs in one server process, in the order in which it starts. */
+struct server
+{
+  const struct serve_options *options;
+  struct arena arena;
+  int lock_fd; /* on STATE/lock */
+  struct cluster *cluster;
+  const char *uri;
+  struct db_pool *pool;
+  struct events_feed *feed;
+  struct cache *cache;
+  struct farm *farm;
+  struct channels *channels;
+  struct evaluations *evaluations;
+  struct http_server *http;
+};
+
+static const char *
+in_state(struct server *server, const char *name)
+{
+  return arena_printf(&server->arena, "%s/%s", server->options->state, name);
+}
+
+static bool
+has_role(const struct server *server, const char *role)
+{
+  struct str rest = str_of(server->options->roles);
+  struct str part;
+  while (str_split(&rest, ',', &part))
+    if (str_equal(part, STR("all")) || str_equal(part, str_of(role)))
+      return true;
+  return false;
+}
+
+/* ---- the ground ---- */
+
+/* A substitute server has many idle connections; 1024 descriptors run out
+   without a word. */
+static void
+raise_descriptor_limit(void)
+{
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= DESCRIPTORS_WANTED)
+    return;
+  limit.rlim_cur = limit.rlim_max < DESCRIPTORS_WANTED ? limit.rlim_max : DESCRIPTORS_WANTED;
+  if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < DESCRIPTORS_WANTED)
+    log_warning("serve", "only %llu descriptors allowed: raise the limit (ulimit -n) to %d",
+                (unsigned long long) limit.rlim_cur, DESCRIPTORS_WANTED);
+}
+
+static int
+lock_state(struct server *server, struct error *err)
+{
+  const char *path = in_state(server, "lock");
+  /* PostgreSQL's account must be able to pass through to its own folder. */
+  int r = file_make_dirs(server->options->state, 0755, err);
+  if (r < 0)
+    return error_hint(err, "Name another folder with --state.");
+  server->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (server->lock_fd < 0)
+    return error_set_errno(err, "cannot open %s", path);
+  if (flock(server->lock_fd, LOCK_EX | LOCK_NB) == 0)
+    return 0;
+  error_set(err, -EBUSY, "another server runs in %s", server->options->state);
+  return error_hint(err, "Stop it first, or give this one a folder of its own with --state.");
+}
+
+static int
+start_database(struct server *server, struct error *err)
+{
+  const struct serve_options *options = server->options;
+  server->uri = options->database;
+  if (server->uri == NULL) {
+    int r = cluster_start(in_state(server, "postgresql"), options->fsync, &server->cluster, err);
+    if (r < 0)
+      return error_prefix(err, "cannot start the private PostgreSQL");
+    server->uri = cluster_uri(server->cluster);
+  }
+  int r = db_migrate(server->uri, err);
+  if (r < 0)
+    return r;
+  server->pool = db_pool_new(server->uri, POOL_CONNECTIONS);
+  return accounts_bootstrap(server->pool, options->state, err);
+}
+
+/* ---- the rooms ---- */
+
+static int
+start_cache(struct server *server, struct error *err)
+{
+  const struct serve_options *options = server->options;
+  return cache_start(
+      &(struct cache_options) {
+          .folder = in_state(server, "cache"),
+          .log_folder = in_state(server, "logs"),
+          .key_folder = in_state(server, "keys"),
+          .pool = server->pool,
+          .host_name = options->host_name,
+          .second_compression = guix_compression_parse(str_of(options->compression)),
+          .inline_limit = 16 << 10,
+      },
+      &server->cache, err);
+}
+
+static int
+start_farm(struct server *server, struct error *err)
+{
+  return farm_start(
+      &(struct farm_options) {
+          .uri = server->uri,
+          .pool = server->pool,
+          .cache = server->cache,
+          .agent_grace_s = (int) server->options->agent_grace_s,
+          .attempts_limit = (int) server->options->attempts,
+      },
+      &server->farm, err);
+}
+
+static int
+start_evaluations(struct server *server, struct error *err)
+{
+  const struct serve_options *options = server->options;
+  server->channels = channels_new(&(struct channels_options) {
+      .folder = in_state(server, "repositories"), .pool = server->pool });
+  return evaluations_start(
+      &(struct evaluation_options) {
+          .uri = server->uri,
+          .pool = server->pool,
+          .channels = server->channels,
+          .cache = server->cache,
+          .folder = in_state(server, "evaluations"),
+          .store_root = options->store_root,
+          .guix = options->guix,
+          .scheme_folder = options->scheme,
+          .parallel = (int) options->evaluations,
+      },
+      &server->evaluations, err);
+}
+
+static int
+start_web(struct server *server, struct error *err)
+{
+  struct serve_context *context = arena_alloc(&server->arena, sizeof *context);
+  *context = (struct serve_context) { .pool = server->pool,
+                                      .cache = server->cache,
+                                      .farm = server->farm,
+                                      .evaluations = server->evaluations,
+                                      .feed = server->feed,
+                                      .store_root = server->options->store_root };
+  struct http_routes routes[SERVE_ROUTES_MAX];
+  size_t count = serve_routes(context, routes);
+  int r = http_server_start(
+      &(struct http_options) {
+          .listen = server->options->listen,
+          .listen_count = server->options->listen_count,
+          .threads = (int) server->options->threads,
+          .routes = routes,
+          .routes_count = count,
+          .guard = accounts_guard,
+          .guard_context = server->pool,
+          .error_page = ui_error_page,
+      },
+      &server->http, err);
+  if (r == -EADDRINUSE)
+    return error_hint(err, "Stop what uses the port, or name another with --listen.");
+  return r;
+}
+
+static int
+start_all(struct server *server, struct error *err)
+{
+  static const struct
+  {
+    int (*start)(struct server *server, struct error *err);
+    const char *role; /* NULL = always */
+  } steps[] = {
+    { lock_state, NULL },        { start_database, NULL },           { start_cache, NULL },
+    { start_farm, "scheduler" }, { start_evaluations, "evaluator" }, { start_web, "web" },
+  };
+  for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+    int r =
+        steps[i].role == NULL || has_role(server, steps[i].role) ? steps[i].start(server, err) : 0;
+    if (r == 0 && steps[i].start == start_database)
+      r = events_feed_start(server->uri, &server->feed, err);
+    if (r < 0)
+      return r;
+  }
+  return 0;
+}
+
+/* Backwards: once no request can come in any more, nobody asks the rooms. */
+static void
+stop_all(struct server *server)
+{
+  http_server_stop(server->http);
+  if (server->farm != NULL)
+    farm_stop(server->farm);
+  evaluations_stop(server->evaluations);
+  channels_free(server->channels);
+  if (server->cache != NULL)
+    cache_stop(server->cache);
+  if (server->feed != NULL)
+    events_feed_stop(server->feed);
+  if (server->pool != NULL)
+    db_pool_free(server->pool);
+  cluster_stop(server->cluster);
+  file_closep(&server->lock_fd);
+  arena_free(&server->arena);
+}
+
+/* ---- running ---- */
+
+static void
+announce(const struct server *server)
+{
+  for (size_t i = 0; server->http != NULL && i < server->options->listen_count; i++) {
+    struct str address = str_of(server->options->listen[i]);
+    if (str_starts(address, STR("unix:"))) {
+      printf("listening on %.*s\n", STR_FMT(address));
+      continue;
+    }
+    while (address.size > 0 && address.data[address.size - 1] != ':')
+      address.size--;
+    printf("listening on http://%.*s%d\n", STR_FMT(address), http_server_port(server->http, i));
+  }
+  fflush(stdout);
+}
+
+/* Waits for the order to stop; meanwhile looks after the private PostgreSQL. */
+static void
+wait_for_signal(struct server *server, const sigset_t *signals)
+{
+  const struct timespec pause = { .tv_sec = WATCH_MS / 1000 };
+  for (;;) {
+    int signal = sigtimedwait(signals, NULL, &pause);
+    if (signal > 0)
+      return;
+    if (server->cluster == NULL || cluster_is_running(server->cluster))
+      continue;
+    struct error err = { 0 };
+    log_warning("serve", "the private PostgreSQL is gone: starting it again");
+    if (cluster_restart(server->cluster, &err) < 0)
+      log_failure("serve", &err, "cannot start the private PostgreSQL");
+  }
+}
+
+int
+serve_run(const struct serve_options *options, struct error *err)
+{
+  struct server server = { .options = options, .lock_fd = -1 };
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  /* Before any thread starts, so that all inherit it. */
+  pthread_sigmask(SIG_BLOCK, &signals, NULL);
+  signal(SIGPIPE, SIG_IGN);
+  log_set_level(options->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+  raise_descriptor_limit();
+  guix_init();
+  int r = start_all(&server, err);
+  if (r == 0) {
+    announce(&server);
+    wait_for_signal(&server, &signals);
+    log_info("serve", "stopping");
+  }
+  stop_all(&server);
+  return r;
+}

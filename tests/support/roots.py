@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real Guix machines, each with a store and a guix-daemon of its own, by tools/guix-root."""
+
+import atexit
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+from .programs import TOP, Program, end_all
+from .waiting import TIME_FACTOR, wait_until
+
+GUIX_ROOT = TOP / "tools" / "guix-root"
+BASE = pathlib.Path(os.environ.get("PANOPLY_GUIX_BASE", TOP / ".guix-root"))
+# Short, since sockets lie below it; not in /tmp, which may be too small or no place for an overlay.
+SESSIONS = pathlib.Path("/var/tmp/panoply-tests")
+
+_session: pathlib.Path | None = None
+
+
+def guix_root(*arguments: object, seconds: float = 900) -> None:
+    done = subprocess.run([GUIX_ROOT, *map(str, arguments)], text=True, capture_output=True,
+                          stdin=subprocess.DEVNULL, timeout=seconds)
+    if done.returncode != 0:
+        raise RuntimeError(f"guix-root {' '.join(map(str, arguments))}: {done.stderr}")
+
+
+def session_folder() -> pathlib.Path:
+    """This process's folder for everything that tests make. Deleted at the end; what a killed
+    process left behind is deleted by the next one that starts."""
+    global _session
+    if _session is None:
+        SESSIONS.mkdir(parents=True, exist_ok=True)
+        _delete_left_behind()
+        _session = SESSIONS / str(os.getpid())
+        _session.mkdir()
+        atexit.register(_delete_session)
+    return _session
+
+
+def temporary_folder(name: str) -> pathlib.Path:
+    """A new folder, deleted with the session (or before, by its maker)."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=name + "-", dir=session_folder()))
+    folder.chmod(0o755)  # PostgreSQL runs as another account
+    return folder
+
+
+def _delete_left_behind() -> None:
+    for session in SESSIONS.iterdir():
+        if session.name.isdigit() and not pathlib.Path("/proc", session.name).exists():
+            _delete_tree(session)
+
+
+def _delete_session() -> None:
+    end_all()
+    _delete_tree(_session)
+
+
+def _delete_tree(session: pathlib.Path) -> None:
+    for merged in session.glob("*/merged"):
+        guix_root("delete", merged.parent)
+    # Nothing may be mounted below it now; if something is, rather fail than delete its files.
+    mounts = pathlib.Path("/proc/self/mountinfo").read_text()
+    assert f" {session}/" not in mounts, f"still mounted below {session}"
+    shutil.rmtree(session, ignore_errors=True)
+
+
+def ensure_base() -> pathlib.Path:
+    """The Debian with Guix below all machines, made at the first use."""
+    if not (BASE / "usr/bin/guix").exists():
+        print(f"making a Guix root in {BASE}: about a minute", flush=True)
+        guix_root("base", BASE)
+    return BASE
+
+
+class Machine:
+    """A machine with Guix, up as soon as it exists. `root` is what --store-root wants."""
+
+    def __init__(self, name: str, daemon: bool = True, daemon_options: tuple[str, ...] = ()):
+        self.name = name
+        self.folder = temporary_folder(name)
+        self.root = self.folder / "merged"
+        self.daemon_log = self.folder / "guix-daemon.log"
+        self.daemon: Program | None = None
+        try:
+            guix_root("machine", ensure_base(), self.folder)
+            if daemon:
+                self.start_daemon(*daemon_options)
+        except BaseException:
+            self.delete()
+            raise
+
+    @property
+    def socket(self) -> pathlib.Path:
+        return self.root / "var/guix/daemon-socket/socket"
+
+    def start_daemon(self, *options: str) -> None:
+        """Starts guix-daemon and waits until it listens."""
+        self.socket.unlink(missing_ok=True)
+        self.daemon = Program(f"guix-daemon of {self.name}",
+                              [GUIX_ROOT, "daemon", self.folder, *options], self.daemon_log)
+        self.daemon.start()
+        wait_until(self.socket.exists, 20, f"guix-daemon of {self.name} listens")
+
+    def stop_daemon(self) -> None:
+        """Ends guix-daemon; connections that are open stay until their clients leave."""
+        if self.daemon is not None:
+            self.daemon.stop()
+
+    def run(self, *command: object, check: bool = True, seconds: float = 120,
+            **options) -> subprocess.CompletedProcess:
+        """Runs COMMAND inside, to its end. Raises when its status is not 0, unless CHECK is
+        false. The result's `stdout` and `stderr` are texts."""
+        done = subprocess.run(["chroot", str(self.root), *map(str, command)], text=True,
+                              capture_output=True, timeout=seconds * TIME_FACTOR,
+                              **{"stdin": subprocess.DEVNULL, **options})
+        if check and done.returncode != 0:
+            raise RuntimeError(f"{' '.join(map(str, command))}: status {done.returncode}\n"
+                               f"{done.stderr[-4000:]}")
+        return done
+
+    def has(self, item: str) -> bool:
+        """Is the store item (a full path) valid here?"""
+        return self.run("guix", "gc", "--references", item, check=False).returncode == 0
+
+    def outside(self, path: str) -> pathlib.Path:
+        """The name, outside, of a PATH as the machine sees it."""
+        return self.root / path.lstrip("/")
+
+    def delete(self) -> None:
+        """Ends all that runs in it, unmounts and deletes it."""
+        if self.daemon is not None:
+            self.daemon.kill()
+        guix_root("delete", self.folder)
