@@ -47,8 +47,7 @@ read_facts(struct batch *batch, struct db *db, struct error *err)
     return 0;
   struct farm_batch_facts_rows rows;
   int r = farm_batch_facts(db, (struct db_i64s) { ids, count }, &batch->arena, &rows, err);
-  for (size_t i = 0; r == 0 && i < rows.count; i++)
-  {
+  for (size_t i = 0; r == 0 && i < rows.count; i++) {
     struct batch_facts *facts = arena_alloc(&batch->arena, sizeof *facts);
     *facts = (struct batch_facts) { .derivation_id = rows.items[i].derivation_id,
                                     .derivation = rows.items[i].basename,
@@ -67,12 +66,10 @@ batch_read_outputs(struct db *db, struct db_i64s derivation_ids, struct arena *a
   int r = farm_batch_outputs(db, derivation_ids, arena, &rows, err);
   struct batch_output *all = r < 0 ? NULL : arena_array(arena, rows.count, sizeof *all);
   struct batch_outputs *outputs = NULL;
-  for (size_t i = 0; r == 0 && i < rows.count; i++)
-  {
+  for (size_t i = 0; r == 0 && i < rows.count; i++) {
     const struct farm_batch_outputs_row *row = &rows.items[i];
     all[i] = (struct batch_output) { row->name, row->basename };
-    if (i == 0 || row->derivation_id != rows.items[i - 1].derivation_id)
-    {
+    if (i == 0 || row->derivation_id != rows.items[i - 1].derivation_id) {
       outputs = arena_alloc(arena, sizeof *outputs);
       outputs->items = &all[i];
       int_map_put(ret, row->derivation_id, outputs);
@@ -112,7 +109,7 @@ batch_prepare(struct batch *batch, struct db *db, struct error *err)
 
 struct writing
 {
-  const struct batch *batch;
+  struct batch *batch;
   struct cache *cache;
   int64_t epoch;
   int64_t number;
@@ -145,8 +142,7 @@ write_builds(struct writing *writing, struct db *db, struct error *err)
   int32_t *priorities = COLUMN(writing, int32_t, count), *tries = COLUMN(writing, int32_t, count);
   int16_t *states = COLUMN(writing, int16_t, count), *causes = COLUMN(writing, int16_t, count);
   bool *direct = COLUMN(writing, bool, count), *unfinished = COLUMN(writing, bool, count);
-  for (size_t i = 0; i < count; i++)
-  {
+  for (size_t i = 0; i < count; i++) {
     ids[i] = items[i].id;
     failed[i] = items[i].failed_id;
     timeouts[i] = items[i].timeout_s;
@@ -172,9 +168,9 @@ write_starts(struct writing *writing, struct db *db, struct error *err)
   const struct batch *batch = writing->batch;
   size_t capacity = batch->changes.starts.count, count = 0;
   int64_t *ids = COLUMN(writing, int64_t, capacity), *builds = COLUMN(writing, int64_t, capacity);
-  int64_t *agents = COLUMN(writing, int64_t, capacity), *fences = COLUMN(writing, int64_t, capacity);
-  for (size_t i = 0; i < capacity; i++)
-  {
+  int64_t *agents = COLUMN(writing, int64_t, capacity),
+          *fences = COLUMN(writing, int64_t, capacity);
+  for (size_t i = 0; i < capacity; i++) {
     const struct change_start *start = &batch->changes.starts.items[i];
     if (batch_spares(batch, start))
       continue;
@@ -210,8 +206,7 @@ write_ends(struct writing *writing, struct db *db, struct error *err)
   int64_t *ids = COLUMN(writing, int64_t, count), *sizes = COLUMN(writing, int64_t, count);
   int16_t *causes = COLUMN(writing, int16_t, count);
   struct str *messages = COLUMN(writing, struct str, count);
-  for (size_t i = 0; i < count; i++)
-  {
+  for (size_t i = 0; i < count; i++) {
     ids[i] = items[i].attempt_id;
     sizes[i] = items[i].log_size;
     causes[i] = (int16_t) items[i].cause;
@@ -239,8 +234,7 @@ write_agents(struct writing *writing, struct db *db, struct error *err)
   size_t capacity = changes->agents.count, count = 0;
   int64_t *ids = COLUMN(writing, int64_t, capacity);
   bool *connected = COLUMN(writing, bool, capacity), *paused = COLUMN(writing, bool, capacity);
-  for (size_t i = 0; i < capacity; i++)
-  {
+  for (size_t i = 0; i < capacity; i++) {
     if (!is_last_of_agent(changes, i))
       continue;
     ids[count] = changes->agents.items[i].id;
@@ -258,8 +252,7 @@ static int
 write_sessions(struct writing *writing, struct db *db, struct error *err)
 {
   int r = 0;
-  for (size_t i = 0; r >= 0 && i < writing->batch->sessions_count; i++)
-  {
+  for (size_t i = 0; r >= 0 && i < writing->batch->sessions_count; i++) {
     const struct batch_session *session = &writing->batch->sessions[i];
     r = farm_batch_session(db, session->systems, session->jobs, session->facts, session->agent_id,
                            err);
@@ -270,10 +263,14 @@ write_sessions(struct writing *writing, struct db *db, struct error *err)
 static int
 write_items(struct writing *writing, struct db *db, struct error *err)
 {
+  struct batch *batch = writing->batch;
   int r = 0;
-  for (size_t i = 0; r == 0 && i < writing->batch->items_count; i++)
-    r = cache_register(writing->cache, db, writing->batch->items[i].items,
-                       writing->batch->items[i].count, err);
+  for (size_t i = 0; r == 0 && i < batch->items_count; i++) {
+    batch->refused = i + 1;
+    r = cache_register(writing->cache, db, batch->items[i].items, batch->items[i].count, err);
+  }
+  if (r == 0)
+    batch->refused = 0;
   return r;
 }
 
@@ -311,11 +308,13 @@ claim(struct writing *writing, struct db *db, struct error *err)
 static int
 write_all(struct db *db, void *context, struct error *err)
 {
-  static int (*const steps[])(struct writing *, struct db *, struct error *)
-      = { write_builds,   write_starts, write_builders, write_ends, write_agents,
-          write_sessions, write_items,  write_orders,   write_events };
+  static int (*const steps[])(struct writing *, struct db *,
+                              struct error *) = { write_builds, write_starts, write_builders,
+                                                  write_ends,   write_agents, write_sessions,
+                                                  write_items,  write_orders, write_events };
   struct writing *writing = context;
   arena_free(&writing->arena);
+  writing->batch->refused = 0;
   int r = claim(writing, db, err);
   if (r <= 0)
     return r;
@@ -325,11 +324,10 @@ write_all(struct db *db, void *context, struct error *err)
 }
 
 int
-batch_write(const struct batch *batch, struct db *db, struct cache *cache, int64_t epoch,
-            int64_t number, struct error *err)
+batch_write(struct batch *batch, struct db *db, struct cache *cache, int64_t epoch, int64_t number,
+            struct error *err)
 {
   PN_CLEANUP(writing_free)
-  struct writing writing
-      = { .batch = batch, .cache = cache, .epoch = epoch, .number = number };
+  struct writing writing = { .batch = batch, .cache = cache, .epoch = epoch, .number = number };
   return db_run(db, DB_WRITE, write_all, &writing, err);
 }

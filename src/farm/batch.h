@@ -52,7 +52,9 @@ struct batch
   const struct batch_items *items;
   size_t items_count;
 
-  struct arena arena;    /* of what follows: batch_prepare */
+  size_t refused; /* by batch_write: which of the items the cache refused, from 1; 0 = none */
+
+  struct arena arena;     /* of what follows: batch_prepare */
   struct int_map facts;   /* struct batch_facts by build id */
   struct int_map outputs; /* struct batch_outputs by derivation id, of starts */
 };
@@ -73,5 +75,5 @@ bool batch_spares(const struct batch *batch, const struct change_start *start);
 
 /* Writes all of it as batch NUMBER of EPOCH, or nothing. A batch that was
    written before is fine. -ESTALE: another scheduler's epoch has begun. */
-int batch_write(const struct batch *batch, struct db *db, struct cache *cache, int64_t epoch,
+int batch_write(struct batch *batch, struct db *db, struct cache *cache, int64_t epoch,
                 int64_t number, struct error *err);

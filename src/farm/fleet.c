@@ -119,8 +119,7 @@ void
 mirror_resume(struct mirror *mirror, int64_t attempt_id, int64_t fence, struct node *node,
               struct agent *agent)
 {
-  if (node != NULL && node->state == FARM_BUILD_WAITING)
-  {
+  if (node != NULL && node->state == FARM_BUILD_WAITING) {
     attempt_add(mirror, attempt_id, fence, node, agent);
     return;
   }

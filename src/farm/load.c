@@ -44,9 +44,9 @@ struct reading
   int64_t horizon;
   struct db_i64s again;
   struct arena arena;
-  struct int_map found;           /* by id */
-  LIST(int64_t, order);           /* ids in the order found */
-  size_t explored;                /* of these: what they need is known */
+  struct int_map found; /* by id */
+  LIST(int64_t, order); /* ids in the order found */
+  size_t explored;      /* of these: what they need is known */
   LIST(struct edge, edges);
   struct farm_load_orders_rows orders;
   struct farm_load_agents_rows agents;     /* at first, and when one is not known */
@@ -55,11 +55,10 @@ struct reading
   bool agents_wanted;
 };
 
-#define APPEND(list, element)                                                                \
-  do                                                                                         \
-  {                                                                                          \
-    mem_grow(&(list).items, &(list).capacity, (list).count + 1, sizeof *(list).items);       \
-    (list).items[(list).count++] = (element);                                                \
+#define APPEND(list, element)                                                          \
+  do {                                                                                 \
+    mem_grow(&(list).items, &(list).capacity, (list).count + 1, sizeof *(list).items); \
+    (list).items[(list).count++] = (element);                                          \
   } while (0)
 
 static void
@@ -104,11 +103,10 @@ static int
 read_orders(struct reading *reading, struct error *err)
 {
   int r = farm_load_orders(reading->db, &reading->arena, &reading->orders, err);
-  for (size_t i = 0; r == 0 && i < reading->orders.count; i++)
-  {
+  for (size_t i = 0; r == 0 && i < reading->orders.count; i++) {
     const struct farm_load_orders_row *order = &reading->orders.items[i];
-    reading->agents_wanted |= !order->agent_id_null
-                              && int_map_get(&reading->mirror->agents, order->agent_id) == NULL;
+    reading->agents_wanted |=
+        !order->agent_id_null && int_map_get(&reading->mirror->agents, order->agent_id) == NULL;
     if (order->build_id_null || order->kind == ORDER_CANCEL
         || (order->kind == ORDER_WISH && is_in_mirror(reading, order->build_id)))
       continue;
@@ -180,8 +178,7 @@ read_edges(struct reading *reading, struct db_i64s ids, struct error *err)
   struct farm_load_edges_rows rows;
   int r = farm_load_edges(reading->db, ids, &arena, &rows, err);
   for (size_t i = 0; r == 0 && i < rows.count; i++)
-    for (size_t j = 0; j < rows.items[i].needs.count; j++)
-    {
+    for (size_t j = 0; j < rows.items[i].needs.count; j++) {
       struct edge edge = { .from = rows.items[i].id, .needs = rows.items[i].needs.items[j] };
       if (!is_in_mirror(reading, edge.needs))
         find(reading, edge.needs);
@@ -225,8 +222,7 @@ static int
 explore(struct reading *reading, struct error *err)
 {
   int r = 0;
-  while (r == 0 && reading->explored < reading->order.count)
-  {
+  while (r == 0 && reading->explored < reading->order.count) {
     size_t count = reading->order.count - reading->explored;
     if (count > CHUNK)
       count = CHUNK;
@@ -299,8 +295,7 @@ is_of_use(const struct found *found)
 static void
 add_found(struct mirror *mirror, const struct reading *reading)
 {
-  for (size_t i = 0; i < reading->order.count; i++)
-  {
+  for (size_t i = 0; i < reading->order.count; i++) {
     const struct found *found = int_map_get(&reading->found, reading->order.items[i]);
     if (!is_of_use(found))
       continue;
@@ -314,8 +309,7 @@ add_found(struct mirror *mirror, const struct reading *reading)
 static void
 add_edges(struct mirror *mirror, struct reading *reading)
 {
-  for (size_t i = 0; i < reading->edges.count; i++)
-  {
+  for (size_t i = 0; i < reading->edges.count; i++) {
     struct edge *edge = &reading->edges.items[i];
     struct node *from = mirror_find(mirror, edge->from);
     struct node *needs = mirror_find(mirror, edge->needs);
@@ -329,8 +323,7 @@ add_edges(struct mirror *mirror, struct reading *reading)
 static void
 add_fleet(struct mirror *mirror, const struct reading *reading)
 {
-  for (size_t i = 0; i < reading->agents.count; i++)
-  {
+  for (size_t i = 0; i < reading->agents.count; i++) {
     const struct farm_load_agents_row *row = &reading->agents.items[i];
     struct mirror_agent facts = { .id = row->id,
                                   .token_id = row->token_id,
@@ -341,8 +334,7 @@ add_fleet(struct mirror *mirror, const struct reading *reading)
                                   .paused = row->paused };
     mirror_agent(mirror, &facts);
   }
-  for (size_t i = 0; i < reading->attempts.count; i++)
-  {
+  for (size_t i = 0; i < reading->attempts.count; i++) {
     const struct farm_load_attempts_row *row = &reading->attempts.items[i];
     struct node *node = mirror_find(mirror, row->build_id);
     struct agent *agent = int_map_get(&mirror->agents, row->agent_id);
@@ -353,8 +345,7 @@ add_fleet(struct mirror *mirror, const struct reading *reading)
 static void
 settle_offered(struct mirror *mirror, const struct reading *reading)
 {
-  for (size_t i = 0; i < reading->order.count; i++)
-  {
+  for (size_t i = 0; i < reading->order.count; i++) {
     const struct found *found = int_map_get(&reading->found, reading->order.items[i]);
     struct node *node = found->offered ? mirror_find(mirror, found->id) : NULL;
     if (node != NULL && node->attempt == NULL)
@@ -365,8 +356,7 @@ settle_offered(struct mirror *mirror, const struct reading *reading)
 static void
 settle_dead(struct mirror *mirror, const struct reading *reading)
 {
-  for (size_t i = 0; i < reading->edges.count; i++)
-  {
+  for (size_t i = 0; i < reading->edges.count; i++) {
     const struct edge *edge = &reading->edges.items[i];
     struct node *node = edge->culprit != 0 ? mirror_find(mirror, edge->from) : NULL;
     if (node != NULL && node->state == FARM_BUILD_WAITING)
@@ -380,8 +370,7 @@ order_build(struct mirror *mirror, const struct farm_load_orders_row *order)
   struct node *node = mirror_find(mirror, order->build_id);
   if (node == NULL)
     return;
-  switch ((enum farm_order_kind) order->kind)
-  {
+  switch ((enum farm_order_kind) order->kind) {
   case ORDER_WISH:
     mirror_wish(mirror, node, order->priority, order->timeout_s, order->max_silent_s);
     break;
@@ -402,11 +391,10 @@ static int64_t *
 carry_out(struct mirror *mirror, const struct reading *reading, struct arena *arena)
 {
   int64_t *ids = arena_array(arena, reading->orders.count, sizeof *ids);
-  for (size_t i = 0; i < reading->orders.count; i++)
-  {
+  for (size_t i = 0; i < reading->orders.count; i++) {
     const struct farm_load_orders_row *order = &reading->orders.items[i];
-    struct agent *agent
-        = order->agent_id_null ? NULL : int_map_get(&mirror->agents, order->agent_id);
+    struct agent *agent =
+        order->agent_id_null ? NULL : int_map_get(&mirror->agents, order->agent_id);
     ids[i] = order->id;
     if (!order->build_id_null)
       order_build(mirror, order);

@@ -27,13 +27,12 @@ static const char *const event_names[EVENT_KIND_MAX] = {
 static void
 put_event_facts(struct json *json, const struct batch *batch, const struct change_event *event)
 {
-  const struct batch_facts *facts
-      = event->build_id != 0 ? int_map_get(&batch->facts, event->build_id) : NULL;
+  const struct batch_facts *facts =
+      event->build_id != 0 ? int_map_get(&batch->facts, event->build_id) : NULL;
   json_object_open(json);
   if (event->build_id != 0)
     json_put_i64(json, "build", event->build_id);
-  if (facts != NULL)
-  {
+  if (facts != NULL) {
     json_put_text(json, "derivation", facts->derivation);
     json_put_text(json, "system", facts->system);
   }
@@ -54,8 +53,8 @@ put_event_facts(struct json *json, const struct batch *batch, const struct chang
 static bool
 did_happen(const struct batch *batch, const struct change_event *event)
 {
-  const struct batch_facts *facts
-      = event->kind == EVENT_BUILD_STARTED ? int_map_get(&batch->facts, event->build_id) : NULL;
+  const struct batch_facts *facts =
+      event->kind == EVENT_BUILD_STARTED ? int_map_get(&batch->facts, event->build_id) : NULL;
   return facts == NULL || !facts->offered;
 }
 
@@ -64,8 +63,7 @@ tell_events(const struct batch *batch, struct db *db, struct error *err)
 {
   CLEANUP_BUF struct buf text = { 0 };
   int r = 0;
-  for (size_t i = 0; r >= 0 && i < batch->changes.events.count; i++)
-  {
+  for (size_t i = 0; r >= 0 && i < batch->changes.events.count; i++) {
     const struct change_event *event = &batch->changes.events.items[i];
     if (!did_happen(batch, event))
       continue;
@@ -120,8 +118,7 @@ tell_build(struct buf *out, const struct change_start *start, const struct batch
   json_put_i64(&json, "max_silent_s", start->max_silent_s);
   json_key(&json, "outputs");
   json_array_open(&json);
-  for (size_t i = 0; outputs != NULL && i < outputs->count; i++)
-  {
+  for (size_t i = 0; outputs != NULL && i < outputs->count; i++) {
     json_object_open(&json);
     json_put_text(&json, "name", outputs->items[i].name);
     json_put_text(&json, "path", outputs->items[i].basename);

@@ -87,8 +87,7 @@ take_level(struct walk *walk, const struct farm_wish_below_rows *rows)
 {
   int64_t *frontier = arena_array(&walk->arena, rows->count + 1, sizeof *frontier);
   size_t count = 0;
-  for (size_t i = 0; i < rows->count; i++)
-  {
+  for (size_t i = 0; i < rows->count; i++) {
     const struct farm_wish_below_row *row = &rows->items[i];
     struct wanted found = { .derivation_id = row->derivation_id,
                             .output_key = row->output_key,
@@ -107,8 +106,7 @@ take_level(struct walk *walk, const struct farm_wish_below_rows *rows)
 static int
 walk_down(struct walk *walk, struct error *err)
 {
-  while (walk->frontier.count > 0)
-  {
+  while (walk->frontier.count > 0) {
     CLEANUP_ARENA struct arena arena = { 0 };
     struct farm_wish_below_rows rows;
     int r = farm_wish_below(walk->db, walk->frontier, &arena, &rows, err);
@@ -153,8 +151,7 @@ look(struct walk *walk, const struct farm_wish *wishes, size_t count, struct wan
 
   int64_t *frontier = arena_array(&walk->arena, count + 1, sizeof *frontier);
   size_t frontier_count = 0;
-  for (size_t i = 0; i < count; i++)
-  {
+  for (size_t i = 0; i < count; i++) {
     const struct farm_wish_look_row *row = int_map_get(&by_derivation, wishes[i].derivation_id);
     if (row == NULL)
       return error_set(err, -ENOENT, "there is no derivation with the id %" PRId64,
@@ -219,8 +216,7 @@ insert_missing(struct walk *walk, struct error *err)
 {
   struct columns columns = columns_new(&walk->arena, walk->wanted.count);
   size_t position = 0;
-  for (const struct wanted *wanted;
-       (wanted = int_map_next(&walk->wanted, &position)) != NULL;)
+  for (const struct wanted *wanted; (wanted = int_map_next(&walk->wanted, &position)) != NULL;)
     if (wanted->build_id == 0)
       columns_add(&columns, wanted, wanted->direct);
   if (columns.count == 0)
@@ -238,15 +234,14 @@ order_existing(struct walk *walk, struct error *err)
 {
   struct columns columns = columns_new(&walk->arena, walk->wanted.count);
   size_t position = 0;
-  for (const struct wanted *wanted;
-       (wanted = int_map_next(&walk->wanted, &position)) != NULL;)
+  for (const struct wanted *wanted; (wanted = int_map_next(&walk->wanted, &position)) != NULL;)
     if (wanted->direct)
       columns_add(&columns, wanted, wanted->offered);
   return farm_wish_order(walk->db, ORDER_WISH, I64S(columns.output_keys),
                          (struct db_i32s) { columns.priorities, columns.count },
                          I64S(columns.timeouts_s), I64S(columns.max_silents_s),
-                         (struct db_bools) { columns.flags, columns.count },
-                         FARM_BUILD_CANCELLED, FARM_BUILD_SUCCEEDED, err);
+                         (struct db_bools) { columns.flags, columns.count }, FARM_BUILD_CANCELLED,
+                         FARM_BUILD_SUCCEEDED, err);
 }
 
 static int
@@ -260,8 +255,7 @@ find_builds(struct walk *walk, struct wanted *const *wanted, size_t count, int64
   int r = farm_wish_builds(walk->db, (struct db_i64s) { keys, count }, &walk->arena, &rows, err);
   if (r < 0)
     return r;
-  for (size_t i = 0; i < rows.count; i++)
-  {
+  for (size_t i = 0; i < rows.count; i++) {
     struct wanted *found = int_map_get(&walk->wanted, rows.items[i].output_key);
     found->build_id = rows.items[i].id;
   }
