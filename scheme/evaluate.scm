@@ -9,6 +9,7 @@
 (use-modules (gnu packages)
              (guix channels)
              (guix derivations)
+             (guix describe)
              (guix diagnostics)
              (guix discovery)
              (guix gexp)
@@ -47,25 +48,23 @@
     (setvbuf port 'block (expt 2 16))
     port))
 
+(define %characters-to-escape
+  (char-set-union (ucs-range->char-set 0 32) (char-set #\" #\\)))
+
 (define (write-json-string text)
   (define (escape char)
-    (match char
-      ((or #\" #\\) (string #\\ char))
-      ((? (cut char<? <> #\space))
-       (string-append "\\u" (string-pad (number->string (char->integer char) 16)
-                                        4 #\0)))
-      (_ (string char))))
-
-  (define plain?
-    (not (string-any (lambda (char)
-                       (or (char<? char #\space) (memv char '(#\" #\\))))
-                     text)))
+    (cond ((memv char '(#\" #\\)) (string #\\ char))
+          ((char<? char #\space)
+           (string-append "\\u" (string-pad (number->string (char->integer char)
+                                                            16)
+                                            4 #\0)))
+          (else (string char))))
 
   (put-char %output #\")
   (put-string %output
-              (if plain?
-                  text
-                  (string-concatenate (map escape (string->list text)))))
+              (if (string-index text %characters-to-escape)
+                  (string-concatenate (map escape (string->list text)))
+                  text))
   (put-char %output #\"))
 
 (define write-line-of-json
@@ -114,18 +113,21 @@ string or an integer."
                       "max_silent" (or (assq-ref job #:max-silent-time) 0)))
 
 (define (exception-text exception)
-  (cond ((formatted-message? exception)
-         (apply format #f (G_ (formatted-message-string exception))
-                (formatted-message-arguments exception)))
-        ((message-condition? exception)
-         (G_ (condition-message exception)))
-        ((quit-exception? exception)
-         "the code called 'exit'; the log may say why")
-        (else
-         (call-with-output-string
-           (lambda (port)
-             (print-exception port #f (exception-kind exception)
-                              (exception-args exception)))))))
+  (match (exception-kind exception)
+    ('quit
+     "the code called 'exit'; the log may say why")
+    ((or '%exception 'srfi-34)
+     (cond ((formatted-message? exception)
+            (apply format #f (G_ (formatted-message-string exception))
+                   (formatted-message-arguments exception)))
+           ((message-condition? exception)
+            (G_ (condition-message exception)))
+           (else
+            (object->string exception))))
+    (key                                          ;of 'throw'
+     (call-with-output-string
+       (lambda (port)
+         (print-exception port #f key (exception-args exception)))))))
 
 (define (exception-place exception)
   "Return the location that EXCEPTION itself knows of, or #f."
@@ -210,16 +212,25 @@ DIRECTORY' does."
   (%package-module-path (cons directory (%package-module-path)))
   (%patch-path (cons directory (%patch-path))))
 
+(define (module-file? file)
+  "Does FILE define a module?  Channels also hold manifests and the like.  What
+cannot be read is taken for a module."
+  (match (false-if-exception (call-with-input-file file read))
+    ((or #f ((or 'define-module 'define-library 'library) . _)) #t)
+    (_ #f)))
+
 (define (load-modules directory)
   "Load every module below DIRECTORY, reporting those that fail, and return the
 interfaces of the others."
   (define (failed file module arguments)
     (let ((relative (string-drop file (+ 1 (string-length directory)))))
-      (warn-about-load-error file module arguments)
-      (report-failure relative
-                      (make-exception-from-throw (car arguments)
-                                                 (cdr arguments))
-                      (location relative 0 0))))
+      ;; It fails itself on some ARGUMENTS, such as those of 'exit'.
+      (false-if-exception (warn-about-load-error file module arguments))
+      (when (module-file? file)
+        (report-failure relative
+                        (make-exception-from-throw (car arguments)
+                                                   (cdr arguments))
+                        (location relative 0 0)))))
 
   (all-modules (list directory) #:warn failed))
 
@@ -381,7 +392,10 @@ superseded ones not, hidden ones included."
    (lambda (entry)
      (for-each report-job
                (call-reporting (entry-name entry)
-                               (lambda () (list (entry-job entry))))))
+                               (lambda () (list (entry-job entry)))
+                               (match (manifest-entry-item entry)
+                                 ((? package? package) (package-location package))
+                                 (_ #f)))))
    (delete-duplicates (call-reporting file load-manifest)
                       manifest-entry=?)))
 
@@ -397,18 +411,21 @@ superseded ones not, hidden ones included."
                 ((file) (report-manifest store system file))))
             files))
 
-(define (report-custom store name arguments)
-  "Report the jobs of 'cuirass-jobs' of the module NAME, such as \"my ci\"."
-  (define module
-    (map string->symbol
-         (string-tokenize name (char-set-complement (string->char-set " ()")))))
+(define (report-custom store modules arguments)
+  "Report the jobs of 'cuirass-jobs' of each of MODULES."
+  (for-each (lambda (module)
+              (for-each report-job
+                        (call-reporting (object->string module)
+                                        (lambda ()
+                                          ((module-ref (resolve-interface module)
+                                                       'cuirass-jobs)
+                                           store arguments)))))
+            modules))
 
-  (for-each report-job
-            (call-reporting name
-                            (lambda ()
-                              ((module-ref (resolve-interface module)
-                                           'cuirass-jobs)
-                               store arguments)))))
+(define (string->module-name text)
+  "Return the module name in TEXT, which looks like \"my ci\" or \"(my ci)\"."
+  (map string->symbol
+       (string-tokenize text (char-set-complement (char-set #\space #\( #\))))))
 
 
 ;;;
@@ -439,7 +456,17 @@ superseded ones not, hidden ones included."
       (systems . ,(list system))
       (channels . ,(map channel->sexp channels))))
 
+  (define (check-channel name)
+    (call-reporting name
+                    (lambda ()
+                      (unless (find (lambda (channel)
+                                      (equal? name (assoc-ref channel "name")))
+                                    channels)
+                        (raise (formatted-message (G_ "~a: no such channel~%")
+                                                  name))))))
+
   (define (packages-of names)
+    (for-each check-channel names)
     (if overlay?
         (packages-to-build modules
                            (package-in? (filter-map (cut assoc-ref directories <>)
@@ -447,27 +474,27 @@ superseded ones not, hidden ones included."
         (filter (lambda (package)
                   (any (lambda (channel)
                          (member (symbol->string (channel-name channel)) names))
-                       ((@ (guix describe) package-channels) package)))
+                       (package-channels package)))
                 ((ci 'all-packages)))))
 
   (define (channel-jobs package)
-    (or (and=> ((ci 'package->job) store package system) list)
-        '()))
+    (match ((ci 'package->job) store package system)
+      (#f '())
+      (job (list job))))
 
   (match (assoc-ref request "build")
-    ("all" (report-all store system (arguments 'all)))
+    ("all"
+     (report-all store system (arguments 'all)))
     ((("channels" . #(names ...)))
      (report-package-jobs (packages-of names) channel-jobs))
     ((("packages" . #(names ...)))
      (report-packages store system (find-packages names)))
     ((("manifests" . #(files ...)))
      (report-manifests store system files checkouts))
-    ((("custom" . #(names ...)))
-     (for-each (lambda (name)
-                 (report-custom store name
-                                (arguments `(custom ,@(vector->list
-                                                       (list->vector names))))))
-               names))))
+    ((("custom" . #((= string->module-name modules) ...)))
+     (report-custom store modules (arguments `(custom ,@modules))))
+    (build
+     (leave (G_ "cannot build ~s~%") build))))
 
 (match (command-line)
   ((_ file)

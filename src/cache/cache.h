@@ -16,7 +16,7 @@ struct cache_options
   struct db_pool *pool;
   const char *host_name;                    /* in signatures; NULL = this host's */
   enum guix_compression second_compression; /* GZIP or LZIP */
-  int64_t inline_limit; /* bytes; compressed nars up to this lie in the database */
+  int64_t inline_limit; /* bytes; compressed nars up to this lie in the database; 0 = none */
 };
 
 /* Starts the background thread that makes second compressions (nice 19) and
@@ -25,6 +25,13 @@ int cache_start(const struct cache_options *options, struct cache **ret, struct 
 void cache_stop(struct cache *cache);
 
 const struct guix_key *cache_key(const struct cache *cache);
+
+/* Tells which attempt's log belongs to /log/BASENAME (an output or a derivation):
+   1 with *RET_ATTEMPT_ID, 0 unknown. Set by the room that knows attempts, before
+   requests come. */
+typedef int cache_log_lookup(void *context, struct db *db, struct str basename,
+                             int64_t *ret_attempt_id, struct error *err);
+void cache_set_log_lookup(struct cache *cache, cache_log_lookup *look_up, void *context);
 
 /* Substitute routes: /nix-cache-info, /{hash}.narinfo, /nar/..., /file/...,
    /log/{item}, /signing-key.pub. */
@@ -97,12 +104,15 @@ int cache_send_bundle(struct cache *cache, struct http_request *request,
 /* ---- build logs, one for each attempt ---- */
 
 /* Appends to the live log at OFFSET: bytes before the present end are skipped
-   (a repeated piece), a gap is -EINVAL. Wakes followers. RET_SIZE: new end. */
+   (a repeated piece), a gap is -EINVAL, a finished log -ESTALE. Wakes followers.
+   RET_SIZE: the end, after a gap too. */
 int cache_log_append(struct cache *cache, int64_t attempt_id, int64_t offset, struct str piece,
                      int64_t *ret_size, struct error *err);
-/* Compresses (gzip) and closes it; followers end. RET_SIZE: bytes of text. */
+/* Compresses (gzip) and closes it; followers end. RET_SIZE: bytes of text; 0 when
+   nothing was ever appended. May be repeated. */
 int cache_log_finish(struct cache *cache, int64_t attempt_id, int64_t *ret_size, struct error *err);
 /* Answers with the log from byte offset FROM; FOLLOW keeps the reply open until
-   the log is finished. text/plain. -ENOENT when there is none. */
+   the log is finished. text/plain, compressed for those who accept it. -ENOENT when
+   there is none. */
 int cache_log_reply(struct cache *cache, struct http_request *request, int64_t attempt_id,
                     int64_t from, bool follow, struct error *err);

@@ -15,8 +15,10 @@ struct db_statement;
 struct db
 {
   PGconn *connection; /* NULL after a loss, until db_ready */
+  char *uri;
   bool in_transaction;
   bool in_pipeline;
+  bool holds_lock; /* notify.c: a session lock must never be lost unnoticed */
 
   /* statement.c: what this session has prepared, by the statement's address. */
   struct int_map prepared;
@@ -28,6 +30,22 @@ struct db
   int send_code;    /* first error while queueing; told again by db_pipeline_end */
   bool copy_active; /* copy.c: a COPY is open */
 };
+
+/* db.c: a connection that is not made yet; db_close frees it. */
+struct db *db_new(const char *uri);
+
+/* db.c: drops the connection, and all that hung on the session. */
+void db_lose(struct db *db);
+
+/* db.c: one command without parameters or rows (BEGIN, LISTEN, a migration). */
+int db_command(struct db *db, const char *text, const char *what, struct error *err);
+
+/* connect.c: one attempt to connect. -DB_ERROR_LOST when another may succeed,
+   -DB_ERROR_FAILED or -ENOTSUP when it is of no use. */
+int db_connect(struct db *db, struct error *err);
+
+/* connect.c: db_ready, tried again for ten seconds while there is hope. */
+int db_ready_patiently(struct db *db, struct error *err);
 
 /* db.c: makes the connection usable: outside a transaction it reconnects after
    a loss; inside one a lost connection is -DB_ERROR_LOST. Called first by

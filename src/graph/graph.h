@@ -7,7 +7,8 @@
 #include "guix/guix.h"
 
 /* Ids of basenames ("<32>-<name>"), new ones made; RET_IDS has COUNT places, in
-   the order given. Inside the caller's transaction. */
+   the order given. Inside the caller's transaction. One call a transaction cannot
+   deadlock with another's; several may, and are then retried by db_run. */
 int graph_path_ids(struct db *db, const struct str *basenames, size_t count, int64_t *ret_ids,
                    struct error *err);
 /* Id of one basename: 1 found, 0 unknown. */
@@ -32,15 +33,20 @@ struct graph_load *graph_load_new(struct db_pool *pool, const char *store_root);
 void graph_load_free(struct graph_load *load);
 
 /* Adds a derivation (full path) and its whole closure; cheap when known. Works
-   in memory and by look-ups in batches; nothing is written yet. */
+   in memory and by look-ups in batches, so most calls only queue the name and a
+   call may report what is wrong with an earlier one: -ENOENT a file is missing,
+   -EBADMSG it does not match its name, -EINVAL it is no derivation. A failure
+   stays: the load is then good for nothing but _free. Nothing is written yet. */
 int graph_load_add(struct graph_load *load, struct str drv_path, struct error *err);
 
 /* Full paths of the new derivations' sources (not derivations), without
-   repeats, for cache_adopt; valid until _free. */
-const struct str *graph_load_sources(const struct graph_load *load, size_t *ret_count);
+   repeats, for cache_adopt; valid until the next _add or _free. Works off what is
+   queued; if that fails, graph_load_write says so. */
+const struct str *graph_load_sources(struct graph_load *load, size_t *ret_count);
 
 /* Writes all new derivations inside the caller's transaction (safe to repeat
-   after a rollback). RET_NEW: how many. */
+   after a rollback). RET_NEW: how many. Until the end of that transaction other
+   loads wait; so write late in it, and never two loads in one transaction. */
 int graph_load_write(struct graph_load *load, struct db *db, int64_t *ret_new, struct error *err);
 
 /* After _write: the id of a derivation that was added. 0 = never added. */
@@ -51,6 +57,9 @@ int64_t graph_load_id(const struct graph_load *load, struct str drv_path);
 /* The text of a derivation, as it was in the store; appended to RET.
    1 found, 0 unknown. */
 int graph_derivation_text(struct db *db, int64_t derivation_id, struct buf *ret, struct error *err);
+/* The texts of many, in the order given, in ARENA; data NULL = no derivation. */
+int graph_derivation_texts(struct db *db, const int64_t *ids, size_t count, struct arena *arena,
+                           struct str *ret_texts, struct error *err);
 
 struct graph_derivation
 {

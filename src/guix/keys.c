@@ -201,6 +201,7 @@ guix_sign(const struct guix_key *key, const struct guix_hash *hash, struct buf *
 /* Parts of a signature, canonical. */
 struct signature
 {
+  struct str flags;
   struct str hash_algorithm;
   struct str hash;
   struct str value;
@@ -210,9 +211,8 @@ struct signature
 static bool
 take_data(struct str *rest, struct signature *ret)
 {
-  struct str flags;
-  return sexp_open(rest, STR("data")) && sexp_open(rest, STR("flags")) && sexp_atom(rest, &flags)
-         && sexp_close(rest) && sexp_open(rest, STR("hash"))
+  return sexp_open(rest, STR("data")) && sexp_open(rest, STR("flags"))
+         && sexp_atom(rest, &ret->flags) && sexp_close(rest) && sexp_open(rest, STR("hash"))
          && sexp_atom(rest, &ret->hash_algorithm) && sexp_atom(rest, &ret->hash) && sexp_close(rest)
          && sexp_close(rest);
 }
@@ -236,9 +236,13 @@ is_hash(const struct signature *signature, const struct guix_hash *hash)
          && str_equal(signature->hash, str_make(hash->bytes, GUIX_HASH_SIZE));
 }
 
+/* The data that is verified is made anew; what the signature calls its data can
+   only agree with it. */
 static int
 check_value(const struct signature *signature, const struct guix_hash *hash, struct error *err)
 {
+  if (!str_equal(signature->flags, str_of(flags_for(signature->public_key))))
+    return error_set(err, -EINVAL, "corrupt signature: flags of another kind of key");
   CLEANUP_SEXP gcry_sexp_t value = NULL;
   CLEANUP_SEXP gcry_sexp_t key = NULL;
   CLEANUP_SEXP gcry_sexp_t data = NULL;

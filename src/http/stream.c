@@ -88,7 +88,7 @@ stream_read(void *context, uint64_t position, char *room, size_t size)
     ssize_t taken = stream_take(stream, room, size);
     if (taken != 0)
       return taken;
-    wait_open(&stream->wait, true);
+    wait_open(&stream->wait, WATCH_READER);
     switch (wait_sleep(&stream->wait)) {
     case WAIT_ASLEEP:
       return 0;
@@ -162,6 +162,8 @@ http_stream_write(struct http_stream *stream, struct str data)
     r = -EPIPE;
   } else if (stream->failed || stream->data.size - stream->sent + data.size > stream->limit) {
     stream->failed = true;
+    stream->sent = 0;
+    buf_free(&stream->data);
     r = -ENOBUFS;
   } else {
     buf_append_str(&stream->data, data);

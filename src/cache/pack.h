@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Packing items of a store on this machine: nar, hash and zstd in one pass.
+   What is small never touches a file. */
+#pragma once
+
+#include "cache/cache_private.h"
+
+struct cache_packer;
+struct cache_packer *cache_packer_new(struct cache *cache);
+void cache_packer_free(struct cache_packer *packer);
+
+struct cache_packed
+{
+  struct guix_hash nar_hash;
+  int64_t nar_size;
+  int64_t file_size;
+  struct str contents; /* in ARENA; "" = the file is in its place in the nar folder */
+};
+
+/* Packs the file, link or folder at PATH. */
+int cache_pack(struct cache_packer *packer, const char *path, struct arena *arena,
+               struct cache_packed *ret, struct error *err);

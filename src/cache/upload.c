@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Uploads: files that grow, each under an exclusive lock while it is open or
+   checked, until they are proved right and move to the nar folder. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "cache/cache_private.h"
+
+#define UPLOAD_NAME_MAX 128
+#define UPLOAD_SIZE_MAX (INT64_C(64) << 30)
+#define NAR_SIZE_MAX (INT64_C(256) << 30)
+
+struct cache_upload
+{
+  int fd;
+  int64_t size;
+};
+
+/* Names become file names: nothing but letters, digits and '-'. */
+static bool
+is_name(const char *name)
+{
+  static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
+  size_t size = strlen(name);
+  return size > 0 && size <= UPLOAD_NAME_MAX && strspn(name, allowed) == size;
+}
+
+static char *
+file_of(const struct cache *cache, const char *name)
+{
+  return mem_printf("%s/%s", cache->upload_folder, name);
+}
+
+int64_t
+cache_upload_offset(struct cache *cache, const char *name)
+{
+  struct stat status;
+  if (!is_name(name))
+    return 0;
+  CLEANUP_FREE char *file = file_of(cache, name);
+  return stat(file, &status) == 0 ? status.st_size : 0;
+}
+
+void
+cache_upload_discard(struct cache *cache, const char *name)
+{
+  if (!is_name(name))
+    return;
+  CLEANUP_FREE char *file = file_of(cache, name);
+  unlink(file);
+}
+
+/* Opens under the lock. Between open and lock the file may have been moved away
+   or discarded by another: then it has no name any more. */
+static int
+open_locked(const struct cache *cache, const char *name, int flags, int *ret_fd, struct error *err)
+{
+  if (!is_name(name))
+    return error_set(err, -EINVAL, "\"%s\" cannot name an upload", name);
+  CLEANUP_FREE char *file = file_of(cache, name);
+  CLEANUP_FD int fd = open(file, flags | O_CLOEXEC | O_NOFOLLOW, 0644);
+  if (fd < 0)
+    return error_set_errno(err, "cannot open the upload %s", name);
+  struct stat status;
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0 || fstat(fd, &status) != 0 || status.st_nlink == 0)
+    return error_set(err, -EBUSY, "the upload %s is in use elsewhere", name);
+  *ret_fd = TAKE_FD(fd);
+  return 0;
+}
+
+int
+cache_upload_open(struct cache *cache, const char *name, int64_t offset, struct cache_upload **ret,
+                  struct error *err)
+{
+  CLEANUP_FD int fd = -1;
+  int r = open_locked(cache, name, O_WRONLY | O_APPEND | O_CREAT, &fd, err);
+  if (r < 0)
+    return r;
+  struct stat status;
+  if (fstat(fd, &status) != 0)
+    return error_set_errno(err, "cannot examine the upload %s", name);
+  if (status.st_size != offset)
+    return error_set(err, -EINVAL, "the upload %s has %lld bytes, not %lld", name,
+                     (long long) status.st_size, (long long) offset);
+  struct cache_upload *upload = mem_alloc(sizeof *upload);
+  *upload = (struct cache_upload) { .fd = TAKE_FD(fd), .size = offset };
+  *ret = upload;
+  return 0;
+}
+
+int
+cache_upload_append(struct cache_upload *upload, struct str piece, struct error *err)
+{
+  if ((int64_t) piece.size > UPLOAD_SIZE_MAX - upload->size)
+    return error_set(err, -EFBIG, "an upload of more than %lld bytes", (long long) UPLOAD_SIZE_MAX);
+  int r = file_write_full(upload->fd, piece.data, piece.size);
+  if (r < 0) {
+    errno = -r;
+    return error_set_errno(err, "cannot write an upload");
+  }
+  upload->size += (int64_t) piece.size;
+  return 0;
+}
+
+void
+cache_upload_close(struct cache_upload *upload)
+{
+  if (upload == NULL)
+    return;
+  /* A failure shows when the upload is checked. */
+  (void) fsync(upload->fd);
+  close(upload->fd);
+  free(upload);
+}
+
+/* ---- checking ---- */
+
+struct check
+{
+  struct guix_nar_reader *reader;
+  struct guix_hasher *hasher;
+  int64_t size;
+  struct error *err;
+};
+
+static void
+check_free(struct check *check)
+{
+  guix_nar_reader_free(check->reader);
+  guix_hasher_free(check->hasher);
+}
+
+static int
+check_piece(void *context, struct str piece)
+{
+  struct check *check = context;
+  check->size += (int64_t) piece.size;
+  guix_hasher_update(check->hasher, piece.data, piece.size);
+  return guix_nar_reader_feed(check->reader, piece, NULL, check->err);
+}
+
+static int
+feed_file(int fd, struct guix_decompressor *decompressor, struct error *err)
+{
+  CLEANUP_FREE char *room = mem_alloc(CACHE_PIECE);
+  for (;;) {
+    ssize_t got = read(fd, room, CACHE_PIECE);
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got < 0)
+      return error_set_errno(err, "cannot read an upload");
+    if (got == 0)
+      return guix_decompressor_end(decompressor, err);
+    int r = guix_decompressor_feed(decompressor, str_make(room, (size_t) got), err);
+    if (r < 0)
+      return r;
+  }
+}
+
+/* Reads FD to its end as the compressed nar of ITEM: -EBADMSG when it is not. */
+static int
+check_contents(int fd, const struct cache_item *item, struct error *err)
+{
+  struct error cause = { 0 };
+  PN_CLEANUP(check_free)
+  struct check check = { .reader = guix_nar_reader_new(NULL, NULL),
+                         .hasher = guix_hasher_new(),
+                         .err = &cause };
+  struct guix_decompressor *decompressor =
+      guix_decompressor_new(GUIX_COMPRESSION_ZSTD, (uint64_t) item->nar_size, check_piece, &check);
+  int r = feed_file(fd, decompressor, &cause);
+  guix_decompressor_free(decompressor);
+  if (r == -EIO)
+    return error_set(err, r, "%s", cause.message);
+  if (r < 0)
+    return error_set(err, -EBADMSG, "the upload of %.*s is damaged: %s", STR_FMT(item->basename),
+                     cause.message);
+  struct guix_hash hash = guix_hasher_digest(check.hasher);
+  if (!guix_nar_reader_is_done(check.reader) || check.size != item->nar_size)
+    return error_set(err, -EBADMSG, "the upload of %.*s has %lld bytes, not %lld",
+                     STR_FMT(item->basename), (long long) check.size, (long long) item->nar_size);
+  if (memcmp(hash.bytes, item->nar_hash.bytes, GUIX_HASH_SIZE) != 0)
+    return error_set(err, -EBADMSG, "the upload of %.*s has another hash", STR_FMT(item->basename));
+  return 0;
+}
+
+/* The upload has gone: was it checked and moved before? */
+static int
+check_placed(struct cache *cache, const struct cache_item *item, struct error *err)
+{
+  CLEANUP_FREE char *file = cache_nar_file(cache, &item->nar_hash, GUIX_COMPRESSION_ZSTD);
+  CLEANUP_FD int fd = open(file, O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return error_set(err, -EBADMSG, "%.*s was not uploaded", STR_FMT(item->basename));
+  (void) futimens(fd, NULL); /* young again for the sweep */
+  return check_contents(fd, item, err);
+}
+
+int
+cache_upload_verify(struct cache *cache, const struct cache_item *item, struct error *err)
+{
+  if (!guix_basename_is_valid(item->basename) || item->nar_size <= 0
+      || item->nar_size > NAR_SIZE_MAX)
+    return error_set(err, -EINVAL, "\"%.*s\" of %lld bytes cannot be a store item",
+                     STR_FMT(item->basename), (long long) item->nar_size);
+  struct error cause = { 0 };
+  CLEANUP_FD int fd = -1;
+  int r = open_locked(cache, item->upload, O_RDWR, &fd, &cause);
+  if (r == -ENOENT)
+    return check_placed(cache, item, err);
+  if (r < 0)
+    return error_set(err, r, "%s", cause.message);
+  r = check_contents(fd, item, err);
+  if (r == -EBADMSG)
+    cache_upload_discard(cache, item->upload);
+  if (r < 0)
+    return r;
+  if (fsync(fd) != 0)
+    return error_set_errno(err, "cannot write the upload %s", item->upload);
+  CLEANUP_FREE char *file = file_of(cache, item->upload);
+  return cache_nar_place(cache, file, &item->nar_hash, GUIX_COMPRESSION_ZSTD, err);
+}

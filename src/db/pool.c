@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The pool: at most MAXIMUM connections, handed out most recently used first,
+   so that few stay warm. */
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "db/db_private.h"
+
+/* How long a caller may wait for another to put one back. */
+#define WAIT_S 30
+
+struct db_pool
+{
+  char *uri;
+  int maximum;
+  pthread_mutex_t mutex; /* guards what follows */
+  pthread_cond_t put_back;
+  int out;          /* handed out and not yet put back */
+  int idle_count;   /* out + idle_count <= maximum */
+  struct db **idle; /* a stack; may hold some that are not connected */
+};
+
+struct db_pool *
+db_pool_new(const char *uri, int maximum)
+{
+  assert(maximum >= 1);
+  struct db_pool *pool = mem_alloc(sizeof *pool);
+  pool->uri = mem_strdup(uri);
+  pool->maximum = maximum;
+  pool->idle = mem_array((size_t) maximum, sizeof(struct db *));
+  pthread_mutex_init(&pool->mutex, NULL);
+  pthread_condattr_t monotonic;
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&pool->put_back, &monotonic);
+  pthread_condattr_destroy(&monotonic);
+  return pool;
+}
+
+void
+db_pool_free(struct db_pool *pool)
+{
+  if (pool == NULL)
+    return;
+  assert(pool->out == 0);
+  for (int i = 0; i < pool->idle_count; i++)
+    db_close(pool->idle[i]);
+  pthread_cond_destroy(&pool->put_back);
+  pthread_mutex_destroy(&pool->mutex);
+  free(pool->idle);
+  free(pool->uri);
+  free(pool);
+}
+
+/* NULL when all stay out for too long. */
+static struct db *
+take(struct db_pool *pool)
+{
+  struct timespec deadline;
+  clock_gettime(CLOCK_MONOTONIC, &deadline);
+  deadline.tv_sec += WAIT_S;
+  struct db *db = NULL;
+  int waited = 0;
+  pthread_mutex_lock(&pool->mutex);
+  while (pool->out == pool->maximum && waited != ETIMEDOUT)
+    waited = pthread_cond_timedwait(&pool->put_back, &pool->mutex, &deadline);
+  if (pool->out < pool->maximum) {
+    pool->out++;
+    db = pool->idle_count > 0 ? pool->idle[--pool->idle_count] : db_new(pool->uri);
+  }
+  pthread_mutex_unlock(&pool->mutex);
+  return db;
+}
+
+int
+db_pool_get(struct db_pool *pool, struct db **ret, struct error *err)
+{
+  struct db *db = take(pool);
+  if (db == NULL)
+    return error_set(err, -EBUSY, "all %d connections to the database were in use for %d s",
+                     pool->maximum, WAIT_S);
+  int r = db_ready_patiently(db, err);
+  if (r < 0) {
+    db_pool_put(pool, db);
+    return r;
+  }
+  *ret = db;
+  return 0;
+}
+
+/* Somebody else must not inherit a transaction, a pipeline, a COPY or a lock. */
+static bool
+is_clean(const struct db *db)
+{
+  return db->connection != NULL && !db->in_transaction && !db->in_pipeline && !db->copy_active
+         && !db->holds_lock && PQtransactionStatus(db->connection) == PQTRANS_IDLE;
+}
+
+void
+db_pool_put(struct db_pool *pool, struct db *db)
+{
+  if (db == NULL)
+    return;
+  if (!is_clean(db)) {
+    db_lose(db);
+    db->in_transaction = db->holds_lock = false;
+  }
+  pthread_mutex_lock(&pool->mutex);
+  pool->out--;
+  pool->idle[pool->idle_count++] = db;
+  pthread_cond_signal(&pool->put_back);
+  pthread_mutex_unlock(&pool->mutex);
+}
+
+int
+db_pool_run(struct db_pool *pool, enum db_mode mode, db_body *body, void *context,
+            struct error *err)
+{
+  struct db *db = NULL;
+  int r = db_pool_get(pool, &db, err);
+  if (r < 0)
+    return r;
+  r = db_run(db, mode, body, context, err);
+  db_pool_put(pool, db);
+  return r;
+}

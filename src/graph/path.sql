@@ -1,0 +1,34 @@
+-- SPDX-License-Identifier: GPL-3.0-or-later
+
+-- name: graph_path_lookup :many
+-- Ids of basenames, a row for each in the order given; NULL = unknown.
+SELECT p.id AS "id?"
+  FROM unnest(:basenames::text[]) WITH ORDINALITY AS wanted (basename, place)
+  LEFT JOIN store_path p ON p.basename = wanted.basename
+ ORDER BY wanted.place;
+
+-- name: graph_path_insert :exec
+-- Adds basenames. In byte order, so that two transactions that add the same
+-- names wait for each other in one direction only.
+INSERT INTO store_path (basename)
+SELECT wanted.basename
+  FROM unnest(:basenames::text[]) AS wanted (basename)
+ ORDER BY wanted.basename COLLATE "C"
+    ON CONFLICT DO NOTHING;
+
+-- name: graph_path_by_basename :one
+SELECT id FROM store_path WHERE basename = :basename;
+
+-- name: graph_path_by_hash :one
+-- The path whose name starts with HASH_PART and a dash: those between it with
+-- '-' and it with '.', the next byte.
+SELECT id, basename FROM store_path
+ WHERE basename > :hash_part::text || '-' AND basename < :hash_part || '.'
+ ORDER BY basename LIMIT 1;
+
+-- name: graph_path_names :many
+-- Basenames of ids, a row for each in the order given; NULL = unknown.
+SELECT p.basename AS "basename?"
+  FROM unnest(:ids::bigint[]) WITH ORDINALITY AS wanted (id, place)
+  LEFT JOIN store_path p ON p.id = wanted.id
+ ORDER BY wanted.place;
