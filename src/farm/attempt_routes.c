@@ -263,12 +263,11 @@ agent_log(struct http_request *request, void *context, struct error *err)
   if (r < 0)
     return r;
   r = cache_log_append(cache, attempt.id, offset, http_body(request), &size, err);
-  int status = 200;
-  if (r == -EINVAL) /* a gap: tell where to go on */
-  {
-    status = 409;
-    r = cache_log_append(cache, attempt.id, 0, STR(""), &size, err);
-  }
+  int status = r == -EINVAL ? 409 : 200; /* after a gap: where to go on */
+  if (r == -EINVAL)
+    r = 0;
+  if (r == -ESTALE) /* closed by a result that is being looked at */
+    r = cache_log_finish(cache, attempt.id, &size, err);
   if (r == 0)
     reply_number(request, status, "size", size);
   return r;

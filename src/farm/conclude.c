@@ -8,6 +8,7 @@
 #include "farm/scheduler.h"
 #include "farm/tell.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 /* ---- was it repeated? ---- */

@@ -186,7 +186,7 @@ put_attempt(struct json *json, const struct farm_explain_attempt_row *attempt)
   json_time(json, attempt->created_at);
   json_key(json, "started_at");
   if (attempt->started_at_null)
-    json_null(json);
+    json_cstr(json, NULL);
   else
     json_time(json, attempt->started_at);
   json_object_close(json);

@@ -2,6 +2,7 @@
 /* Replies to agents. */
 #pragma once
 
+#include "db/db.h"
 #include "http/http.h"
 
 void reply_done(struct http_request *request); /* 200 {} */

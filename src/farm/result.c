@@ -244,7 +244,8 @@ check_success(struct check *check, struct farm *farm, struct error *err)
   return r;
 }
 
-/* 1 = whole and closed; 0 = answered. Closing may be repeated. */
+/* 1 = whole and closed; 0 = answered. A log that is closed already was whole when
+   this result came for the first time. */
 static int
 check_log(struct check *check, struct cache *cache, struct error *err)
 {
@@ -255,7 +256,7 @@ check_log(struct check *check, struct cache *cache, struct error *err)
     reply_number(check->message->request, 409, "size", size);
     return 0;
   }
-  if (r == 0)
+  if (r == 0 || r == -ESTALE)
     r = cache_log_finish(cache, check->attempt.id, &check->message->result->log_size, err);
   return r < 0 ? r : 1;
 }

@@ -5,6 +5,7 @@
    is asked to (farm_order). */
 #include "farm/order.h"
 
+#include "base/json.h"
 #include "base/map.h"
 #include "farm/farm_sql.h"
 
