@@ -32,7 +32,7 @@ struct evaluations
   atomic_bool stopping;
   pthread_mutex_t lock; /* guards all below */
   pthread_cond_t changed;
-  unsigned pokes; /* counts evaluations_poke, so that none is missed */
+  unsigned pokes;             /* counts evaluations_poke, so that none is missed */
   struct wish *wishes;        /* polls asked for by evaluations_request */
   struct running *running;    /* evaluations under way in this process */
   struct follower *followers; /* of their logs */
