@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """scheme/evaluate.scm in a real Guix: what it reports, and what it costs to fail."""
 
+import base64
 import collections
+import hashlib
 import json
 import os
 import shutil
@@ -18,7 +20,8 @@ from support.waiting import TIME_FACTOR
 class Evaluation:
     """One run of evaluate.scm, up to and with its last line; it still waits to be let go."""
 
-    def __init__(self, machine: Machine, folder: str, **request):
+    def __init__(self, machine: Machine, folder: str, before: tuple[str, ...] = (), **request):
+        """Runs in MACHINE's FOLDER. BEFORE: words between `guix` and `repl`."""
         script, file = f"{folder}/evaluate.scm", f"{folder}/request.json"
         shutil.copy(TOP / "scheme" / "evaluate.scm", machine.outside(script))
         machine.outside(file).write_text(json.dumps(request))
@@ -26,7 +29,7 @@ class Evaluation:
         # Only descriptor 3 is agreed on, so the shell moves ours there.
         self.process = subprocess.Popen(
             ["sh", "-c", f'exec "$@" 3>&{its_end}', "sh",
-             "chroot", str(machine.root), "guix", "repl", "--", script, file],
+             "chroot", str(machine.root), "guix", *before, "repl", "--", script, file],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, pass_fds=[its_end])
         os.close(its_end)
@@ -184,6 +187,48 @@ class Evaluate(Case):
         self.repository.write(".guix-channel",
                               '(channel (version 0) (directory "modules"))\n')
         self.assertEqual(len(self.evaluate({"channels": ["example"]}).jobs()), 11)
+
+    def time_machine(self, commit: str) -> Evaluation:
+        folder = self.guix.outside("/time-machine")
+        folder.mkdir(exist_ok=True)
+        (folder / "channels.scm").write_text(f"""\
+(list (channel (name (string->symbol "guix"))
+               (url "https://guix.invalid/guix.git")
+               (branch "master")
+               (commit "{commit}")
+               (introduction
+                 (make-channel-introduction
+                   "9edb3f66fd807b096b48283debdcddccfea34bad"
+                   (openpgp-fingerprint "BBB02DDF2CEAF6A80D1DE643A2A06DF2A33A54FA")))))
+""")
+        evaluation = Evaluation(
+            self.guix, "/time-machine",
+            before=("time-machine", "-C", "/time-machine/channels.scm", "--"),
+            mode="time-machine", build={"packages": ["hello"]}, system="x86_64-linux",
+            channels=[{"name": "guix", "url": "https://guix.invalid/guix.git",
+                       "branch": "master", "commit": commit, "checkout": "/time-machine"}])
+        self.addCleanup(evaluation.let_go)
+        return evaluation
+
+    def test_time_machine(self):
+        """Without a network no Guix can be fetched, but one that lies in Guix's cache of them
+        can be run: here it is the installed one."""
+        commit = "1" * 40
+        key = base64.b32encode(hashlib.sha256(commit.encode()).digest())
+        cached = self.guix.outside("/var/guix/profiles/per-user/root/inferiors/" +
+                                   key.decode().lower().rstrip("="))
+        cached.parent.mkdir(parents=True)
+        cached.symlink_to("/usr")
+        evaluation = self.time_machine(commit)
+        self.assertEqual(set(evaluation.jobs()), self.names({"hello"}))
+        self.assertEqual(evaluation.let_go(), 0)
+
+    def test_time_machine_that_cannot_fetch_says_so(self):
+        evaluation = self.time_machine("2" * 40)
+        self.assertNotEqual(evaluation.let_go(), 0)
+        self.assertEqual(evaluation.lines, [])
+        self.assertIn("Updating channel 'guix' from Git repository at "
+                      "'https://guix.invalid/guix.git'", evaluation.log)
 
     def test_what_cannot_be_built_fails(self):
         evaluation = self.evaluate({"colours": ["red"]})

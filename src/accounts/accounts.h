@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Who may do what: bearer tokens and their roles. */
+/* Who may do what: bearer tokens and their roles.
+
+   | role of a token | may                                             |
+   | admin           | everything a person may: roles "admin", "read"  |
+   | read            | role "read"                                     |
+   | join            | role "join": enrol an agent, nothing else       |
+   | agent           | role "agent": what the agent protocol needs     | */
 #pragma once
 
 #include "db/db.h"
@@ -8,21 +14,27 @@
 #define ACCOUNTS_TOKEN_SIZE 80 /* bytes of a token's text with its NUL */
 
 /* Makes a token "panoply_ROLE_<64 hex>" inside the caller's transaction and
-   returns its text, which is kept nowhere. VALID_S 0 = for ever. */
+   returns its text, which is kept nowhere. VALID_S 0 = for ever. -EINVAL for an
+   unknown role. (A transaction that is repeated leaves a token that nobody
+   knows.) */
 int accounts_token_create(struct db *db, const char *role, struct str name, int64_t valid_s,
                           char ret_text[ACCOUNTS_TOKEN_SIZE], int64_t *ret_id, struct error *err);
 
 /* 1 and its id when TEXT is a living token of ROLE; 0 otherwise. */
 int accounts_token_check(struct db *db, const char *role, struct str text, int64_t *ret_id,
                          struct error *err);
+
+/* From a second after the commit on, nobody lets it in any more. -ENOENT when
+   there is no such living token. */
 int accounts_token_revoke(struct db *db, int64_t id, struct error *err);
 
 /* At first start: an admin token and a joining token, written (0600) to
    STATE/admin-token and STATE/join-token; kept when they still work. */
 int accounts_bootstrap(struct db_pool *pool, const char *state, struct error *err);
 
-/* The server's guard (http_options.guard); context: the struct db_pool. Role
-   "admin" and "join" read `Authorization: Bearer`; "agent" too, and sets the
-   request's identity to the token's id. Results are cached for a second. */
+/* The server's guard (http_options.guard); context: the struct db_pool. Wants
+   `Authorization: Bearer TOKEN` and sets the request's identity to the token's
+   id. -EACCES without a living token, -EPERM when its role does not suffice.
+   Answers are remembered for a second. */
 int accounts_guard(struct http_request *request, const char *role, void *context,
                    struct error *err);

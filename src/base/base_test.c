@@ -34,6 +34,19 @@ test_numbers_are_strict(void **state)
 }
 
 static void
+test_error_code_survives_without_a_place_for_words(void **state)
+{
+  (void) state;
+  assert_int_equal(error_set(NULL, -ENOENT, "gone"), -ENOENT);
+  assert_int_equal(error_prefix(NULL, "cannot look"), -ENOENT);
+  assert_int_equal(error_hint(NULL, "Look elsewhere."), -ENOENT);
+  struct error err = { 0 };
+  error_set(&err, -EINVAL, "bad %s", "thing");
+  assert_int_equal(error_prefix(&err, "cannot use it"), -EINVAL);
+  assert_string_equal(err.message, "cannot use it: bad thing");
+}
+
+static void
 test_split_keeps_empty_parts(void **state)
 {
   (void) state;
@@ -201,6 +214,7 @@ main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_numbers_are_strict),
+    cmocka_unit_test(test_error_code_survives_without_a_place_for_words),
     cmocka_unit_test(test_split_keeps_empty_parts),
     cmocka_unit_test(test_utf8_refuses_overlong_and_surrogates),
     cmocka_unit_test(test_hex_round_trip),

@@ -5,9 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
+/* So that error_prefix and error_hint return the right code to callers who did
+   not want to know more. */
+static _Thread_local int last_code = -EIO;
+
 int
 error_setv(struct error *err, int code, const char *format, va_list arguments)
 {
+  last_code = code;
   if (err == NULL)
     return code;
   err->code = code;
@@ -45,7 +50,7 @@ int
 error_prefix(struct error *err, const char *format, ...)
 {
   if (err == NULL)
-    return -EIO;
+    return last_code;
   char old[sizeof err->message];
   memcpy(old, err->message, sizeof old);
   va_list arguments;
@@ -61,7 +66,7 @@ int
 error_hint(struct error *err, const char *format, ...)
 {
   if (err == NULL)
-    return -EIO;
+    return last_code;
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(err->hint, sizeof err->hint, format, arguments);

@@ -20,13 +20,15 @@ struct error
 
 /* Sets the error and returns CODE (a negative errno value). */
 int error_set(struct error *err, int code, const char *format, ...) PN_PRINTF(3, 4);
-int error_setv(struct error *err, int code, const char *format, va_list arguments);
+int error_setv(struct error *err, int code, const char *format, va_list arguments)
+    PN_PRINTF(3, 0);
 
 /* error_set from errno: appends ": " and its text; returns -errno. */
 int error_set_errno(struct error *err, const char *format, ...) PN_PRINTF(2, 3);
 
-/* Adds "PREFIX: " in front of the message; returns the error's code. */
+/* Adds "PREFIX: " in front of the message; returns the error's code (with ERR NULL:
+   the one that this thread set last). */
 int error_prefix(struct error *err, const char *format, ...) PN_PRINTF(2, 3);
 
-/* Sets the hint; returns the error's code. */
+/* Sets the hint; returns the code like error_prefix. */
 int error_hint(struct error *err, const char *format, ...) PN_PRINTF(2, 3);

@@ -152,10 +152,10 @@ int
 git_export(const char *folder, const char *commit, const char *target, struct error *err)
 {
   CLEANUP_FREE char *git_dir = mem_printf("--git-dir=%s", folder);
-  CLEANUP_FREE char *prefix = mem_printf("--prefix=%s/", target);
+  CLEANUP_FREE char *work_tree = mem_printf("--work-tree=%s", target);
   CLEANUP_FREE char *index = mem_printf("%s.index", target);
   const char *read_tree[] = { git_dir, "read-tree", commit, NULL };
-  const char *write_files[] = { git_dir, "checkout-index", "--all", "--force", prefix, NULL };
+  const char *write_files[] = { git_dir, work_tree, "checkout-index", "--all", "--force", NULL };
   if (mkdir(target, 0755) != 0)
     return error_set_errno(err, "cannot make the folder %s", target);
   int r = git(read_tree, index, LOCAL_TIMEOUT_S, NULL, err);

@@ -216,6 +216,8 @@ cluster_bring_up(struct cluster *cluster, const char *folder, struct error *err)
 int
 cluster_start(const char *folder, bool durable, struct cluster **ret, struct error *err)
 {
+  struct error own = { 0 };
+  err = err != NULL ? err : &own;
   struct cluster *cluster = mem_alloc(sizeof *cluster);
   pthread_mutex_init(&cluster->mutex, NULL);
   cluster->postmaster = (struct child) CHILD_INIT;
@@ -257,6 +259,8 @@ cluster_pid(const struct cluster *cluster)
 int
 cluster_restart(struct cluster *cluster, struct error *err)
 {
+  struct error own = { 0 };
+  err = err != NULL ? err : &own;
   pthread_mutex_lock(&cluster->mutex);
   stop_postmaster(cluster);
   int r = start_postmaster(cluster, err);

@@ -204,6 +204,8 @@ int
 db_migrate_by(const char *uri, const struct db_migration *migrations, size_t count,
               struct error *err)
 {
+  struct error own = { 0 };
+  err = err != NULL ? err : &own;
   struct schema schema = { .db = db_new(uri), .migrations = migrations, .count = count };
   int r = db_ready_patiently(schema.db, err);
   if (r == 0)

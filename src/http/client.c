@@ -261,16 +261,16 @@ drive(struct transfer *transfer)
   int64_t patience = (int64_t) client->silence_timeout_s * 1000;
   transfer->moved_at = clock_monotonic_ms();
   for (;;) {
+    if (atomic_load(&client->cancelled)) {
+      transfer->failed = -ECANCELED;
+      return CURLE_ABORTED_BY_CALLBACK;
+    }
     int running, left;
     if (curl_multi_perform(client->multi, &running) != CURLM_OK)
       return CURLE_FAILED_INIT;
     CURLMsg *message = curl_multi_info_read(client->multi, &left);
     if (message != NULL && message->msg == CURLMSG_DONE)
       return message->data.result;
-    if (atomic_load(&client->cancelled)) {
-      transfer->failed = -ECANCELED;
-      return CURLE_ABORTED_BY_CALLBACK;
-    }
     int64_t rest = transfer->moved_at + patience - clock_monotonic_ms();
     if (rest <= 0) {
       transfer->failed = -ETIMEDOUT;

@@ -143,8 +143,10 @@ queue_reply(struct http_request *request)
 static bool
 refuse_early(const struct http_request *request)
 {
-  return http_header(request, "Expect").data != NULL || request->status == 413
-         || request->body_size > DISCARD_MAX;
+  return request->broken
+         || (request->body_size != 0
+             && (http_header(request, "Expect").data != NULL || request->status == 413
+                 || request->body_size > DISCARD_MAX));
 }
 
 static enum MHD_Result
@@ -155,8 +157,10 @@ start(struct http_request *request, const char *method)
   if (r < 0)
     fail(request, r, &err);
   request->phase = REQUEST_BODY;
-  if (request->reply != NULL && request->body_size != 0 && refuse_early(request))
+  if (request->reply != NULL && refuse_early(request))
     return queue_reply(request);
+  if (request->body_size != 0)
+    wait_open(&request->wait, WATCH_SENDER);
   return MHD_YES; /* replies are queued in the final call, so that the connection can live on */
 }
 
@@ -207,7 +211,7 @@ static enum MHD_Result
 await_reply(struct http_request *request)
 {
   request->phase = REQUEST_DEFERRED;
-  wait_open(&request->wait, false);
+  wait_open(&request->wait, WATCH_NOTHING);
   switch (wait_sleep(&request->wait)) {
   case WAIT_ASLEEP:
     return MHD_YES;

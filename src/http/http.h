@@ -175,7 +175,9 @@ int http_stream_wait(struct http_stream *stream, size_t size, int timeout_ms);
 /* Ends the reply after what was written. Drops the caller's reference. */
 void http_stream_close(struct http_stream *stream);
 bool http_stream_is_open(const struct http_stream *stream);
-/* Called once, on a server thread, when the client goes away or the stream ends. */
+/* CLOSED is called exactly once, on a server thread, when the client went away or
+   the reply ended, also after http_stream_close: the place to let CONTEXT go. No
+   lock is held. When the reply is over already, it is called at once. */
 void http_stream_on_close(struct http_stream *stream, void (*closed)(void *context), void *context);
 
 /* ---- client: blocking, one handle a thread, connection kept alive ---- */
@@ -228,5 +230,6 @@ int http_client_call(struct http_client *client, const struct http_call *call,
    become the message; codes as for http_handler, reversed. */
 int http_client_expect(struct http_client *client, const struct http_call *call,
                        struct http_answer *ret, struct error *err);
-/* Makes a running call of another thread return -ECANCELED soon. */
+/* Makes a running call of another thread return -ECANCELED at once; when none
+   runs, the next one: a cancel is never lost. */
 void http_client_cancel(struct http_client *client);

@@ -77,6 +77,7 @@ read_body_size(struct http_request *request, struct error *err)
 {
   struct str coding = http_header(request, "Transfer-Encoding");
   struct str length = http_header(request, "Content-Length");
+  request->broken = true;
   if (count_headers(request, "Content-Length") > 1
       || count_headers(request, "Transfer-Encoding") > 1
       || (coding.data != NULL && length.data != NULL))
@@ -88,6 +89,7 @@ read_body_size(struct http_request *request, struct error *err)
   } else if (length.data != NULL && str_to_i64(length, &request->body_size) < 0) {
     return error_set(err, -EINVAL, "Content-Length is not a number");
   }
+  request->broken = false;
   return 0;
 }
 

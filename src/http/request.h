@@ -36,6 +36,7 @@ struct http_request
   struct http_fields form;
   struct router_match match;
   int64_t body_size; /* announced; -1 = chunked */
+  bool broken;       /* where it ends is unclear: the connection must close */
   struct buf body;
   uint64_t discarded; /* bytes of body after a refusal */
   json_t *json;

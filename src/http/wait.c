@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "http/server.h"
@@ -26,15 +27,15 @@ socket_of(struct MHD_Connection *connection)
   return info == NULL ? -1 : (int) info->connect_fd;
 }
 
-/* Once is enough: a hang-up is final. Failing to watch only means that the
-   hang-up is noticed at the next write. */
+/* Once is enough: a hang-up is final. Failing to watch only means that it is
+   noticed later, at the next write or by the idle time-out. */
 static void
-watch(struct http_wait *wait)
+watch(struct http_wait *wait, enum wait_watch what)
 {
   struct epoll_event event = { .events = EPOLLRDHUP | EPOLLONESHOT,
                                .data.u64 = (uint64_t) wait->id };
-  wait->watched =
-      epoll_ctl(wait->server->epoll, EPOLL_CTL_ADD, socket_of(wait->connection), &event) == 0;
+  if (epoll_ctl(wait->server->epoll, EPOLL_CTL_ADD, socket_of(wait->connection), &event) == 0)
+    wait->watch = what;
 }
 
 void
@@ -44,15 +45,15 @@ wait_init(struct http_wait *wait, struct http_server *server, struct MHD_Connect
 }
 
 void
-wait_open(struct http_wait *wait, bool watched)
+wait_open(struct http_wait *wait, enum wait_watch what)
 {
   struct http_server *server = wait->server;
   pthread_mutex_lock(&server->lock);
   if (wait->id == 0) {
     wait->id = ++server->last_wait_id;
     int_map_put(&server->waits, wait->id, wait);
-    if (watched)
-      watch(wait);
+    if (what != WATCH_NOTHING)
+      watch(wait, what);
   }
   pthread_mutex_unlock(&server->lock);
 }
@@ -105,7 +106,7 @@ wait_close(struct http_wait *wait)
   pthread_mutex_lock(&server->lock);
   wait->gone = true;
   if (wait->id != 0) {
-    if (wait->watched)
+    if (wait->watch != WATCH_NOTHING)
       epoll_ctl(server->epoll, EPOLL_CTL_DEL, socket_of(wait->connection), NULL);
     int_map_remove(&server->waits, wait->id);
     wait->id = 0;
@@ -120,9 +121,14 @@ wait_hung_up(struct http_server *server, int64_t id)
 {
   pthread_mutex_lock(&server->lock);
   struct http_wait *wait = int_map_get(&server->waits, id);
-  if (wait != NULL) {
+  if (wait != NULL && wait->watch == WATCH_READER) {
     wait->gone = true;
     resume(wait);
+  } else if (wait != NULL) {
+    /* libmicrohttpd 0.9.75 loses a hang-up that comes together with the last
+       bytes, as its epoll is edge-triggered. This makes a new edge and changes
+       nothing else: what was received stays readable. */
+    shutdown(socket_of(wait->connection), SHUT_RD);
   }
   pthread_mutex_unlock(&server->lock);
 }

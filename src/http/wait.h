@@ -17,12 +17,20 @@
 
 struct http_server;
 
+/* What the door does when the client hangs up. */
+enum wait_watch
+{
+  WATCH_NOTHING,
+  WATCH_READER, /* the wait is gone: nobody reads our stream any more */
+  WATCH_SENDER, /* libmicrohttpd is told again that the body ends here */
+};
+
 struct http_wait
 {
   struct http_server *server;
   struct MHD_Connection *connection;
-  int64_t id;     /* key in the server's map of waits; 0 = not open */
-  bool watched;   /* the door watches the socket for a hang-up */
+  int64_t id; /* key in the server's map of waits; 0 = not open */
+  enum wait_watch watch;
   bool suspended; /* in libmicrohttpd */
   bool woken;     /* since the last sleep */
   bool gone;      /* nobody is there any more: waking is pointless */
@@ -38,9 +46,8 @@ enum wait_result
 /* From then on it can be woken; from any thread. */
 void wait_init(struct http_wait *wait, struct http_server *server,
                struct MHD_Connection *connection);
-/* On the connection's thread, before the first sleep; later calls do nothing.
-   WATCH: a client that hangs up is gone. */
-void wait_open(struct http_wait *wait, bool watch);
+/* On the connection's thread, before the first sleep; later calls do nothing. */
+void wait_open(struct http_wait *wait, enum wait_watch watch);
 /* On the connection's thread only. */
 enum wait_result wait_sleep(struct http_wait *wait);
 /* From any thread. False when the connection is gone. */

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Asks every request on a guarded route for a token. What the database said
+   about one is remembered for a second, in a table of fixed size that newer
+   answers simply overwrite, so that neither a busy agent nor somebody who tries
+   out tokens puts load on the database or fills memory. */
+#include <errno.h>
+#include <pthread.h>
+#include <strings.h>
+
+#include "accounts/accounts_private.h"
+#include "base/clock.h"
+
+#define REMEMBER_MS 1000
+#define SLOTS 1024 /* a power of two */
+
+struct answer
+{
+  const struct db_pool *pool; /* NULL = empty slot */
+  unsigned char digest[TOKEN_DIGEST_SIZE];
+  int64_t until_ms; /* monotonic */
+  enum role role;   /* ROLE_NONE = no living token */
+  int64_t id;
+};
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards `answers` */
+static struct answer answers[SLOTS];
+
+/* What a route may want, and whose tokens satisfy it. */
+static const struct
+{
+  const char *wanted;
+  unsigned roles; /* bits 1 << role */
+} needs[] = {
+  { "admin", 1U << ROLE_ADMIN },
+  { "read", 1U << ROLE_ADMIN | 1U << ROLE_READ },
+  { "join", 1U << ROLE_JOIN },
+  { "agent", 1U << ROLE_AGENT },
+};
+
+/* A digest is as good as random: any of its bits make a hash. */
+static struct answer *
+slot_of(const unsigned char digest[TOKEN_DIGEST_SIZE])
+{
+  return &answers[(digest[0] | digest[1] << 8) & (SLOTS - 1)];
+}
+
+static bool
+recall(const struct db_pool *pool, const unsigned char digest[TOKEN_DIGEST_SIZE],
+       struct answer *ret)
+{
+  pthread_mutex_lock(&mutex);
+  *ret = *slot_of(digest);
+  pthread_mutex_unlock(&mutex);
+  return ret->pool == pool && memcmp(ret->digest, digest, TOKEN_DIGEST_SIZE) == 0
+         && clock_monotonic_ms() < ret->until_ms;
+}
+
+static void
+remember(const struct answer *answer)
+{
+  pthread_mutex_lock(&mutex);
+  *slot_of(answer->digest) = *answer;
+  pthread_mutex_unlock(&mutex);
+}
+
+static int
+ask(struct db_pool *pool, const unsigned char digest[TOKEN_DIGEST_SIZE], struct answer *ret,
+    struct error *err)
+{
+  struct db *db = NULL;
+  if (recall(pool, digest, ret))
+    return 0;
+  *ret = (struct answer) { .pool = pool, .until_ms = clock_monotonic_ms() + REMEMBER_MS };
+  memcpy(ret->digest, digest, TOKEN_DIGEST_SIZE);
+  int r = db_pool_get(pool, &db, err);
+  if (r == 0)
+    r = accounts_token_look_up(db, digest, &ret->role, &ret->id, err);
+  db_pool_put(pool, db);
+  if (r == 0)
+    remember(ret);
+  return r;
+}
+
+/* The token after "Bearer", whose case does not matter (RFC 9110, 11.1). */
+static struct str
+bearer_token(struct http_request *request)
+{
+  static const char scheme[] = "Bearer ";
+  struct str header = http_header(request, "Authorization");
+  if (header.size < sizeof scheme || strncasecmp(header.data, scheme, sizeof scheme - 1) != 0)
+    return (struct str) { 0 };
+  return str_trim(str_from(header, sizeof scheme - 1));
+}
+
+/* RFC 6750, 3: without credentials just the challenge, else what is wrong. */
+static int
+refuse(struct http_request *request, bool has_token, struct error *err)
+{
+  http_reply_header(request, "WWW-Authenticate",
+                    has_token ? "Bearer realm=\"panoply\", error=\"invalid_token\""
+                              : "Bearer realm=\"panoply\"");
+  error_set(err, -EACCES, "%s",
+            has_token ? "the token is not valid, has expired or was revoked"
+                      : "this needs a token");
+  error_hint(err, "send `Authorization: Bearer TOKEN`; the server's first admin token "
+                  "lies in its state folder");
+  return -EACCES;
+}
+
+static bool
+suffices(enum role role, const char *wanted)
+{
+  for (size_t i = 0; i < ARRAY_SIZE(needs); i++)
+    if (strcmp(needs[i].wanted, wanted) == 0)
+      return (needs[i].roles >> role & 1U) != 0;
+  return false;
+}
+
+int
+accounts_guard(struct http_request *request, const char *role, void *context, struct error *err)
+{
+  unsigned char digest[TOKEN_DIGEST_SIZE];
+  struct str text = bearer_token(request);
+  struct answer answer;
+  if (!accounts_token_digest(text, digest))
+    return refuse(request, text.size > 0, err);
+  int r = ask(context, digest, &answer, err);
+  if (r < 0)
+    return r;
+  if (answer.role == ROLE_NONE)
+    return refuse(request, true, err);
+  if (!suffices(answer.role, role))
+    return error_set(err, -EPERM, "the token's role does not suffice: this needs '%s'", role);
+  http_set_identity(request, answer.id);
+  return 0;
+}

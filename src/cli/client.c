@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Calls to the server's API. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "cli/cli.h"
+
+#define API "/api/panoply/v1"
+
+static struct http_client *
+new_client(const struct cli *cli, int silence_s)
+{
+  return http_client_new(&(struct http_client_options) {
+      .base_url = cli->url, .token = cli->token, .silence_timeout_s = silence_s });
+}
+
+/* A missing thing and a refused action are answers; a server that is not there
+   or does not know us is a wrong question. */
+static int
+exit_status(const struct error *err)
+{
+  switch (-err->code) {
+  case EACCES:
+  case EPERM:
+  case EINVAL:
+  case ECONNREFUSED:
+    return CLI_USAGE;
+  default:
+    return CLI_FAILED;
+  }
+}
+
+static int
+fail_call(const struct cli *cli, struct error *err)
+{
+  if (err->code == -EACCES && err->hint[0] == '\0')
+    error_hint(err, "Give the administrator token: PANOPLY_TOKEN, or --token-file "
+                    "STATE/admin-token.");
+  if (err->code == -ECONNREFUSED && err->hint[0] == '\0')
+    error_hint(err, "Is 'panoply serve' running at %s? Name another with --url.", cli->url);
+  return cli_fail(exit_status(err), err);
+}
+
+int
+cli_call(struct cli *cli, const char *method, const char *path, const char *body, json_t **ret)
+{
+  struct error err = { 0 };
+  struct http_answer answer = { 0 };
+  struct http_client *client = new_client(cli, 60);
+  int r =
+      http_client_expect(client,
+                         &(struct http_call) { .method = method,
+                                               .path = arena_printf(&cli->arena, API "%s", path),
+                                               .type = body != NULL ? "application/json" : NULL,
+                                               .body = str_of(body) },
+                         &answer, &err);
+  http_client_free(client);
+  json_t *value = NULL;
+  if (r == 0 && answer.body.size > 0) {
+    value = json_loadb(answer.body.data, answer.body.size, JSON_DECODE_ANY, NULL);
+    if (value == NULL)
+      r = error_set(&err, -EPROTO, "the server's answer is not JSON: is %s a Panoply server?",
+                    cli->url);
+  }
+  http_answer_free(&answer);
+  if (r < 0)
+    return fail_call(cli, &err);
+  if (ret != NULL)
+    *ret = value;
+  else
+    json_decref(value);
+  return CLI_DONE;
+}
+
+static int
+write_piece(void *state, struct str piece)
+{
+  (void) state;
+  return file_write_full(STDOUT_FILENO, piece.data, piece.size);
+}
+
+int
+cli_stream(struct cli *cli, const char *path)
+{
+  struct error err = { 0 };
+  struct http_answer answer = { 0 };
+  /* A followed log may be silent for as long as a build may. */
+  struct http_client *client = new_client(cli, 7 * 24 * 3600);
+  int r =
+      http_client_expect(client,
+                         &(struct http_call) { .method = "GET",
+                                               .path = arena_printf(&cli->arena, API "%s", path),
+                                               .reply_piece = write_piece },
+                         &answer, &err);
+  http_client_free(client);
+  http_answer_free(&answer);
+  return r < 0 ? fail_call(cli, &err) : CLI_DONE;
+}
+
+int
+cli_action(struct cli *cli, const char *path, const char *done)
+{
+  int status = cli_call(cli, "POST", path, "{}", NULL);
+  if (status == CLI_DONE && !cli->json)
+    puts(done);
+  return status;
+}
+
+const char *
+cli_encode(struct cli *cli, const char *text)
+{
+  CLEANUP_BUF struct buf out = { 0 };
+  for (const char *p = text; *p != '\0'; p++) {
+    bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9')
+                 || strchr("-._~", *p) != NULL;
+    if (plain)
+      buf_append_char(&out, *p);
+    else
+      buf_printf(&out, "%%%02X", (unsigned) (unsigned char) *p);
+  }
+  return arena_printf(&cli->arena, "%s", buf_text(&out));
+}

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The client commands, verb by verb. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "cli/cli.h"
+
+#define SPECIFICATION_MAX (1 << 20) /* bytes of a file */
+
+/* A number from the command line, so that nothing else gets into a path. */
+static int
+check_id(const char *word, struct error *err)
+{
+  int64_t id;
+  if (str_to_i64(str_of(word), &id) < 0 || id <= 0)
+    return error_set(err, -EINVAL, "\"%s\" is no number of a build or evaluation", word);
+  return 0;
+}
+
+static const char *
+named(struct cli *cli, const char *prefix, const char *name, const char *suffix)
+{
+  return arena_printf(&cli->arena, "%s%s%s", prefix, cli_encode(cli, name), suffix);
+}
+
+/* ---- spec ---- */
+
+static int
+read_specification(const char *path, struct buf *ret)
+{
+  struct error err = { 0 };
+  if (file_read_all(path, SPECIFICATION_MAX, ret, &err) < 0)
+    return cli_fail(CLI_USAGE, &err);
+  return CLI_DONE;
+}
+
+static int
+spec_add(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  CLEANUP_BUF struct buf text = { 0 };
+  json_t *answer = NULL;
+  int status = read_specification(words[0], &text);
+  if (status == CLI_DONE)
+    status = cli_call(cli, "POST", "/specifications", buf_text(&text), &answer);
+  if (status != CLI_DONE)
+    return status;
+  if (cli->json)
+    cli_print_json(answer);
+  else
+    printf("added specification %s\n", cli_text(cli, json_object_get(answer, "name")));
+  json_decref(answer);
+  return CLI_DONE;
+}
+
+static int
+spec_edit(struct cli *cli, int count, char **words)
+{
+  CLEANUP_BUF struct buf text = { 0 };
+  int status = read_specification(count > 1 ? words[1] : "/dev/stdin", &text);
+  if (status == CLI_DONE)
+    status =
+        cli_call(cli, "PUT", named(cli, "/specifications/", words[0], ""), buf_text(&text), NULL);
+  if (status == CLI_DONE && !cli->json)
+    printf("changed specification %s\n", words[0]);
+  return status;
+}
+
+static int
+spec_list(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  (void) words;
+  static const struct column columns[] = { { "NAME", "name" },
+                                           { "PERIOD", "period_s" },
+                                           { "EVALUATION", "newest_evaluation.id" },
+                                           { "STATE", "newest_evaluation.state" },
+                                           { "JOBS", "newest_evaluation.jobs" },
+                                           { "ERRORS", "newest_evaluation.errors" },
+                                           { "FAILURE", "failure" },
+                                           { 0 } };
+  return cli_list(cli, "/specifications", columns,
+                  "There is no specification yet: add one with 'panoply spec add FILE'.");
+}
+
+static int
+spec_show(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  return cli_show(cli, named(cli, "/specifications/", words[0], ""));
+}
+
+static int
+spec_delete(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  int status = cli_call(cli, "DELETE", named(cli, "/specifications/", words[0], ""), NULL, NULL);
+  if (status == CLI_DONE && !cli->json)
+    printf("deleted specification %s and its evaluations\n", words[0]);
+  return status;
+}
+
+static int
+spec_evaluate(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  return cli_action(
+      cli,
+      named(cli, "/specifications/", words[0], cli->force ? "/evaluate?force=yes" : "/evaluate"),
+      "its channels are being looked at");
+}
+
+static const struct verb spec_verbs[] = {
+  { "add", "FILE", "add the specification in FILE (JSON: doc/specification.md)", 1, 1, spec_add },
+  { "list", "", "all specifications", 0, 0, spec_list },
+  { "show", "NAME", "one, with its newest evaluation", 1, 1, spec_show },
+  { "edit", "NAME [FILE]", "replace its definition by FILE, or standard input", 1, 2, spec_edit },
+  { "delete", "NAME", "delete it and its evaluations; outputs stay", 1, 1, spec_delete },
+  { "evaluate", "NAME [--force]", "look at its channels now", 1, 1, spec_evaluate },
+  { 0 },
+};
+
+int
+cli_spec(int argc, char **argv)
+{
+  return cli_dispatch("spec", spec_verbs, argc, argv);
+}
+
+/* ---- evaluation ---- */
+
+/* The path of a numbered thing; NULL after printing what is wrong. */
+static const char *
+numbered(struct cli *cli, const char *prefix, const char *word, const char *suffix)
+{
+  struct error err = { 0 };
+  if (check_id(word, &err) < 0) {
+    (void) cli_fail(CLI_USAGE, &err);
+    return NULL;
+  }
+  return arena_printf(&cli->arena, "%s%s%s", prefix, word, suffix);
+}
+
+static int
+evaluation_list(struct cli *cli, int count, char **words)
+{
+  static const struct column columns[] = { { "ID", "id" },
+                                           { "SPECIFICATION", "specification" },
+                                           { "STATE", "state" },
+                                           { "JOBS", "jobs" },
+                                           { "ERRORS", "errors" },
+                                           { "CREATED", "created_at" },
+                                           { 0 } };
+  const char *path =
+      count > 0 ? named(cli, "/evaluations?specification=", words[0], "") : "/evaluations";
+  return cli_list(cli, path, columns, "There is no evaluation yet.");
+}
+
+static int
+evaluation_show(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  const char *path = numbered(cli, "/evaluations/", words[0], "");
+  return path == NULL ? CLI_USAGE : cli_show(cli, path);
+}
+
+static int
+evaluation_jobs(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  static const struct column columns[] = {
+    { "JOB", "name" }, { "BUILD", "build.id" }, { "STATE", "build.state" }, { 0 }
+  };
+  const char *path = numbered(cli, "/evaluations/", words[0], "/jobs");
+  return path == NULL ? CLI_USAGE : cli_list(cli, path, columns, "It has no such jobs.");
+}
+
+static int
+evaluation_errors(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  static const struct column columns[] = {
+    { "JOB", "name" }, { "FILE", "file" }, { "LINE", "line" }, { "MESSAGE", "message" }, { 0 }
+  };
+  const char *path = numbered(cli, "/evaluations/", words[0], "/errors");
+  return path == NULL ? CLI_USAGE : cli_list(cli, path, columns, "It has no errors.");
+}
+
+static int
+evaluation_log(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  const char *path =
+      numbered(cli, "/evaluations/", words[0], cli->follow ? "/log?follow=yes" : "/log");
+  return path == NULL ? CLI_USAGE : cli_stream(cli, path);
+}
+
+static int
+evaluation_cancel(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  const char *path = numbered(cli, "/evaluations/", words[0], "/cancel");
+  return path == NULL ? CLI_USAGE : cli_action(cli, path, "cancelled");
+}
+
+static const struct verb evaluation_verbs[] = {
+  { "list", "[SPECIFICATION]", "newest first", 0, 1, evaluation_list },
+  { "show", "ID", "one", 1, 1, evaluation_show },
+  { "jobs", "ID [--state STATE]", "what it asked for", 1, 1, evaluation_jobs },
+  { "errors", "ID", "packages that could not be evaluated", 1, 1, evaluation_errors },
+  { "log", "ID [--follow]", "Guix's own words", 1, 1, evaluation_log },
+  { "cancel", "ID", "stop it", 1, 1, evaluation_cancel },
+  { 0 },
+};
+
+int
+cli_evaluation(int argc, char **argv)
+{
+  return cli_dispatch("evaluation", evaluation_verbs, argc, argv);
+}
+
+/* ---- build ---- */
+
+static int
+build_submit(struct cli *cli, int count, char **words)
+{
+  CLEANUP_BUF struct buf body = { 0 };
+  struct json json = json_begin(&body);
+  json_object_open(&json);
+  json_key(&json, "derivations");
+  json_array_open(&json);
+  for (int i = 0; i < count; i++)
+    json_cstr(&json, words[i]);
+  json_array_close(&json);
+  json_object_close(&json);
+  json_t *answer = NULL;
+  int status = cli_call(cli, "POST", "/builds", buf_text(&body), &answer);
+  if (status != CLI_DONE)
+    return status;
+  size_t i;
+  json_t *id;
+  if (cli->json)
+    cli_print_json(answer);
+  else
+    json_array_foreach(json_object_get(answer, "builds"), i, id)
+    {
+      printf("build %s of %s\n", cli_text(cli, id), i < (size_t) count ? words[i] : "");
+    }
+  json_decref(answer);
+  return CLI_DONE;
+}
+
+static int
+build_list(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  (void) words;
+  static const struct column columns[] = { { "ID", "id" },
+                                           { "NAME", "name" },
+                                           { "SYSTEM", "system" },
+                                           { "STATE", "state" },
+                                           { "CREATED", "created_at" },
+                                           { "FINISHED", "finished_at" },
+                                           { 0 } };
+  return cli_list(cli, "/builds", columns, "There are no such builds.");
+}
+
+static int
+build_show(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  const char *path = numbered(cli, "/builds/", words[0], "");
+  return path == NULL ? CLI_USAGE : cli_show(cli, path);
+}
+
+static int
+build_log(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  const char *path = numbered(cli, "/builds/", words[0], cli->follow ? "/log?follow=yes" : "/log");
+  return path == NULL ? CLI_USAGE : cli_stream(cli, path);
+}
+
+static int
+build_cancel(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  const char *path = numbered(cli, "/builds/", words[0], "/cancel");
+  return path == NULL ? CLI_USAGE : cli_action(cli, path, "cancelled");
+}
+
+static int
+build_restart(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  const char *path =
+      numbered(cli, "/builds/", words[0], cli->dependents ? "/restart?dependents=yes" : "/restart");
+  return path == NULL ? CLI_USAGE : cli_action(cli, path, "it will be built again");
+}
+
+static int
+build_explain(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  const char *path = numbered(cli, "/builds/", words[0], "/explain");
+  return path == NULL ? CLI_USAGE : cli_show(cli, path);
+}
+
+static const struct verb build_verbs[] = {
+  { "submit", "DRV...", "build derivations of the server's store", 1, -1, build_submit },
+  { "list", "[--state STATE]", "newest first", 0, 0, build_list },
+  { "show", "ID", "one, with attempts, outputs, dependencies", 1, 1, build_show },
+  { "log", "ID [--follow]", "what the builder printed", 1, 1, build_log },
+  { "cancel", "ID", "stop it, or do not begin it", 1, 1, build_cancel },
+  { "restart", "ID [--dependents]", "try again what failed", 1, 1, build_restart },
+  { "explain", "ID", "why it waits", 1, 1, build_explain },
+  { 0 },
+};
+
+int
+cli_build(int argc, char **argv)
+{
+  return cli_dispatch("build", build_verbs, argc, argv);
+}
+
+/* ---- agents ---- */
+
+static int
+agents_list(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  (void) words;
+  static const struct column columns[] = { { "NAME", "name" },
+                                           { "CONNECTED", "connected" },
+                                           { "PAUSED", "paused" },
+                                           { "SYSTEMS", "systems" },
+                                           { "JOBS", "jobs" },
+                                           { "SEEN", "seen_at" },
+                                           { 0 } };
+  return cli_list(cli, "/agents", columns,
+                  "There is no agent yet: start one with the token in STATE/join-token.");
+}
+
+static int
+agents_show(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  return cli_show(cli, named(cli, "/agents/", words[0], ""));
+}
+
+static int
+agents_pause(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  return cli_action(cli, named(cli, "/agents/", words[0], "/pause"),
+                    "paused: what it builds goes on, nothing new begins");
+}
+
+static int
+agents_resume(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  return cli_action(cli, named(cli, "/agents/", words[0], "/resume"), "it takes work again");
+}
+
+static int
+agents_token(struct cli *cli, int count, char **words)
+{
+  struct error err = { 0 };
+  if (strcmp(words[0], "create") != 0) {
+    error_set(&err, -EINVAL, "usage: panoply agents token create [NAME]");
+    return cli_fail(CLI_USAGE, &err);
+  }
+  CLEANUP_BUF struct buf body = { 0 };
+  struct json json = json_begin(&body);
+  json_object_open(&json);
+  json_put_cstr(&json, "name", count > 1 ? words[1] : "joining token");
+  json_object_close(&json);
+  json_t *answer = NULL;
+  int status = cli_call(cli, "POST", "/agents/tokens", buf_text(&body), &answer);
+  if (status != CLI_DONE)
+    return status;
+  if (cli->json)
+    cli_print_json(answer);
+  else
+    puts(cli_text(cli, json_object_get(answer, "token")));
+  json_decref(answer);
+  return CLI_DONE;
+}
+
+static const struct verb agents_verbs[] = {
+  { "list", "", "all build machines", 0, 0, agents_list },
+  { "show", "NAME", "one, with what it builds", 1, 1, agents_show },
+  { "pause", "NAME", "give it no new work", 1, 1, agents_pause },
+  { "resume", "NAME", "give it work again", 1, 1, agents_resume },
+  { "token", "create [NAME]", "make a joining token for new agents", 1, 2, agents_token },
+  { 0 },
+};
+
+int
+cli_agents(int argc, char **argv)
+{
+  return cli_dispatch("agents", agents_verbs, argc, argv);
+}
+
+/* ---- key ---- */
+
+static int
+key_show(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  (void) words;
+  json_t *answer = NULL;
+  int status = cli_call(cli, "GET", "/key", NULL, &answer);
+  if (status != CLI_DONE)
+    return status;
+  const char *text = json_string_value(json_object_get(answer, "public_key"));
+  if (cli->json)
+    cli_print_json(answer);
+  else
+    fputs(text != NULL ? text : "", stdout);
+  json_decref(answer);
+  return CLI_DONE;
+}
+
+static const struct verb key_verbs[] = {
+  { "show", "", "the public key, for 'guix archive --authorize'", 0, 0, key_show },
+  { 0 },
+};
+
+int
+cli_key(int argc, char **argv)
+{
+  return cli_dispatch("key", key_verbs, argc, argv);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Looks at a running server from outside and says what an operator should do. */
+#include <stdio.h>
+
+#include "cli/cli.h"
+
+struct finding
+{
+  bool good;
+  const char *text;
+};
+
+static void
+print_finding(const struct finding *finding, bool *all_good)
+{
+  printf("%s %s\n", finding->good ? "ok  " : "LOOK", finding->text);
+  *all_good &= finding->good;
+}
+
+static json_int_t
+number_at(const json_t *object, const char *outer, const char *inner)
+{
+  return json_integer_value(json_object_get(json_object_get(object, outer), inner));
+}
+
+static void
+look_at_farm(struct cli *cli, const json_t *status, bool *all_good)
+{
+  json_int_t connected = number_at(status, "agents", "connected");
+  json_int_t waiting = number_at(status, "builds", "waiting");
+  const struct finding findings[] = {
+    { true, arena_printf(&cli->arena, "the server answers, version %s",
+                         cli_text(cli, json_object_get(status, "version"))) },
+    { json_is_true(json_object_get(status, "scheduler")), "its scheduler runs in this process" },
+    { connected > 0 || waiting == 0,
+      arena_printf(&cli->arena, "%lld agents connected, %lld builds wait", (long long) connected,
+                   (long long) waiting) },
+  };
+  for (size_t i = 0; i < ARRAY_SIZE(findings); i++)
+    print_finding(&findings[i], all_good);
+}
+
+static void
+look_at_specifications(struct cli *cli, const json_t *list, bool *all_good)
+{
+  size_t i;
+  json_t *item;
+  json_array_foreach(json_object_get(list, "items"), i, item)
+  {
+    const json_t *failure = json_object_get(item, "failure");
+    const struct finding finding = {
+      json_is_null(failure),
+      arena_printf(&cli->arena, "specification %s: %s",
+                   cli_text(cli, json_object_get(item, "name")),
+                   json_is_null(failure) ? "its channels can be reached" : cli_text(cli, failure))
+    };
+    print_finding(&finding, all_good);
+  }
+}
+
+static int
+doctor_run(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  (void) words;
+  json_t *status = NULL;
+  json_t *specifications = NULL;
+  int r = cli_call(cli, "GET", "/status", NULL, &status);
+  if (r == CLI_DONE)
+    r = cli_call(cli, "GET", "/specifications", NULL, &specifications);
+  bool all_good = true;
+  if (r == CLI_DONE) {
+    look_at_farm(cli, status, &all_good);
+    look_at_specifications(cli, specifications, &all_good);
+  }
+  json_decref(status);
+  json_decref(specifications);
+  return r != CLI_DONE ? r : all_good ? CLI_DONE : CLI_FAILED;
+}
+
+static const struct verb doctor_verbs[] = {
+  { "", "", "ask the server how it is", 0, 0, doctor_run },
+  { 0 },
+};
+
+int
+cli_doctor(int argc, char **argv)
+{
+  return cli_dispatch("doctor", doctor_verbs, argc, argv);
+}

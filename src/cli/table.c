@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Showing what the server answered. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+#define COLUMNS_MAX 12
+#define WIDTH_DEFAULT 100
+
+void
+cli_print_json(const json_t *value)
+{
+  json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+  putchar('\n');
+}
+
+/* Control characters could move the cursor or colour the terminal. */
+static const char *
+harmless(struct cli *cli, const char *text)
+{
+  char *copy = arena_printf(&cli->arena, "%s", text);
+  for (char *p = copy; *p != '\0'; p++)
+    if ((unsigned char) *p < 0x20 || *p == 0x7f)
+      *p = ' ';
+  return copy;
+}
+
+const char *
+cli_text(struct cli *cli, const json_t *value)
+{
+  switch (json_typeof(value)) {
+  case JSON_STRING:
+    return harmless(cli, json_string_value(value));
+  case JSON_INTEGER:
+    return arena_printf(&cli->arena, "%lld", (long long) json_integer_value(value));
+  case JSON_REAL:
+    return arena_printf(&cli->arena, "%g", json_real_value(value));
+  case JSON_TRUE:
+    return "yes";
+  case JSON_FALSE:
+    return "no";
+  case JSON_NULL:
+    return "-";
+  case JSON_ARRAY:
+  case JSON_OBJECT:
+    break;
+  }
+  char *dump = json_dumps(value, JSON_COMPACT);
+  const char *text = harmless(cli, dump != NULL ? dump : "");
+  free(dump);
+  return text;
+}
+
+/* Follows "build.state" into nested objects; NULL where something is missing. */
+static const json_t *
+member_at(const json_t *item, const char *path)
+{
+  struct str rest = str_of(path);
+  struct str part;
+  while (item != NULL && str_split(&rest, '.', &part)) {
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", STR_FMT(part));
+    item = json_object_get(item, name);
+  }
+  return item;
+}
+
+/* ---- tables ---- */
+
+struct table
+{
+  const struct column *columns;
+  size_t columns_count;
+  const char **cells; /* row by row */
+  size_t rows;
+  size_t widths[COLUMNS_MAX];
+};
+
+/* Characters, not bytes: a rough measure, right for all but wide scripts. */
+static size_t
+text_width(const char *text)
+{
+  size_t width = 0;
+  for (; *text != '\0'; text++)
+    width += ((unsigned char) *text & 0xc0) != 0x80;
+  return width;
+}
+
+static void
+fill_table(struct cli *cli, const json_t *items, struct table *table)
+{
+  while (table->columns[table->columns_count].title != NULL)
+    table->columns_count++;
+  table->rows = json_array_size(items);
+  table->cells =
+      arena_array(&cli->arena, table->rows * table->columns_count + 1, sizeof *table->cells);
+  for (size_t c = 0; c < table->columns_count; c++)
+    table->widths[c] = text_width(table->columns[c].title);
+  for (size_t i = 0; i < table->rows * table->columns_count; i++) {
+    size_t c = i % table->columns_count;
+    const json_t *value =
+        member_at(json_array_get(items, i / table->columns_count), table->columns[c].path);
+    table->cells[i] = value == NULL ? "-" : cli_text(cli, value);
+    size_t width = text_width(table->cells[i]);
+    if (width > table->widths[c])
+      table->widths[c] = width;
+  }
+}
+
+static size_t
+terminal_width(void)
+{
+  struct winsize size;
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20)
+    return size.ws_col;
+  return isatty(STDOUT_FILENO) ? WIDTH_DEFAULT : 0; /* 0 = no bound */
+}
+
+/* Takes what is too much from the widest column. */
+static void
+fit(struct table *table)
+{
+  size_t bound = terminal_width();
+  size_t total = 0;
+  size_t widest = 0;
+  for (size_t c = 0; c < table->columns_count; c++) {
+    total += table->widths[c] + 2;
+    if (table->widths[c] > table->widths[widest])
+      widest = c;
+  }
+  if (bound > 0 && total > bound && table->widths[widest] > total - bound + 10)
+    table->widths[widest] -= total - bound;
+}
+
+static void
+print_cell(const char *text, size_t width, bool last)
+{
+  size_t used = text_width(text);
+  if (used > width) {
+    size_t bytes = 0;
+    for (size_t kept = 0; text[bytes] != '\0'; bytes++) {
+      kept += ((unsigned char) text[bytes] & 0xc0) != 0x80;
+      if (kept == width)
+        break;
+    }
+    printf("%.*s…%s", (int) bytes, text, last ? "" : "  ");
+    return;
+  }
+  printf("%s%*s", text, last ? 0 : (int) (width - used + 2), "");
+}
+
+static void
+print_table(struct table *table)
+{
+  fit(table);
+  for (size_t c = 0; c < table->columns_count; c++)
+    print_cell(table->columns[c].title, table->widths[c], c + 1 == table->columns_count);
+  putchar('\n');
+  for (size_t i = 0; i < table->rows * table->columns_count; i++) {
+    size_t c = i % table->columns_count;
+    print_cell(table->cells[i], table->widths[c], c + 1 == table->columns_count);
+    if (c + 1 == table->columns_count)
+      putchar('\n');
+  }
+}
+
+static const char *
+with_filters(struct cli *cli, const char *path)
+{
+  const char *separator = strchr(path, '?') != NULL ? "&" : "?";
+  if (cli->state != NULL) {
+    path = arena_printf(&cli->arena, "%s%sstate=%s", path, separator, cli_encode(cli, cli->state));
+    separator = "&";
+  }
+  if (cli->limit != NULL)
+    path = arena_printf(&cli->arena, "%s%slimit=%s", path, separator, cli->limit);
+  return path;
+}
+
+int
+cli_list(struct cli *cli, const char *path, const struct column *columns, const char *empty)
+{
+  json_t *answer = NULL;
+  int status = cli_call(cli, "GET", with_filters(cli, path), NULL, &answer);
+  if (status != CLI_DONE)
+    return status;
+  const json_t *items = json_object_get(answer, "items");
+  struct table table = { .columns = columns };
+  if (cli->json)
+    cli_print_json(answer);
+  else if (json_array_size(items) == 0)
+    puts(empty);
+  else {
+    fill_table(cli, items, &table);
+    print_table(&table);
+    if (!json_is_null(json_object_get(answer, "next")))
+      puts("(there are more: --limit N, or --json for all members)");
+  }
+  json_decref(answer);
+  return CLI_DONE;
+}
+
+/* ---- one thing ---- */
+
+static void
+print_items(struct cli *cli, const char *key, const json_t *list)
+{
+  size_t i;
+  json_t *item;
+  printf("%s:\n", key);
+  json_array_foreach((json_t *) list, i, item)
+  {
+    const char *name;
+    json_t *member;
+    const char *separator = "  - ";
+    json_object_foreach(item, name, member)
+    {
+      if (json_is_null(member) || (json_is_string(member) && json_string_length(member) == 0))
+        continue;
+      printf("%s%s: %s", separator, name, cli_text(cli, member));
+      separator = ", ";
+    }
+    putchar('\n');
+  }
+}
+
+int
+cli_show(struct cli *cli, const char *path)
+{
+  json_t *answer = NULL;
+  int status = cli_call(cli, "GET", path, NULL, &answer);
+  if (status != CLI_DONE)
+    return status;
+  const char *key;
+  json_t *value;
+  if (cli->json)
+    cli_print_json(answer);
+  else
+    json_object_foreach(answer, key, value)
+    {
+      if (json_is_array(value) && json_is_object(json_array_get(value, 0)))
+        print_items(cli, key, value);
+      else
+        printf("%-16s %s\n", key, cli_text(cli, value));
+    }
+  json_decref(answer);
+  return CLI_DONE;
+}

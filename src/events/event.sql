@@ -1,0 +1,26 @@
+-- SPDX-License-Identifier: GPL-3.0-or-later
+
+-- name: events_insert :exec
+-- The transaction's number and the time are the table's own defaults.
+INSERT INTO event (kind, subject, facts) VALUES (:kind, :subject, :facts);
+
+-- name: events_after :many
+-- What follows a position, among transactions older than every running one:
+-- none of those can still grow, so a reader that goes on from the last row
+-- misses nothing that commits late.
+SELECT transaction, id, happened_at, kind, subject, facts
+FROM event
+WHERE (transaction, id) > (:transaction, :id)
+  AND transaction < pg_snapshot_xmin(pg_current_snapshot())
+  AND starts_with(kind, :prefix)
+ORDER BY transaction, id
+LIMIT :most::bigint;
+
+-- name: events_horizon :one
+-- The oldest transaction that still runs; all that is not yet shown is of it
+-- or of later ones.
+SELECT pg_snapshot_xmin(pg_current_snapshot()) AS "transaction!";
+
+-- name: events_held_back :one
+-- Is anything committed behind the position, but not shown yet?
+SELECT EXISTS (SELECT FROM event WHERE (transaction, id) > (:transaction, :id)) AS "any!";

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "events/events.h"
+
+#include "events/events_private.h"
+#include "events/events_sql.h"
+
+int
+events_append(struct db *db, const char *kind, int64_t subject, struct str facts, struct error *err)
+{
+  int r = events_insert(db, str_of(kind), subject, facts, err);
+  return r < 0 ? r : 0;
+}
+
+int
+events_wake(struct db *db, struct error *err)
+{
+  return db_notify(db, EVENTS_CHANNEL, err);
+}
+
+int
+events_read(struct db *db, struct events_position after, struct str prefix, size_t most,
+            struct arena *arena, struct events_page *ret, struct error *err)
+{
+  struct events_after_rows rows;
+  int r = events_after(db, after.transaction, after.id, prefix, (int64_t) most, arena, &rows, err);
+  if (r < 0)
+    return r;
+  struct events_event *items = arena_array(arena, rows.count, sizeof *items);
+  for (size_t i = 0; i < rows.count; i++) {
+    const struct events_after_row *row = &rows.items[i];
+    items[i] = (struct events_event) {
+      .position = { row->transaction, row->id },
+      .happened_at = row->happened_at,
+      .kind = row->kind,
+      .subject = row->subject,
+      .facts = row->facts,
+    };
+  }
+  *ret = (struct events_page) { items, rows.count };
+  return 0;
+}
+
+int
+events_position_compare(struct events_position a, struct events_position b)
+{
+  if (a.transaction != b.transaction)
+    return a.transaction < b.transaction ? -1 : 1;
+  return a.id < b.id ? -1 : a.id > b.id;
+}
