@@ -491,7 +491,7 @@ test_a_copy_left_open_is_an_error_and_harms_nobody(void **state)
   assert_int_equal(db_pool_run(database->pool, DB_WRITE, leave_copy_open, &copy, &err), -EINVAL);
   assert_non_null(strstr(err.message, "open COPY"));
   assert_int_equal(pool_count(database->pool), 0);
-  free(copy);
+  db_copy_abort(copy);
 }
 
 struct pipe_plan
