@@ -141,7 +141,7 @@ guix_acl_authorize(const char *path, const struct guix_key *key, struct error *e
 {
   PN_CLEANUP(acl_freep) struct guix_acl *acl = NULL;
   int r = acl_load(path, &acl, err);
-  if (r < 0)
+  if (acl == NULL)
     return r;
   if (guix_acl_contains(acl, key))
     return 0;

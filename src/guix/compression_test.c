@@ -153,7 +153,7 @@ static void
 test_bombs_are_refused(void **state)
 {
   (void) state;
-  const size_t size = 64 << 20, limit = 1 << 20;
+  const size_t size = 16 << 20, limit = 1 << 20;
   CLEANUP_FREE char *zeros = mem_alloc(size);
   for (size_t f = 0; f < ARRAY_SIZE(formats); f++) {
     CLEANUP_BUF struct buf packed = compress(formats[f], 1, str_make(zeros, size), size);
@@ -345,7 +345,7 @@ static void
 test_sources_of_a_bomb(void **state)
 {
   (void) state;
-  const size_t size = 16 << 20;
+  const size_t size = 8 << 20;
   CLEANUP_FREE char *zeros = mem_alloc(size);
   for (size_t f = 0; f < ARRAY_SIZE(formats); f++)
     check_sources(formats[f], str_make(zeros, size), 10000);

@@ -295,7 +295,7 @@ find_signed_part(struct str text, const struct guix_narinfo *info, struct str *r
     return false;
   *ret = str_make(text.data, (size_t) (mark - text.data));
   CLEANUP_ARENA struct arena arena = { 0 };
-  struct guix_narinfo signed_info;
+  struct guix_narinfo signed_info = { 0 };
   return guix_narinfo_parse(*ret, &arena, &signed_info, NULL) == 0
          && str_equal(signed_info.deriver, info->deriver);
 }
@@ -318,7 +318,7 @@ int
 guix_narinfo_verify(struct str text, const struct guix_acl *acl, struct error *err)
 {
   CLEANUP_ARENA struct arena arena = { 0 };
-  struct guix_narinfo info;
+  struct guix_narinfo info = { 0 };
   struct str signed_part;
   int r = guix_narinfo_parse(text, &arena, &info, err);
   if (r < 0)
