@@ -64,3 +64,29 @@ CREATE TABLE evaluation_error (
   column_       integer NOT NULL DEFAULT 0
 );
 CREATE INDEX evaluation_error_evaluation ON evaluation_error (evaluation_id);
+
+CREATE FUNCTION evaluation_state_name(state smallint) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (ARRAY['waiting', 'running', 'succeeded', 'failed', 'cancelled'])[state + 1];
+
+-- The shapes of doc/api.md, once.
+CREATE VIEW evaluation_json AS
+SELECT evaluation.id, specification_id, name AS specification,
+       jsonb_build_object(
+         'id', evaluation.id, 'specification', name,
+         'state', evaluation_state_name(state),
+         'created_at', evaluation.created_at, 'started_at', started_at,
+         'finished_at', finished_at, 'jobs', jobs_count, 'errors', errors_count,
+         'derivations', derivations_count, 'message', message) AS json
+FROM evaluation JOIN specification ON specification.id = specification_id;
+
+CREATE VIEW specification_json AS
+SELECT specification.id, name,
+       json_build_object(
+         'name', name, 'definition', definition, 'active', active, 'period_s', period_s,
+         'priority', priority, 'created_at', created_at, 'changed_at', changed_at,
+         'polled_at', polled_at, 'failure', failure,
+         'newest_evaluation', (SELECT json FROM evaluation_json
+                               WHERE specification_id = specification.id
+                               ORDER BY id DESC LIMIT 1)) AS json
+FROM specification;

@@ -87,3 +87,8 @@ int evaluations_cancel(struct evaluations *evaluations, int64_t evaluation_id, s
    keeps the reply open while it runs. */
 int evaluations_log_reply(struct evaluations *evaluations, struct http_request *request,
                           int64_t evaluation_id, int64_t from, bool follow, struct error *err);
+
+/* The API of specifications and evaluations: doc/api.md. */
+struct http_routes evaluations_routes(struct evaluations *evaluations);
+/* The pages /specifications and /evaluations. */
+struct http_routes evaluations_pages(struct evaluations *evaluations);

@@ -32,7 +32,7 @@ struct evaluations
   atomic_bool stopping;
   pthread_mutex_t lock; /* guards all below */
   pthread_cond_t changed;
-  unsigned pokes; /* counts evaluations_poke, so that none is missed */
+  unsigned pokes;             /* counts evaluations_poke, so that none is missed */
   struct wish *wishes;        /* polls asked for by evaluations_request */
   struct running *running;    /* evaluations under way in this process */
   struct follower *followers; /* of their logs */
@@ -152,3 +152,12 @@ void *evaluation_runner_main(void *evaluations);
 /* ---- log.c ---- */
 
 void *evaluation_tailer_main(void *evaluations);
+
+/* ---- api.c ---- */
+
+/* The cursor "NAME/DERIVATION" of a list of jobs; data NULL = its beginning. */
+int evaluation_job_cursor(struct str cursor, struct str *ret_name, int64_t *ret_id,
+                          struct error *err);
+/* The state of builds with this name, in *STATE; *RET points to it, or is NULL when
+   NAME is empty. */
+int evaluation_build_state(struct str name, int16_t *state, const int16_t **ret, struct error *err);

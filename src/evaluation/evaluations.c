@@ -33,8 +33,7 @@ evaluations_pause(struct evaluations *evaluations, unsigned seen, int64_t millis
   until.tv_nsec = nanoseconds % 1000000000;
   pthread_mutex_lock(&evaluations->lock);
   while (!evaluations->stopping && evaluations->pokes == seen
-         && pthread_cond_timedwait(&evaluations->changed, &evaluations->lock, &until)
-              != ETIMEDOUT)
+         && pthread_cond_timedwait(&evaluations->changed, &evaluations->lock, &until) != ETIMEDOUT)
     continue;
   pthread_mutex_unlock(&evaluations->lock);
 }

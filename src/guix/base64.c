@@ -46,7 +46,7 @@ decode_group(const char *text, size_t count, struct buf *out)
       return -EINVAL;
     group |= (uint32_t) value << (18 - 6 * i);
   }
-  if ((group << (8 + 8 * count)) != 0 && count < 3)
+  if ((group & (0xffffffu >> (8 * count))) != 0)
     return -EINVAL;
   for (size_t i = 0; i < count; i++)
     buf_append_char(out, (char) (group >> (16 - 8 * i)));

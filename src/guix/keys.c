@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Keys and signatures. Guix signs by ECDSA over the curve of Ed25519 with
-   nonces after RFC 6979 (not by EdDSA); RSA keys from before stay readable. */
+   nonces after RFC 6979 (not by EdDSA); RSA keys from before can verify. */
 #include "guix/keys.h"
 
 #include <errno.h>
@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "guix/acl.h"
+#include "guix/key_shape.h"
 #include "guix/sexp.h"
 
 #define KEY_SIZE_MAX (16u << 10)       /* bytes of a key's text */
@@ -18,30 +19,13 @@ struct guix_key
   gcry_sexp_t public_part;
   gcry_sexp_t private_part; /* NULL = none */
   struct buf canonical;     /* of the public part */
+  enum key_kind kind;
 };
 
 struct str
 guix_key_canonical(const struct guix_key *key)
 {
   return buf_str(&key->canonical);
-}
-
-/* The flags that go with a key's kind in the data that is signed; NULL for keys
-   that cannot sign that. KEY: the public part, canonical. */
-static const char *
-flags_for(struct str key)
-{
-  static const struct
-  {
-    const char *kind;
-    const char *flags;
-  } kinds[] = { { "ecc", "rfc6979" }, { "rsa", "pkcs1" } };
-  for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-    struct str rest = key;
-    if (sexp_open(&rest, STR("public-key")) && sexp_open(&rest, str_of(kinds[i].kind)))
-      return kinds[i].flags;
-  }
-  return NULL;
 }
 
 static int
@@ -51,12 +35,9 @@ fail_gcrypt(struct error *err, int code, const char *doing, gcry_error_t e)
 }
 
 static int
-make_data(struct str public_key, const struct guix_hash *hash, gcry_sexp_t *ret, struct error *err)
+make_data(enum key_kind kind, const struct guix_hash *hash, gcry_sexp_t *ret, struct error *err)
 {
-  const char *flags = flags_for(public_key);
-  if (flags == NULL)
-    return error_set(err, -EINVAL, "a key of unknown kind");
-  gcry_error_t e = gcry_sexp_build(ret, NULL, "(data (flags %s) (hash sha256 %b))", flags,
+  gcry_error_t e = gcry_sexp_build(ret, NULL, "(data (flags %s) (hash sha256 %b))", key_flags(kind),
                                    GUIX_HASH_SIZE, hash->bytes);
   return e == 0 ? 0 : fail_gcrypt(err, -EINVAL, "put a hash into words", e);
 }
@@ -70,6 +51,7 @@ key_new(gcry_sexp_t public_part, gcry_sexp_t private_part)
   key->public_part = public_part;
   key->private_part = private_part;
   sexp_print_canonical(public_part, &key->canonical);
+  key->kind = key_kind_of(buf_str(&key->canonical));
   return key;
 }
 
@@ -107,25 +89,26 @@ guix_key_generate(struct guix_key **ret, struct error *err)
   return 0;
 }
 
-static int
-check_kind(gcry_sexp_t sexp, struct str tag, struct error *err)
+static bool
+has_private_shape(gcry_sexp_t sexp)
 {
   CLEANUP_BUF struct buf text = { 0 };
   sexp_print_canonical(sexp, &text);
-  struct str rest = buf_str(&text), all;
-  bool is_sound = sexp_any(&rest, &all) && rest.size == 0 && sexp_open(&all, tag);
+  bool has_it = key_is_private(buf_str(&text));
   explicit_bzero(text.data, text.size);
-  return is_sound ? 0 : error_set(err, -EINVAL, "this is no %.*s", STR_FMT(tag));
+  return has_it;
 }
 
 /* Signs and verifies something: the parts are sound and belong together. */
 static int
 check_pair(const struct guix_key *key, struct error *err)
 {
+  if (key->kind != KEY_KIND_ECDSA || !has_private_shape(key->private_part))
+    return error_set(err, -EINVAL, "this is no private key that Guix would use");
   struct guix_hash hash = guix_hash_of(STR("do these keys belong together?"));
   CLEANUP_SEXP gcry_sexp_t data = NULL;
   CLEANUP_SEXP gcry_sexp_t value = NULL;
-  int r = make_data(guix_key_canonical(key), &hash, &data, err);
+  int r = make_data(key->kind, &hash, &data, err);
   if (r < 0)
     return r;
   if (gcry_pk_sign(&value, data, key->private_part) != 0
@@ -141,18 +124,14 @@ guix_key_parse(struct str public_text, struct str private_text, struct guix_key 
   CLEANUP_SEXP gcry_sexp_t public_part = NULL;
   CLEANUP_SEXP gcry_sexp_t private_part = NULL;
   int r = sexp_parse(public_text, KEY_SIZE_MAX, &public_part, err);
-  if (r == 0)
-    r = check_kind(public_part, STR("public-key"), err);
   if (r == 0 && private_text.data != NULL)
     r = sexp_parse(private_text, KEY_SIZE_MAX, &private_part, err);
-  if (r == 0 && private_part != NULL)
-    r = check_kind(private_part, STR("private-key"), err);
   if (r < 0)
     return r;
   PN_CLEANUP(key_freep)
   struct guix_key *key = key_new(TAKE_PTR(public_part), TAKE_PTR(private_part));
-  if (flags_for(guix_key_canonical(key)) == NULL)
-    return error_set(err, -EINVAL, "a key of unknown kind");
+  if (key->kind == KEY_KIND_INVALID)
+    return error_set(err, -EINVAL, "this is no public key that Guix would use");
   r = key->private_part == NULL ? 0 : check_pair(key, err);
   if (r < 0)
     return r;
@@ -186,7 +165,7 @@ guix_sign(const struct guix_key *key, const struct guix_hash *hash, struct buf *
   CLEANUP_SEXP gcry_sexp_t data = NULL;
   CLEANUP_SEXP gcry_sexp_t value = NULL;
   CLEANUP_SEXP gcry_sexp_t signature = NULL;
-  int r = make_data(guix_key_canonical(key), hash, &data, err);
+  int r = make_data(key->kind, hash, &data, err);
   if (r < 0)
     return r;
   gcry_error_t e = gcry_pk_sign(&value, data, key->private_part);
@@ -223,10 +202,7 @@ static bool
 take_signature(struct str *rest, struct signature *ret)
 {
   return sexp_open(rest, STR("signature")) && take_data(rest, ret) && sexp_any(rest, &ret->value)
-         && sexp_any(rest, &ret->public_key) && sexp_close(rest) && rest->size == 0
-         && sexp_open(&(struct str) { ret->value.data, ret->value.size }, STR("sig-val"))
-         && sexp_open(&(struct str) { ret->public_key.data, ret->public_key.size },
-                      STR("public-key"));
+         && sexp_any(rest, &ret->public_key) && sexp_close(rest) && rest->size == 0;
 }
 
 static bool
@@ -241,8 +217,10 @@ is_hash(const struct signature *signature, const struct guix_hash *hash)
 static int
 check_value(const struct signature *signature, const struct guix_hash *hash, struct error *err)
 {
-  if (!str_equal(signature->flags, str_of(flags_for(signature->public_key))))
-    return error_set(err, -EINVAL, "corrupt signature: flags of another kind of key");
+  enum key_kind kind = key_kind_of(signature->public_key);
+  if (!key_is_value(kind, signature->value)
+      || !str_equal(signature->flags, str_of(key_flags(kind))))
+    return error_set(err, -EINVAL, "corrupt signature, or a key of unknown kind");
   CLEANUP_SEXP gcry_sexp_t value = NULL;
   CLEANUP_SEXP gcry_sexp_t key = NULL;
   CLEANUP_SEXP gcry_sexp_t data = NULL;
@@ -250,7 +228,7 @@ check_value(const struct signature *signature, const struct guix_hash *hash, str
   if (r == 0)
     r = sexp_parse(signature->public_key, SIGNATURE_SIZE_MAX, &key, err);
   if (r == 0)
-    r = make_data(signature->public_key, hash, &data, err);
+    r = make_data(kind, hash, &data, err);
   if (r < 0)
     return r;
   gcry_error_t e = gcry_pk_verify(value, data, key);

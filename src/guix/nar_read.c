@@ -424,8 +424,10 @@ guix_nar_reader_feed(struct guix_nar_reader *reader, struct str piece, size_t *r
       return r;
     }
   }
-  if (ret_used == NULL && rest.size > 0)
+  if (ret_used == NULL && rest.size > 0) {
+    reader->state = STATE_FAILED;
     return fail(reader, "bytes after its end", err);
+  }
   if (ret_used != NULL)
     *ret_used = piece.size - rest.size;
   return 0;

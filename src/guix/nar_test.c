@@ -390,6 +390,7 @@ test_read_stops_at_the_end(void **state)
   assert_int_equal(guix_nar_reader_feed(reader, STR("more"), &used, NULL), 0);
   assert_int_equal(used, 0);
   assert_int_equal(guix_nar_reader_feed(reader, STR("more"), NULL, NULL), -EINVAL);
+  assert_false(guix_nar_reader_is_done(reader));
   guix_nar_reader_free(reader);
 }
 

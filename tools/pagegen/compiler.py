@@ -196,6 +196,8 @@ class Compiler:
                 scope.variables[node.target.name] = Variable(item)
                 scope.loop = Loop(index, f"{list_name}->count")
                 self.loop_body(template, node, node.body, scope)
+                if not scope.variables[node.target.name].is_used:
+                    self.statement(template, node, f"(void) {item};")
             if node.else_:
                 with self.writer.block(template.path, node.lineno, f"if ({list_name}->count == 0) {{"):
                     self.loop_body(template, node, node.else_, self.scope.child())

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The API of specifications and evaluations: doc/api.md. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "evaluation/evaluation_private.h"
+#include "evaluation/evaluation_sql.h"
+
+#define API "/api/panoply/v1"
+#define DEFINITION_MAX (1 << 20) /* bytes */
+#define PAGE_DEFAULT 100
+#define PAGE_MAX 1000
+
+/* ---- replies made by PostgreSQL ---- */
+
+/* A query that fills JSON, and what it asks for. */
+struct question
+{
+  struct http_request *request;
+  struct arena *arena;
+  struct str name;
+  int64_t id;
+  int64_t before;
+  int64_t limit;
+  struct str after_name;
+  const int16_t *state; /* NULL = any */
+  struct str json;      /* the answer; data NULL = there is no such thing */
+};
+
+static int
+read_page(struct question *question, struct error *err)
+{
+  int r =
+      http_query_i64(question->request, "limit", 1, PAGE_MAX, PAGE_DEFAULT, &question->limit, err);
+  if (r == 0)
+    r = http_query_i64(question->request, "before", 1, INT64_MAX, INT64_MAX, &question->before,
+                       err);
+  return r;
+}
+
+static int
+ask(struct evaluations *evaluations, struct http_request *request, db_body *query,
+    struct question *question, struct error *err)
+{
+  question->request = request;
+  question->arena = http_arena(request);
+  int r = db_pool_run(evaluations->options.pool, DB_READ, query, question, err);
+  if (r < 0)
+    return r;
+  if (question->json.data == NULL)
+    return error_set(err, -ENOENT, "there is no such thing");
+  CLEANUP_BUF struct buf body = { 0 };
+  buf_append_str(&body, question->json);
+  return http_reply_json(request, 200, &body);
+}
+
+/* ---- specifications ---- */
+
+static int
+query_specification(struct db *db, void *context, struct error *err)
+{
+  struct question *question = context;
+  struct specification_json_row row = { 0 };
+  int r = specification_json(db, question->name, question->arena, &row, err);
+  if (r == 0)
+    return error_set(err, -ENOENT, "there is no specification \"%.*s\"", STR_FMT(question->name));
+  question->json = row.json;
+  return r < 0 ? r : 0;
+}
+
+static int
+query_specifications(struct db *db, void *context, struct error *err)
+{
+  struct question *question = context;
+  struct specification_json_list_row row = { 0 };
+  int r = specification_json_list(db, question->arena, &row, err);
+  question->json = row.json;
+  return r < 0 ? r : 0;
+}
+
+static int
+get_specifications(struct http_request *request, void *context, struct error *err)
+{
+  struct question question = { 0 };
+  return ask(context, request, query_specifications, &question, err);
+}
+
+static int
+get_specification(struct http_request *request, void *context, struct error *err)
+{
+  struct question question = { .name = http_param(request, "name") };
+  return ask(context, request, query_specification, &question, err);
+}
+
+static int
+reply_specification(struct evaluations *evaluations, struct http_request *request, int status,
+                    struct str name, struct error *err)
+{
+  struct question question = { .arena = http_arena(request), .name = name };
+  int r = db_pool_run(evaluations->options.pool, DB_READ, query_specification, &question, err);
+  if (r < 0)
+    return r;
+  CLEANUP_BUF struct buf body = { 0 };
+  buf_append_str(&body, question.json);
+  return http_reply_json(request, status, &body);
+}
+
+/* A new or changed one is looked at soon. */
+static void
+look_now(struct evaluations *evaluations)
+{
+  evaluations_wake_feeds(evaluations);
+  evaluations_poke(evaluations);
+}
+
+static int
+post_specification(struct http_request *request, void *context, struct error *err)
+{
+  struct evaluations *evaluations = context;
+  struct specification parsed;
+  int64_t id = 0;
+  int r = specification_parse(http_body(request), http_arena(request), &parsed, err);
+  if (r == 0)
+    r = specification_add(evaluations->options.pool, http_body(request), &id, err);
+  if (r < 0)
+    return r;
+  look_now(evaluations);
+  return reply_specification(evaluations, request, 201, parsed.name, err);
+}
+
+static int
+put_specification(struct http_request *request, void *context, struct error *err)
+{
+  struct evaluations *evaluations = context;
+  struct str name = http_param(request, "name");
+  int r = specification_edit(evaluations->options.pool, name, http_body(request), err);
+  if (r < 0)
+    return r;
+  look_now(evaluations);
+  return reply_specification(evaluations, request, 200, name, err);
+}
+
+static int
+delete_specification(struct http_request *request, void *context, struct error *err)
+{
+  struct evaluations *evaluations = context;
+  int r = specification_delete(evaluations->options.pool, http_param(request, "name"), err);
+  if (r < 0)
+    return r;
+  evaluations_wake_feeds(evaluations);
+  return http_reply_text(request, 204, "application/json", "");
+}
+
+static int
+reply_accepted(struct http_request *request)
+{
+  return http_reply_text(request, 202, "application/json", "{}");
+}
+
+static int
+post_evaluate(struct http_request *request, void *context, struct error *err)
+{
+  bool force = str_equal(http_query(request, "force"), STR("yes"));
+  int r = evaluations_request(context, http_param(request, "name"), force, err);
+  return r < 0 ? r : reply_accepted(request);
+}
+
+/* ---- evaluations ---- */
+
+static int
+query_evaluations(struct db *db, void *context, struct error *err)
+{
+  struct question *question = context;
+  struct evaluation_json_list_row row = { 0 };
+  int r = evaluation_json_list(db, question->before, question->name, question->limit,
+                               question->arena, &row, err);
+  question->json = row.json;
+  return r < 0 ? r : 0;
+}
+
+static int
+get_evaluations(struct http_request *request, void *context, struct error *err)
+{
+  struct question question = { .request = request, .name = http_query(request, "specification") };
+  int r = read_page(&question, err);
+  return r < 0 ? r : ask(context, request, query_evaluations, &question, err);
+}
+
+static int
+query_evaluation(struct db *db, void *context, struct error *err)
+{
+  struct question *question = context;
+  struct evaluation_json_row row = { 0 };
+  int r = evaluation_json(db, question->id, question->arena, &row, err);
+  if (r == 0)
+    return error_set(err, -ENOENT, "there is no evaluation %lld", (long long) question->id);
+  question->json = row.json;
+  return r < 0 ? r : 0;
+}
+
+static int
+get_evaluation(struct http_request *request, void *context, struct error *err)
+{
+  struct question question = { 0 };
+  int r = http_param_id(request, "id", &question.id, err);
+  return r < 0 ? r : ask(context, request, query_evaluation, &question, err);
+}
+
+int
+evaluation_job_cursor(struct str cursor, struct str *ret_name, int64_t *ret_id, struct error *err)
+{
+  *ret_name = STR("");
+  *ret_id = 0;
+  if (cursor.data == NULL)
+    return 0;
+  size_t slash = cursor.size;
+  while (slash > 0 && cursor.data[slash - 1] != '/')
+    slash--;
+  if (slash == 0 || str_to_i64(str_from(cursor, slash), ret_id) < 0)
+    return error_set(err, -EINVAL, "that is no cursor of this list");
+  *ret_name = str_make(cursor.data, slash - 1);
+  return 0;
+}
+
+struct jobs_question
+{
+  struct question question;
+  int64_t evaluation_id;
+  struct str name;
+};
+
+static int
+query_jobs(struct db *db, void *context, struct error *err)
+{
+  struct jobs_question *jobs = context;
+  struct question *question = &jobs->question;
+  struct evaluation_jobs_json_row row = { 0 };
+  int r = evaluation_jobs_json(db, jobs->evaluation_id, question->after_name, question->id,
+                               question->state, jobs->name, question->limit, question->arena, &row,
+                               err);
+  question->json = row.json;
+  return r < 0 ? r : 0;
+}
+
+int
+evaluation_build_state(struct str name, int16_t *state, const int16_t **ret, struct error *err)
+{
+  *ret = NULL;
+  if (name.size == 0)
+    return 0;
+  for (*state = 0; *state < FARM_BUILD_STATE_MAX; (*state)++)
+    if (str_equal(name, str_of(farm_build_state_name((enum farm_build_state) * state)))) {
+      *ret = state;
+      return 0;
+    }
+  return error_set(err, -EINVAL, "there is no state \"%.*s\"", STR_FMT(name));
+}
+
+static int
+get_jobs(struct http_request *request, void *context, struct error *err)
+{
+  struct jobs_question jobs = { .question.request = request, .name = http_query(request, "name") };
+  int16_t state;
+  int r = http_param_id(request, "id", &jobs.evaluation_id, err);
+  if (r == 0)
+    r = http_query_i64(request, "limit", 1, PAGE_MAX, PAGE_DEFAULT, &jobs.question.limit, err);
+  if (r == 0)
+    r = evaluation_job_cursor(http_query(request, "before"), &jobs.question.after_name,
+                              &jobs.question.id, err);
+  if (r == 0)
+    r = evaluation_build_state(http_query(request, "state"), &state, &jobs.question.state, err);
+  return r < 0 ? r : ask(context, request, query_jobs, &jobs.question, err);
+}
+
+static int
+query_errors(struct db *db, void *context, struct error *err)
+{
+  struct question *question = context;
+  struct evaluation_errors_json_row row = { 0 };
+  int r = evaluation_errors_json(db, question->id, question->before, question->limit,
+                                 question->arena, &row, err);
+  question->json = row.json;
+  return r < 0 ? r : 0;
+}
+
+static int
+get_errors(struct http_request *request, void *context, struct error *err)
+{
+  struct question question = { .request = request };
+  int r = http_param_id(request, "id", &question.id, err);
+  if (r == 0)
+    r = read_page(&question, err);
+  return r < 0 ? r : ask(context, request, query_errors, &question, err);
+}
+
+static int
+get_log(struct http_request *request, void *context, struct error *err)
+{
+  int64_t id = 0;
+  int64_t from = 0;
+  bool follow = str_equal(http_query(request, "follow"), STR("yes"));
+  int r = http_param_id(request, "id", &id, err);
+  if (r == 0)
+    r = http_query_i64(request, "from", 0, INT64_MAX, 0, &from, err);
+  return r < 0 ? r : evaluations_log_reply(context, request, id, from, follow, err);
+}
+
+static int
+post_cancel(struct http_request *request, void *context, struct error *err)
+{
+  int64_t id = 0;
+  int r = http_param_id(request, "id", &id, err);
+  if (r == 0)
+    r = evaluations_cancel(context, id, err);
+  return r < 0 ? r : reply_accepted(request);
+}
+
+static const struct http_route routes[] = {
+  { "GET", API "/specifications", get_specifications, .summary = "All specifications" },
+  { "POST", API "/specifications", post_specification, .body_limit = DEFINITION_MAX,
+    .role = "admin", .summary = "Add a specification" },
+  { "GET", API "/specifications/{name}", get_specification, .summary = "One specification" },
+  { "PUT", API "/specifications/{name}", put_specification, .body_limit = DEFINITION_MAX,
+    .role = "admin", .summary = "Replace a specification's definition" },
+  { "DELETE", API "/specifications/{name}", delete_specification, .role = "admin",
+    .summary = "Delete a specification with its evaluations" },
+  { "POST", API "/specifications/{name}/evaluate", post_evaluate, .body_limit = 1024,
+    .role = "admin", .summary = "Look at its channels now" },
+  { "GET", API "/evaluations", get_evaluations, .summary = "Evaluations, newest first" },
+  { "GET", API "/evaluations/{id}", get_evaluation, .summary = "One evaluation" },
+  { "GET", API "/evaluations/{id}/jobs", get_jobs, .summary = "Its jobs, by name" },
+  { "GET", API "/evaluations/{id}/errors", get_errors, .summary = "What could not be evaluated" },
+  { "GET", API "/evaluations/{id}/log", get_log, .summary = "Guix's own words" },
+  { "POST", API "/evaluations/{id}/cancel", post_cancel, .body_limit = 1024, .role = "admin",
+    .summary = "Stop an evaluation" },
+};
+
+struct http_routes
+evaluations_routes(struct evaluations *evaluations)
+{
+  return (struct http_routes) { routes, ARRAY_SIZE(routes), evaluations };
+}
