@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "db/bind.h"
@@ -76,7 +77,9 @@ void
 db_statements_forget(struct db *db)
 {
   int_map_free(&db->prepared);
-  db->queue_count = 0;
+  free(db->queue);
+  db->queue = NULL;
+  db->queue_count = db->queue_capacity = 0;
 }
 
 static int

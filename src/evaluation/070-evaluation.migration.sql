@@ -65,12 +65,16 @@ CREATE TABLE evaluation_error (
 );
 CREATE INDEX evaluation_error_evaluation ON evaluation_error (evaluation_id);
 
+CREATE FUNCTION evaluation_state_name(state smallint) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (ARRAY['waiting', 'running', 'succeeded', 'failed', 'cancelled'])[state + 1];
+
 -- The shapes of doc/api.md, once.
 CREATE VIEW evaluation_json AS
 SELECT evaluation.id, specification_id, name AS specification,
        jsonb_build_object(
          'id', evaluation.id, 'specification', name,
-         'state', (ARRAY['waiting', 'running', 'succeeded', 'failed', 'cancelled'])[state + 1],
+         'state', evaluation_state_name(state),
          'created_at', evaluation.created_at, 'started_at', started_at,
          'finished_at', finished_at, 'jobs', jobs_count, 'errors', errors_count,
          'derivations', derivations_count, 'message', message) AS json

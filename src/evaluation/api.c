@@ -208,21 +208,19 @@ get_evaluation(struct http_request *request, void *context, struct error *err)
   return r < 0 ? r : ask(context, request, query_evaluation, &question, err);
 }
 
-/* The cursor "NAME/DERIVATION" of a list of jobs. */
-static int
-read_job_cursor(struct question *question, struct error *err)
+int
+evaluation_job_cursor(struct str cursor, struct str *ret_name, int64_t *ret_id, struct error *err)
 {
-  struct str cursor = http_query(question->request, "before");
-  question->after_name = STR("");
-  question->id = 0;
+  *ret_name = STR("");
+  *ret_id = 0;
   if (cursor.data == NULL)
     return 0;
   size_t slash = cursor.size;
   while (slash > 0 && cursor.data[slash - 1] != '/')
     slash--;
-  if (slash == 0 || str_to_i64(str_from(cursor, slash), &question->id) < 0)
-    return error_set(err, -EINVAL, "\"before\" is no cursor of this list");
-  question->after_name = str_make(cursor.data, slash - 1);
+  if (slash == 0 || str_to_i64(str_from(cursor, slash), ret_id) < 0)
+    return error_set(err, -EINVAL, "that is no cursor of this list");
+  *ret_name = str_make(cursor.data, slash - 1);
   return 0;
 }
 
@@ -246,19 +244,18 @@ query_jobs(struct db *db, void *context, struct error *err)
   return r < 0 ? r : 0;
 }
 
-static int
-read_state(struct http_request *request, int16_t *state, const int16_t **ret, struct error *err)
+int
+evaluation_build_state(struct str name, int16_t *state, const int16_t **ret, struct error *err)
 {
-  struct str wanted = http_query(request, "state");
   *ret = NULL;
-  if (wanted.data == NULL)
+  if (name.size == 0)
     return 0;
   for (*state = 0; *state < FARM_BUILD_STATE_MAX; (*state)++)
-    if (str_equal(wanted, str_of(farm_build_state_name((enum farm_build_state) * state)))) {
+    if (str_equal(name, str_of(farm_build_state_name((enum farm_build_state) * state)))) {
       *ret = state;
       return 0;
     }
-  return error_set(err, -EINVAL, "there is no state \"%.*s\"", STR_FMT(wanted));
+  return error_set(err, -EINVAL, "there is no state \"%.*s\"", STR_FMT(name));
 }
 
 static int
@@ -270,9 +267,10 @@ get_jobs(struct http_request *request, void *context, struct error *err)
   if (r == 0)
     r = http_query_i64(request, "limit", 1, PAGE_MAX, PAGE_DEFAULT, &jobs.question.limit, err);
   if (r == 0)
-    r = read_job_cursor(&jobs.question, err);
+    r = evaluation_job_cursor(http_query(request, "before"), &jobs.question.after_name,
+                              &jobs.question.id, err);
   if (r == 0)
-    r = read_state(request, &state, &jobs.question.state, err);
+    r = evaluation_build_state(http_query(request, "state"), &state, &jobs.question.state, err);
   return r < 0 ? r : ask(context, request, query_jobs, &jobs.question, err);
 }
 

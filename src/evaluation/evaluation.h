@@ -90,3 +90,5 @@ int evaluations_log_reply(struct evaluations *evaluations, struct http_request *
 
 /* The API of specifications and evaluations: doc/api.md. */
 struct http_routes evaluations_routes(struct evaluations *evaluations);
+/* The pages /specifications and /evaluations. */
+struct http_routes evaluations_pages(struct evaluations *evaluations);

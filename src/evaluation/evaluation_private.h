@@ -152,3 +152,12 @@ void *evaluation_runner_main(void *evaluations);
 /* ---- log.c ---- */
 
 void *evaluation_tailer_main(void *evaluations);
+
+/* ---- api.c ---- */
+
+/* The cursor "NAME/DERIVATION" of a list of jobs; data NULL = its beginning. */
+int evaluation_job_cursor(struct str cursor, struct str *ret_name, int64_t *ret_id,
+                          struct error *err);
+/* The state of builds with this name, in *STATE; *RET points to it, or is NULL when
+   NAME is empty. */
+int evaluation_build_state(struct str name, int16_t *state, const int16_t **ret, struct error *err);

@@ -50,10 +50,13 @@ struct farm_options
   struct cache *cache;
   int agent_grace_s;  /* a silent agent counts as lost after this; 0 = 60 */
   int attempts_limit; /* tries after causes that are not the build's own; 0 = 3 */
+  bool passive;       /* never schedules: for processes that only give orders */
 };
 
 /* Starts the scheduler thread (waits for the advisory lock: one is active). */
 int farm_start(const struct farm_options *options, struct farm **ret, struct error *err);
+/* Stop the HTTP server that serves farm_agent_routes first, the cache afterwards.
+   NULL is fine. Agents work on; the next scheduler takes their attempts over. */
 void farm_stop(struct farm *farm);
 
 /* Routes below /agent/v1 (doc/agent-protocol.md). */
@@ -72,8 +75,9 @@ struct farm_wish
 /* Wishes for derivations and, transitively, for what they need and what is not
    offered by the cache yet. RET_BUILD_IDS: a build for each wish (equal outputs
    share one). Existing unfinished builds keep the higher priority; failed ones
-   stay failed (cancelled ones are wanted anew). Builds whose outputs are all
-   offered are born succeeded. */
+   stay failed (cancelled ones, and those whose outputs are gone, are wanted anew).
+   Builds whose outputs are all offered are born succeeded. What existed before is
+   changed by the scheduler, after the commit. -ENOENT: no such derivation. */
 int farm_wish(struct db *db, const struct farm_wish *wishes, size_t count, int64_t *ret_build_ids,
               struct error *err);
 
@@ -82,11 +86,24 @@ int farm_wake(struct db *db, struct error *err);
 
 /* ---- actions (each with its own transaction); asked by API and pages ---- */
 
+/* They store an order for the active scheduler, in whatever process that is;
+   when it is this one, the effect is there on return. -ENOENT: no such build or
+   agent; -EEXIST: its state does not allow it. */
+
+/* Cancels it, what cannot be built without it, and what only these needed and
+   nobody wished for. Cancelled ones are built when they are wished for again. */
 int farm_build_cancel(struct farm *farm, int64_t build_id, struct error *err);
-/* Failed, dependency-failed or cancelled builds only; DEPENDENTS: also those that
-   failed because of it. */
+/* Failed, dependency-failed or cancelled builds only, and with it those that
+   failed below it; DEPENDENTS: also those that failed because of it. */
 int farm_build_restart(struct farm *farm, int64_t build_id, bool dependents, struct error *err);
 int farm_agent_pause(struct farm *farm, struct str name, bool paused, struct error *err);
 
-/* Why a build waits, as one JSON object (see doc/api.md), appended to RET. */
+/* Why a build waits, as one JSON object, appended to RET: `build`, `derivation`,
+   `system`, `state`, `reason` (dependencies, held-up: by a build that failed by no
+   fault of its own, retry-pause, no-agent, agents-away, agents-paused, agents-busy,
+   queue, running, finished), `priority`, `tries`, `dependencies` {`count`, `first`:
+   at most 20 of {`build`, `derivation`, `state`, `cause`}}, `agents` of its system
+   [{`name`, `connected`, `paused`, `jobs`, `running`}], and where they apply `cause`,
+   `failed_build`, `ahead` (builds before it in the queue), `retry_in_s`, `attempt`
+   {`id`, `agent`, `created_at`, `started_at`}. -ENOENT. */
 int farm_build_explain(struct farm *farm, int64_t build_id, struct buf *ret, struct error *err);

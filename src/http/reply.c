@@ -246,8 +246,9 @@ http_reply_file(struct http_request *request, const char *type, const char *etag
   if (reply_without_body(request, &cut))
     return 0;
   struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(cut.count, fd, cut.from);
-  if (response != NULL)
-    fd = -1; /* closed with the response */
+  if (response == NULL)
+    return -ENOMEM;
+  (void) TAKE_FD(fd); /* closed with the response */
   return reply_set(request, cut.status, type, response);
 }
 

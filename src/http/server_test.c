@@ -161,7 +161,7 @@ static int
 pull(struct http_request *request, void *context, struct error *err)
 {
   (void) context;
-  int64_t size, announced;
+  int64_t size = 0, announced = -1;
   int r = http_query_i64(request, "size", 0, INT64_MAX, 0, &size, err);
   if (r == 0)
     r = http_query_i64(request, "announced", -1, INT64_MAX, -1, &announced, err);

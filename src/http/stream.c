@@ -30,15 +30,20 @@ struct http_stream
 };
 
 static void
-stream_unref(struct http_stream *stream)
+stream_free(struct http_stream *stream)
 {
-  if (atomic_fetch_sub(&stream->references, 1) > 1)
-    return;
   buf_free(&stream->data);
   pthread_cond_destroy(&stream->moved);
   pthread_mutex_destroy(&stream->lock);
   server_unref(stream->wait.server);
   free(stream);
+}
+
+static void
+stream_unref(struct http_stream *stream)
+{
+  if (atomic_fetch_sub(&stream->references, 1) == 1)
+    stream_free(stream);
 }
 
 /* ---- the reader's side: libmicrohttpd's callbacks ---- */
@@ -142,15 +147,16 @@ http_reply_stream(struct http_request *request, int status, const char *type, si
   struct http_stream *stream = stream_new(request, limit);
   struct MHD_Response *response = MHD_create_response_from_callback(
       MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, stream, stream_finish);
-  if (response == NULL)
-    stream_finish(stream);
-  int r = reply_set(request, status, type, response);
-  if (r < 0) {
-    stream_unref(stream);
-    return r;
+  if (response == NULL) {
+    stream_free(stream);
+    return -ENOMEM;
   }
-  *ret = stream;
-  return 0;
+  int r = reply_set(request, status, type, response);
+  if (r < 0)
+    stream_unref(stream);
+  else
+    *ret = stream;
+  return r;
 }
 
 int

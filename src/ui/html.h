@@ -94,7 +94,10 @@ void ui_write_plain(struct buf *out, struct ui_text text);
 /* Unescaped, into a text that is escaped later. */
 #define ui_put_plain(out, value) ui_write_plain(out, UI_TEXT(value))
 
-/* ---- members, conditions ---- */
+/* ---- literals, members, conditions ---- */
+
+/* STR, but with errors told as said above. */
+#define UI_LITERAL(text) ((struct str) { "" text, sizeof(text) - 1 })
 
 /* A pointer to what VALUE names: itself when it is a pointer already. */
 #define UI_REF(value) __builtin_choose_expr(__builtin_classify_type(value) == 5, (value), &(value))

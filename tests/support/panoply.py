@@ -10,7 +10,7 @@ import signal
 import subprocess
 import urllib.parse
 
-from .programs import BUILD, Program
+from .programs import BUILD, TOP, Program
 from .roots import Machine, temporary_folder
 from .waiting import TIME_FACTOR, wait_until
 
@@ -110,12 +110,12 @@ class Server(Program):
     made; `client` speaks to it as the administrator."""
 
     def __init__(self, *arguments: object, machine: Machine | None = None, name: str = "server",
-                 state: pathlib.Path | None = None):
+                 state: pathlib.Path | None = None, address: str = "127.0.0.1:0"):
         self.folder = temporary_folder(name)
         self.state = state or self.folder / "state"
-        self.address = "127.0.0.1:0"
+        self.address = address
         store = ["--store-root", machine.root] if machine else []
-        self.arguments = ["--state", self.state, *store, *arguments]
+        self.arguments = ["--state", self.state, "--scheme", TOP / "scheme", *store, *arguments]
         super().__init__(name, [], self.folder / "serve.log")
         self.start()
 
@@ -170,10 +170,8 @@ class Server(Program):
         self.command_line("spec", "add", file)
 
     def join_token_file(self) -> pathlib.Path:
-        """A file with a new token that enrols agents."""
-        file = self.folder / "join-token"
-        file.write_text(self.command_line("agents", "token", "create").stdout.strip() + "\n")
-        return file
+        """A file with a token that enrols agents."""
+        return self.state / "join-token"
 
     def wait_for(self, path: str, condition, seconds: float = 60, what: str = ""):
         """Waits until CONDITION holds for the JSON at PATH below the API; returns that JSON."""

@@ -5,6 +5,7 @@ import atexit
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -12,7 +13,7 @@ from .programs import TOP, Program, end_all
 from .waiting import TIME_FACTOR, wait_until
 
 GUIX_ROOT = TOP / "tools" / "guix-root"
-BASE = pathlib.Path(os.environ.get("PANOPLY_GUIX_BASE", TOP / ".guix-root"))
+BASE = pathlib.Path(os.environ.get("PANOPLY_GUIX_BASE", TOP / ".guix-root" / "base"))
 # Short, since sockets lie below it; not in /tmp, which may be too small or no place for an overlay.
 SESSIONS = pathlib.Path("/var/tmp/panoply-tests")
 
@@ -35,7 +36,7 @@ def session_folder() -> pathlib.Path:
         _delete_left_behind()
         _session = SESSIONS / str(os.getpid())
         _session.mkdir()
-        atexit.register(_delete_session)
+        atexit.register(delete_session)
     return _session
 
 
@@ -49,12 +50,30 @@ def temporary_folder(name: str) -> pathlib.Path:
 def _delete_left_behind() -> None:
     for session in SESSIONS.iterdir():
         if session.name.isdigit() and not pathlib.Path("/proc", session.name).exists():
+            _end_left_behind(session)
             _delete_tree(session)
 
 
-def _delete_session() -> None:
+def _end_left_behind(session: pathlib.Path) -> None:
+    """Kills the programs of a run that is gone: those with its folder on their command line."""
+    def has_session(process: pathlib.Path) -> bool:
+        try:
+            return f"{session}/" in (process / "cmdline").read_text(errors="replace")
+        except OSError:
+            return False  # it has ended
+
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        if has_session(process):
+            os.kill(int(process.name), signal.SIGKILL)
+
+
+def delete_session() -> None:
+    """Ends what was started, unmounts and deletes what was made. Runs at the end anyway."""
+    global _session
     end_all()
-    _delete_tree(_session)
+    if _session is not None:
+        _delete_tree(_session)
+        _session = None
 
 
 def _delete_tree(session: pathlib.Path) -> None:
@@ -69,8 +88,8 @@ def _delete_tree(session: pathlib.Path) -> None:
 def ensure_base() -> pathlib.Path:
     """The Debian with Guix below all machines, made at the first use."""
     if not (BASE / "usr/bin/guix").exists():
-        print(f"making a Guix root in {BASE}: about a minute", flush=True)
-        guix_root("base", BASE)
+        print(f"making a Guix root in {BASE}, once: about a minute", flush=True)
+        subprocess.run([GUIX_ROOT, "base", BASE], check=True, stdin=subprocess.DEVNULL)
     return BASE
 
 
@@ -108,13 +127,12 @@ class Machine:
         if self.daemon is not None:
             self.daemon.stop()
 
-    def run(self, *command: object, check: bool = True, seconds: float = 120,
-            **options) -> subprocess.CompletedProcess:
-        """Runs COMMAND inside, to its end. Raises when its status is not 0, unless CHECK is
-        false. The result's `stdout` and `stderr` are texts."""
+    def run(self, *command: object, given: str = "", check: bool = True,
+            seconds: float = 120) -> subprocess.CompletedProcess:
+        """Runs COMMAND inside, to its end, with GIVEN on standard input. Raises when its status
+        is not 0, unless CHECK is false. The result's `stdout` and `stderr` are texts."""
         done = subprocess.run(["chroot", str(self.root), *map(str, command)], text=True,
-                              capture_output=True, timeout=seconds * TIME_FACTOR,
-                              **{"stdin": subprocess.DEVNULL, **options})
+                              input=given, capture_output=True, timeout=seconds * TIME_FACTOR)
         if check and done.returncode != 0:
             raise RuntimeError(f"{' '.join(map(str, command))}: status {done.returncode}\n"
                                f"{done.stderr[-4000:]}")

@@ -196,6 +196,8 @@ class Compiler:
                 scope.variables[node.target.name] = Variable(item)
                 scope.loop = Loop(index, f"{list_name}->count")
                 self.loop_body(template, node, node.body, scope)
+                if not scope.variables[node.target.name].is_used:
+                    self.statement(template, node, f"(void) {item};")
             if node.else_:
                 with self.writer.block(template.path, node.lineno, f"if ({list_name}->count == 0) {{"):
                     self.loop_body(template, node, node.else_, self.scope.child())
@@ -232,9 +234,11 @@ class Compiler:
         begin = self.position
         self.nested(template, block.body, self.scope.child())
         self.supers.pop()
-        if self.position != begin:
+        end = begin.merge(self.position)
+        if end is None:
             raise template.error(block, f"the block '{name}' begins in {begin.describe()} and ends in "
                                  f"{self.position.describe()}")
+        self.position = end
 
     def write_include(self, template: Template, node: nodes.Include) -> None:
         if not isinstance(node.template, nodes.Const):

@@ -132,7 +132,7 @@ class Expressions:
         if isinstance(node.value, bool):
             return "true" if node.value else "false"
         if isinstance(node.value, str):
-            return f"STR({c_string(node.value)})"
+            return f"UI_LITERAL({c_string(node.value)})"
         if isinstance(node.value, int):
             return str(node.value)
         raise self.refuse(node, f"the constant {node.value!r} is not supported")

@@ -83,7 +83,8 @@ class Describer:
         try:
             found = self.connection.describe(statement.sql)
         except PqError as error:
-            raise statement.error(with_names(statement, str(error)), error.position) from error
+            position = error.position or first_parameter(statement, str(error))
+            raise statement.error(with_names(statement, str(error)), position) from error
         if len(found.parameters) > PARAMETERS_MAX:
             raise statement.error(f"more than {PARAMETERS_MAX} parameters")
         parameters = [Field(parameter.name, self.type_of(statement, f"parameter :{parameter.name}", type_oid),
@@ -137,6 +138,13 @@ class Describer:
         except PqError as error:
             raise statement.error(str(error), error.position) from error
         return Described(statement, [self.column(statement, column) for column in found.columns], [])
+
+
+def first_parameter(statement: Statement, message: str) -> int | None:
+    """Where the parameter stands that a message without a position is about."""
+    match = re.search(r"\$\d+\b", message)
+    found = match and re.search(re.escape(match[0]) + r"\b", statement.sql)
+    return found.start() + 1 if found else None
 
 
 def with_names(statement: Statement, message: str) -> str:

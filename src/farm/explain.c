@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Why a build waits. Facts come from the database, so any process can tell; the
+   place in the queue is known to the active scheduler alone. */
+#include "base/clock.h"
+#include "base/json.h"
+#include "farm/farm_private.h"
+#include "farm/farm_sql.h"
+#include "farm/mirror.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <time.h>
+
+#define LOCK_WAIT_MS 200 /* the mirror is locked for long only while much is loaded */
+
+/* What the mirror knows; -1 = not known or not so. */
+struct place
+{
+  int64_t ahead;       /* ready builds of the system that go first */
+  int64_t retry_in_ms; /* it rests after a try */
+};
+
+static struct place
+find_place(struct farm *farm, int64_t build_id)
+{
+  struct place place = { -1, -1 };
+  struct timespec deadline;
+  clock_gettime(CLOCK_REALTIME, &deadline);
+  deadline.tv_nsec += LOCK_WAIT_MS * 1000000L;
+  deadline.tv_sec += deadline.tv_nsec / 1000000000L;
+  deadline.tv_nsec %= 1000000000L;
+  if (pthread_mutex_timedlock(&farm->mirror_lock, &deadline) != 0)
+    return place;
+  const struct node *node = farm->mirror == NULL ? NULL : mirror_find(farm->mirror, build_id);
+  if (node != NULL) {
+    place.ahead = mirror_place(node);
+    if (node->queue == &farm->mirror->resting)
+      place.retry_in_ms = node->retry_at_ms - clock_monotonic_ms();
+  }
+  pthread_mutex_unlock(&farm->mirror_lock);
+  return place;
+}
+
+struct explanation
+{
+  int64_t build_id;
+  struct arena arena;
+  struct farm_explain_build_row build;
+  struct farm_explain_needs_rows needs;
+  struct farm_explain_agents_rows agents;
+  struct farm_explain_attempt_row attempt;
+  bool runs;
+};
+
+static void
+explanation_free(struct explanation *explanation)
+{
+  arena_free(&explanation->arena);
+}
+
+static int
+read_all(struct db *db, void *context, struct error *err)
+{
+  struct explanation *all = context;
+  int r = farm_explain_build(db, all->build_id, &all->arena, &all->build, err);
+  if (r == 0)
+    return error_set(err, -ENOENT, "there is no build %" PRId64, all->build_id);
+  if (r > 0)
+    r = farm_explain_needs(db, all->build_id, &all->arena, &all->needs, err);
+  if (r == 0)
+    r = farm_explain_agents(db, all->build.system, &all->arena, &all->agents, err);
+  if (r == 0)
+    r = farm_explain_attempt(db, all->build_id, &all->arena, &all->attempt, err);
+  all->runs = r == 1;
+  return r < 0 ? r : 0;
+}
+
+/* ---- the one reason ---- */
+
+struct seats
+{
+  int64_t agents, connected, working, free;
+};
+
+static struct seats
+count_seats(const struct farm_explain_agents_rows *agents)
+{
+  struct seats seats = { .agents = (int64_t) agents->count };
+  for (size_t i = 0; i < agents->count; i++) {
+    const struct farm_explain_agents_row *agent = &agents->items[i];
+    bool working = agent->connected && !agent->paused;
+    seats.connected += agent->connected;
+    seats.working += working;
+    seats.free += working && agent->running < agent->jobs ? agent->jobs - agent->running : 0;
+  }
+  return seats;
+}
+
+static bool
+is_held_up(const struct farm_explain_needs_rows *needs)
+{
+  return needs->count > 0 && needs->items[0].finished;
+}
+
+static const char *
+reason_of_waiting(const struct explanation *all, const struct place *place)
+{
+  struct seats seats = count_seats(&all->agents);
+  if (is_held_up(&all->needs))
+    return "held-up"; /* by a build that failed by no fault of its own: restart it */
+  if (all->needs.count > 0)
+    return "dependencies";
+  if (place->retry_in_ms >= 0)
+    return "retry-pause";
+  if (seats.agents == 0)
+    return "no-agent";
+  if (seats.connected == 0)
+    return "agents-away";
+  if (seats.working == 0)
+    return "agents-paused";
+  return seats.free == 0 ? "agents-busy" : "queue";
+}
+
+static const char *
+reason_of(const struct explanation *all, const struct place *place)
+{
+  if (all->build.state == FARM_BUILD_WAITING)
+    return reason_of_waiting(all, place);
+  return all->build.state == FARM_BUILD_RUNNING ? "running" : "finished";
+}
+
+/* ---- as JSON ---- */
+
+static void
+put_state(struct json *json, int state, int cause)
+{
+  json_put_cstr(json, "state", farm_build_state_name((enum farm_build_state) state));
+  if (cause != FARM_CAUSE_NONE)
+    json_put_cstr(json, "cause", farm_cause_name((enum farm_cause) cause));
+}
+
+static void
+put_needs(struct json *json, const struct farm_explain_needs_rows *needs)
+{
+  json_key(json, "dependencies");
+  json_object_open(json);
+  json_put_i64(json, "count", needs->count > 0 ? needs->items[0].count : 0);
+  json_key(json, "first");
+  json_array_open(json);
+  for (size_t i = 0; i < needs->count; i++) {
+    json_object_open(json);
+    json_put_i64(json, "build", needs->items[i].id);
+    json_put_text(json, "derivation", needs->items[i].basename);
+    put_state(json, needs->items[i].state, needs->items[i].cause);
+    json_object_close(json);
+  }
+  json_array_close(json);
+  json_object_close(json);
+}
+
+static void
+put_agents(struct json *json, const struct farm_explain_agents_rows *agents)
+{
+  json_key(json, "agents");
+  json_array_open(json);
+  for (size_t i = 0; i < agents->count; i++) {
+    json_object_open(json);
+    json_put_text(json, "name", agents->items[i].name);
+    json_put_bool(json, "connected", agents->items[i].connected);
+    json_put_bool(json, "paused", agents->items[i].paused);
+    json_put_i64(json, "jobs", agents->items[i].jobs);
+    json_put_i64(json, "running", agents->items[i].running);
+    json_object_close(json);
+  }
+  json_array_close(json);
+}
+
+static void
+put_attempt(struct json *json, const struct farm_explain_attempt_row *attempt)
+{
+  json_key(json, "attempt");
+  json_object_open(json);
+  json_put_i64(json, "id", attempt->id);
+  json_put_text(json, "agent", attempt->agent);
+  json_key(json, "created_at");
+  json_time(json, attempt->created_at);
+  json_key(json, "started_at");
+  if (attempt->started_at_null)
+    json_cstr(json, NULL);
+  else
+    json_time(json, attempt->started_at);
+  json_object_close(json);
+}
+
+static void
+put_all(struct json *json, const struct explanation *all, const struct place *place)
+{
+  json_object_open(json);
+  json_put_i64(json, "build", all->build.id);
+  json_put_text(json, "derivation", all->build.basename);
+  json_put_text(json, "system", all->build.system);
+  put_state(json, all->build.state, all->build.cause);
+  json_put_cstr(json, "reason", reason_of(all, place));
+  json_put_i64(json, "priority", all->build.priority);
+  json_put_i64(json, "tries", all->build.tries);
+  if (!all->build.failed_build_id_null)
+    json_put_i64(json, "failed_build", all->build.failed_build_id);
+  if (place->ahead >= 0)
+    json_put_i64(json, "ahead", place->ahead);
+  if (place->retry_in_ms >= 0)
+    json_put_i64(json, "retry_in_s", (place->retry_in_ms + 999) / 1000);
+  if (all->runs)
+    put_attempt(json, &all->attempt);
+  put_needs(json, &all->needs);
+  put_agents(json, &all->agents);
+  json_object_close(json);
+}
+
+int
+farm_build_explain(struct farm *farm, int64_t build_id, struct buf *ret, struct error *err)
+{
+  PN_CLEANUP(explanation_free) struct explanation all = { .build_id = build_id };
+  int r = db_pool_run(farm->options.pool, DB_READ, read_all, &all, err);
+  if (r < 0)
+    return r;
+  struct place place = find_place(farm, build_id);
+  struct json json = json_begin(ret);
+  put_all(&json, &all, &place);
+  return 0;
+}

@@ -1,0 +1,44 @@
+-- SPDX-License-Identifier: GPL-3.0-or-later
+
+-- name: farm_explain_build :one
+SELECT b.id, b.state, b.cause, b.priority, b.tries, b.failed_build_id, b.derivation_id, p.basename,
+       s.name AS system
+  FROM build b
+  JOIN derivation d ON d.id = b.derivation_id
+  JOIN store_path p ON p.id = d.id
+  JOIN system s ON s.id = d.system_id
+ WHERE b.id = :id;
+
+-- name: farm_explain_needs :many
+-- What it waits for, those that hold it up for good first; COUNT is of all.
+SELECT needed.id, needed.state, needed.cause, p.basename,
+       (needed.finished_at IS NOT NULL) AS "finished!",
+       count(*) OVER () AS "count!"
+  FROM (SELECT DISTINCT n.id, n.state, n.cause, n.finished_at, n.derivation_id
+          FROM build b
+          JOIN derivation_input i ON i.derivation_id = b.derivation_id
+          JOIN derivation d ON d.id = i.input_id
+          JOIN build n ON n.output_key = d.output_key
+         WHERE b.id = :build_id AND n.id <> b.id
+           AND EXISTS (SELECT FROM derivation_output o
+                        WHERE o.derivation_id = i.input_id AND o.name = ANY (i.outputs)
+                          AND NOT EXISTS (SELECT FROM nar r WHERE r.path_id = o.path_id))) AS needed
+  JOIN store_path p ON p.id = needed.derivation_id
+ ORDER BY "finished!" DESC, needed.id
+ LIMIT 20;
+
+-- name: farm_explain_agents :many
+SELECT g.name, g.paused, g.jobs, (g.connected_at IS NOT NULL) AS "connected!",
+       (SELECT count(*) FROM attempt a WHERE a.agent_id = g.id AND a.state = 0) AS "running!"
+  FROM agent g
+ WHERE :system::text = ANY (g.systems)
+ ORDER BY g.name;
+
+-- name: farm_explain_attempt :one
+-- The one that runs.
+SELECT a.id, g.name AS agent, a.created_at, a.started_at
+  FROM attempt a
+  JOIN agent g ON g.id = a.agent_id
+ WHERE a.build_id = :build_id AND a.state = 0
+ ORDER BY a.id DESC
+ LIMIT 1;

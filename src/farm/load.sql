@@ -1,0 +1,63 @@
+-- SPDX-License-Identifier: GPL-3.0-or-later
+
+-- name: farm_load_horizon :one
+-- All transactions below it have ended: the next reading begins with it.
+SELECT pg_snapshot_xmin(pg_current_snapshot()) AS "horizon!";
+
+-- name: farm_load_orders :many
+SELECT id, kind, build_id, agent_id, priority, timeout_s, max_silent_s FROM farm_order ORDER BY id;
+
+-- name: farm_load_wanted :many
+-- Unfinished builds made since HORIZON.
+SELECT b.id FROM build b WHERE b.finished_at IS NULL AND b.wanted_in >= :horizon::xid8;
+
+-- name: farm_load_builds :many
+SELECT b.id, b.derivation_id, b.created_at, b.timeout_s, b.max_silent_s, b.priority, b.tries,
+       b.state, b.cause, b.direct, s.name AS system,
+       NOT EXISTS (SELECT FROM derivation_output o
+                    WHERE o.derivation_id = b.derivation_id
+                      AND NOT EXISTS (SELECT FROM nar n WHERE n.path_id = o.path_id)) AS "offered!"
+  FROM build b
+  JOIN derivation d ON d.id = b.derivation_id
+  JOIN system s ON s.id = d.system_id
+ WHERE b.id = ANY (:ids::bigint[]);
+
+-- name: farm_load_edges :many
+-- For each of the builds: the unfinished ones that it needs.
+SELECT b.id, array_agg(DISTINCT needed.id) AS "needs!"
+  FROM build b
+  JOIN derivation_input i ON i.derivation_id = b.derivation_id
+  JOIN derivation d ON d.id = i.input_id
+  JOIN build needed ON needed.output_key = d.output_key
+ WHERE b.id = ANY (:ids::bigint[]) AND needed.finished_at IS NULL AND needed.id <> b.id
+ GROUP BY b.id;
+
+-- name: farm_load_obstacles :many
+-- Builds that the given ones need, which are finished, but not with what is read
+-- of them offered.
+SELECT DISTINCT b.id, needed.id AS needs_id, needed.state, needed.cause, needed.failed_build_id
+  FROM build b
+  JOIN derivation_input i ON i.derivation_id = b.derivation_id
+  JOIN derivation d ON d.id = i.input_id
+  JOIN build needed ON needed.output_key = d.output_key
+ WHERE b.id = ANY (:ids::bigint[]) AND needed.finished_at IS NOT NULL AND needed.id <> b.id
+   AND EXISTS (SELECT FROM derivation_output o
+                WHERE o.derivation_id = i.input_id AND o.name = ANY (i.outputs)
+                  AND NOT EXISTS (SELECT FROM nar n WHERE n.path_id = o.path_id));
+
+-- name: farm_load_attempts :many
+SELECT a.id, a.build_id, a.agent_id, a.fence FROM attempt a WHERE a.state = 0 ORDER BY a.id;
+
+-- name: farm_load_agents :many
+SELECT id, token_id, name, systems, jobs, paused FROM agent ORDER BY id;
+
+-- name: farm_load_attempt_ids :one
+-- The first of a thousand ids that are nobody else's.
+SELECT nextval(pg_get_serial_sequence('attempt', 'id')) AS "first!";
+
+-- name: farm_load_epoch :one
+-- Begins an epoch: batches of all schedulers before are refused from now on.
+UPDATE farm_scheduler SET epoch = epoch + 1, batch = 0 RETURNING epoch;
+
+-- name: farm_load_forget_sessions :exec
+UPDATE agent SET connected_at = NULL, seen_at = now() WHERE connected_at IS NOT NULL;

@@ -1,0 +1,687 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "farm/mirror.h"
+
+#include "base/mem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define LINUX "x86_64-linux"
+#define ARM "aarch64-linux"
+#define SESSION_BASE 1000 /* agent N's first session is number 1000 + N */
+
+struct farmyard
+{
+  struct mirror *mirror;
+  struct changes changes; /* of the last step */
+};
+
+static int
+set_up(void **state)
+{
+  struct farmyard *yard = mem_alloc(sizeof *yard);
+  struct mirror_options options = { .attempts_limit = 3,
+                                    .grace_ms = 60000,
+                                    .retry_pause_ms = 1000 };
+  yard->mirror = mirror_new(&options);
+  yard->mirror->now_ms = 1;
+  yard->mirror->last_attempt_id = INT64_MAX - 1;
+  *state = yard;
+  return 0;
+}
+
+static int
+tear_down(void **state)
+{
+  struct farmyard *yard = *state;
+  mirror_free(yard->mirror);
+  changes_free(&yard->changes);
+  free(yard);
+  return 0;
+}
+
+static struct node *
+add_build(struct farmyard *yard, int64_t id, int32_t priority)
+{
+  struct mirror_build build = { .id = id,
+                                .derivation_id = id + 1000000,
+                                .created_at = 1,
+                                .priority = priority,
+                                .state = FARM_BUILD_WAITING,
+                                .system = STR(LINUX) };
+  return mirror_add(yard->mirror, &build);
+}
+
+static struct node *
+node_of(struct farmyard *yard, int64_t id)
+{
+  return mirror_find(yard->mirror, id);
+}
+
+static void
+need(struct farmyard *yard, int64_t from, int64_t needs)
+{
+  mirror_need(yard->mirror, node_of(yard, from), node_of(yard, needs));
+}
+
+static struct mirror_agent
+agent_facts(int64_t id, int jobs)
+{
+  static const struct str systems[] = { { LINUX, sizeof LINUX - 1 } };
+  return (struct mirror_agent) { .id = id,
+                                 .token_id = id,
+                                 .name = STR("agent"),
+                                 .systems = systems,
+                                 .systems_count = 1,
+                                 .jobs = jobs };
+}
+
+static void
+connect_agent(struct farmyard *yard, int64_t id, int jobs)
+{
+  struct mirror_agent facts = agent_facts(id, jobs);
+  size_t unknown;
+  mirror_connect(yard->mirror, &facts, SESSION_BASE + id, NULL, 0, NULL, &unknown);
+}
+
+static struct agent *
+agent_of(struct farmyard *yard, int64_t id)
+{
+  return int_map_get(&yard->mirror->agents, id);
+}
+
+/* Gives out work; the changes since the last step are in yard->changes. */
+static void
+step(struct farmyard *yard)
+{
+  mirror_tick(yard->mirror);
+  mirror_dispatch(yard->mirror);
+  mirror_take(yard->mirror, &yard->changes);
+}
+
+static const struct change_build *
+row_of(struct farmyard *yard, int64_t id)
+{
+  const struct change_build *found = NULL;
+  for (size_t i = 0; i < yard->changes.builds.count; i++)
+    if (yard->changes.builds.items[i].id == id) {
+      assert_null(found); /* one row a batch */
+      found = &yard->changes.builds.items[i];
+    }
+  return found;
+}
+
+static void
+assert_row(struct farmyard *yard, int64_t id, enum farm_build_state state)
+{
+  const struct change_build *row = row_of(yard, id);
+  assert_non_null(row);
+  assert_int_equal(row->state, state);
+}
+
+static size_t
+count_events(struct farmyard *yard, enum change_event_kind kind)
+{
+  size_t count = 0;
+  for (size_t i = 0; i < yard->changes.events.count; i++)
+    count += yard->changes.events.items[i].kind == kind;
+  return count;
+}
+
+static void
+succeed(struct farmyard *yard, int64_t build)
+{
+  mirror_succeeded(yard->mirror, node_of(yard, build)->attempt, 0);
+}
+
+static void
+fails(struct farmyard *yard, int64_t build, enum farm_cause cause)
+{
+  mirror_failed(yard->mirror, node_of(yard, build)->attempt, cause, STR("why"), 0);
+}
+
+static bool
+runs(struct farmyard *yard, int64_t build)
+{
+  const struct node *node = node_of(yard, build);
+  return node != NULL && node->state == FARM_BUILD_RUNNING;
+}
+
+/* ---- order ---- */
+
+static void
+test_order_is_priority_then_age_then_id(void **state)
+{
+  struct farmyard *yard = *state;
+  add_build(yard, 4, 1);
+  add_build(yard, 3, 1);
+  add_build(yard, 2, 9);
+  struct mirror_build old = { .id = 5, .priority = 1, .created_at = 0, .system = STR(LINUX) };
+  mirror_add(yard->mirror, &old);
+  assert_int_equal(mirror_place(node_of(yard, 4)), 3);
+  connect_agent(yard, 1, 10);
+  step(yard);
+  static const int64_t expected[] = { 2, 5, 3, 4 };
+  assert_int_equal(yard->changes.starts.count, 4);
+  for (size_t i = 0; i < 4; i++)
+    assert_int_equal(yard->changes.starts.items[i].build_id, expected[i]);
+}
+
+static void
+test_dependencies_inherit_priority(void **state)
+{
+  struct farmyard *yard = *state;
+  add_build(yard, 1, 0);
+  add_build(yard, 2, 0);
+  add_build(yard, 3, 5);
+  need(yard, 2, 1);
+  need(yard, 3, 2);
+  assert_int_equal(node_of(yard, 1)->priority, 5);
+  mirror_wish(yard->mirror, node_of(yard, 3), 7, 10, 20);
+  mirror_wish(yard->mirror, node_of(yard, 3), 1, 10, 20); /* lowers nothing */
+  step(yard);
+  assert_int_equal(row_of(yard, 1)->priority, 7);
+  assert_int_equal(row_of(yard, 3)->priority, 7);
+  assert_int_equal(row_of(yard, 3)->timeout_s, 10);
+  assert_true(row_of(yard, 3)->direct);
+  assert_false(row_of(yard, 1)->direct);
+}
+
+static void
+test_diamond(void **state)
+{
+  struct farmyard *yard = *state;
+  for (int64_t id = 1; id <= 4; id++)
+    add_build(yard, id, 0);
+  need(yard, 2, 1);
+  need(yard, 3, 1);
+  need(yard, 4, 2);
+  need(yard, 4, 3);
+  need(yard, 4, 3); /* told twice */
+  connect_agent(yard, 1, 4);
+  step(yard);
+  assert_int_equal(yard->changes.starts.count, 1);
+  succeed(yard, 1);
+  step(yard);
+  assert_true(runs(yard, 2) && runs(yard, 3) && !runs(yard, 4));
+  succeed(yard, 3);
+  step(yard);
+  assert_false(runs(yard, 4));
+  succeed(yard, 2);
+  step(yard);
+  assert_true(runs(yard, 4));
+  assert_row(yard, 2, FARM_BUILD_SUCCEEDED);
+}
+
+static void
+test_work_goes_to_agents_of_the_system_with_free_slots(void **state)
+{
+  struct farmyard *yard = *state;
+  struct mirror_build arm = { .id = 1, .priority = 100, .system = STR(ARM) };
+  mirror_add(yard->mirror, &arm);
+  for (int64_t id = 2; id <= 6; id++)
+    add_build(yard, id, 0);
+  connect_agent(yard, 1, 2);
+  connect_agent(yard, 2, 1);
+  step(yard);
+  assert_int_equal(yard->changes.starts.count, 3);
+  assert_false(runs(yard, 1)); /* starves nobody of another system */
+  assert_int_equal(agent_of(yard, 1)->attempts_count, 2);
+  assert_int_equal(agent_of(yard, 2)->attempts_count, 1);
+}
+
+/* ---- failure ---- */
+
+static void
+test_build_failure_reaches_all_dependents_and_nobody_else(void **state)
+{
+  struct farmyard *yard = *state;
+  for (int64_t id = 1; id <= 5; id++)
+    add_build(yard, id, 0);
+  need(yard, 2, 1);
+  need(yard, 3, 2);
+  need(yard, 3, 5);
+  connect_agent(yard, 1, 1);
+  step(yard);
+  fails(yard, 1, FARM_CAUSE_BUILD);
+  step(yard);
+  assert_row(yard, 1, FARM_BUILD_FAILED);
+  assert_row(yard, 2, FARM_BUILD_DEPENDENCY_FAILED);
+  assert_row(yard, 3, FARM_BUILD_DEPENDENCY_FAILED);
+  assert_int_equal(row_of(yard, 3)->failed_id, 1);
+  assert_int_equal(row_of(yard, 1)->failed_id, 0);
+  assert_int_equal(count_events(yard, EVENT_BUILD_DEPENDENCY_FAILED), 2);
+  assert_int_equal(count_events(yard, EVENT_BUILD_FAILED), 1);
+  assert_null(node_of(yard, 3));
+  assert_non_null(node_of(yard, 5));
+  assert_true(runs(yard, 4));
+}
+
+static void
+test_known_failure_stops_a_new_dependent(void **state)
+{
+  struct farmyard *yard = *state;
+  add_build(yard, 2, 0);
+  add_build(yard, 3, 0);
+  need(yard, 3, 2);
+  mirror_dependency_failed(yard->mirror, node_of(yard, 2), 77);
+  step(yard);
+  assert_row(yard, 3, FARM_BUILD_DEPENDENCY_FAILED);
+  assert_int_equal(row_of(yard, 2)->failed_id, 77);
+  assert_int_equal(row_of(yard, 3)->failed_id, 77);
+}
+
+static void
+test_other_causes_are_tried_again_elsewhere_then_hold_dependents(void **state)
+{
+  struct farmyard *yard = *state;
+  add_build(yard, 1, 0);
+  add_build(yard, 2, 0);
+  need(yard, 2, 1);
+  connect_agent(yard, 1, 1);
+  connect_agent(yard, 2, 1);
+  step(yard);
+  int64_t first = yard->changes.starts.items[0].agent_id;
+  fails(yard, 1, FARM_CAUSE_DISK_FULL);
+  step(yard);
+  assert_row(yard, 1, FARM_BUILD_WAITING); /* rests */
+  assert_int_equal(mirror_due(yard->mirror), yard->mirror->now_ms + 1000);
+  yard->mirror->now_ms += 1000;
+  step(yard);
+  assert_int_equal(yard->changes.starts.count, 1);
+  assert_int_not_equal(yard->changes.starts.items[0].agent_id, first);
+  fails(yard, 1, FARM_CAUSE_OUT_OF_MEMORY);
+  yard->mirror->now_ms += 4000;
+  step(yard);
+  fails(yard, 1, FARM_CAUSE_DAEMON);
+  step(yard);
+  assert_row(yard, 1, FARM_BUILD_FAILED);
+  assert_int_equal(row_of(yard, 1)->cause, FARM_CAUSE_DAEMON);
+  assert_null(row_of(yard, 2)); /* not its fault, nor its dependents' */
+  assert_int_equal(node_of(yard, 2)->state, FARM_BUILD_WAITING);
+  mirror_restart(yard->mirror, node_of(yard, 1));
+  step(yard);
+  assert_true(runs(yard, 1));
+  succeed(yard, 1);
+  step(yard);
+  assert_true(runs(yard, 2));
+}
+
+static void
+test_the_only_agent_gets_the_second_try_too(void **state)
+{
+  struct farmyard *yard = *state;
+  add_build(yard, 1, 0);
+  connect_agent(yard, 1, 1);
+  step(yard);
+  fails(yard, 1, FARM_CAUSE_CANCELLED);
+  yard->mirror->now_ms += 1000;
+  step(yard);
+  assert_true(runs(yard, 1));
+}
+
+static void
+test_timeout_is_final_and_does_not_propagate(void **state)
+{
+  struct farmyard *yard = *state;
+  add_build(yard, 1, 0);
+  add_build(yard, 2, 0);
+  need(yard, 2, 1);
+  connect_agent(yard, 1, 1);
+  step(yard);
+  fails(yard, 1, FARM_CAUSE_TIMEOUT);
+  step(yard);
+  assert_row(yard, 1, FARM_BUILD_FAILED);
+  assert_int_equal(node_of(yard, 2)->state, FARM_BUILD_WAITING);
+  assert_false(runs(yard, 2));
+}
+
+/* ---- agents ---- */
+
+static void
+test_fence(void **state)
+{
+  struct farmyard *yard = *state;
+  add_build(yard, 1, 0);
+  connect_agent(yard, 1, 1);
+  step(yard);
+  struct change_start start = yard->changes.starts.items[0];
+  assert_true(start.fence > 0);
+  assert_non_null(mirror_attempt(yard->mirror, start.attempt_id, 1, start.fence));
+  assert_null(mirror_attempt(yard->mirror, start.attempt_id, 1, start.fence + 1));
+  assert_null(mirror_attempt(yard->mirror, start.attempt_id, 2, start.fence));
+  assert_null(mirror_attempt(yard->mirror, start.attempt_id + 1, 1, start.fence));
+}
+
+static void
+test_pause(void **state)
+{
+  struct farmyard *yard = *state;
+  add_build(yard, 1, 0);
+  connect_agent(yard, 1, 1);
+  mirror_pause(yard->mirror, agent_of(yard, 1), true);
+  step(yard);
+  assert_int_equal(yard->changes.starts.count, 0);
+  assert_int_equal(count_events(yard, EVENT_AGENT_PAUSED), 1);
+  mirror_pause(yard->mirror, agent_of(yard, 1), false);
+  step(yard);
+  assert_int_equal(yard->changes.starts.count, 1);
+}
+
+static void
+test_lost_agent_frees_its_builds_after_the_grace_time(void **state)
+{
+  struct farmyard *yard = *state;
+  add_build(yard, 1, 0);
+  connect_agent(yard, 1, 1);
+  step(yard);
+  struct change_start start = yard->changes.starts.items[0];
+  mirror_disconnect(yard->mirror, 1, SESSION_BASE + 1);
+  connect_agent(yard, 2, 1);
+  yard->mirror->now_ms += 59999;
+  step(yard);
+  assert_int_equal(yard->changes.starts.count, 0);
+  yard->mirror->now_ms += 1;
+  step(yard);
+  assert_int_equal(yard->changes.ends.count, 1);
+  assert_int_equal(yard->changes.ends.items[0].cause, FARM_CAUSE_AGENT_LOST);
+  assert_int_equal(yard->changes.starts.items[0].agent_id, 2);
+  assert_null(mirror_attempt(yard->mirror, start.attempt_id, 1, start.fence));
+  assert_int_equal(count_events(yard, EVENT_AGENT_LOST), 1);
+  assert_int_equal(count_events(yard, EVENT_ATTEMPT_LOST), 1);
+}
+
+static void
+test_new_session_keeps_loses_and_stops(void **state)
+{
+  struct farmyard *yard = *state;
+  add_build(yard, 1, 0);
+  add_build(yard, 2, 0);
+  connect_agent(yard, 1, 2);
+  step(yard);
+  struct change_start kept = yard->changes.starts.items[0];
+  struct mirror_claim claims[] = { { kept.attempt_id, kept.fence }, { 999, 5 } };
+  struct mirror_agent facts = agent_facts(1, 2);
+  int64_t unknown[2];
+  size_t unknown_count;
+  mirror_connect(yard->mirror, &facts, 2000, claims, 2, unknown, &unknown_count);
+  mirror_disconnect(yard->mirror, 1, SESSION_BASE + 1); /* the old one's end means nothing */
+  assert_int_equal(agent_of(yard, 1)->session, 2000);
+  assert_int_equal(unknown_count, 1);
+  assert_int_equal(unknown[0], 999);
+  step(yard);
+  assert_int_equal(yard->changes.ends.count, 1);
+  assert_int_not_equal(yard->changes.ends.items[0].attempt_id, kept.attempt_id);
+  assert_int_equal(agent_of(yard, 1)->attempts_count, 2); /* the lost one, given out anew */
+}
+
+static void
+test_attempts_survive_a_restart_of_the_server(void **state)
+{
+  struct farmyard *yard = *state;
+  struct mirror_build running = { .id = 1, .state = FARM_BUILD_RUNNING, .system = STR(LINUX) };
+  struct node *node = mirror_add(yard->mirror, &running);
+  struct mirror_agent facts = agent_facts(1, 1);
+  mirror_resume(yard->mirror, 50, 500, node, mirror_agent(yard->mirror, &facts));
+  step(yard);
+  assert_true(changes_are_empty(&yard->changes));
+  struct mirror_claim claim = { 50, 500 };
+  int64_t unknown[1];
+  size_t unknown_count;
+  mirror_connect(yard->mirror, &facts, 7, &claim, 1, unknown, &unknown_count);
+  assert_int_equal(unknown_count, 0);
+  succeed(yard, 1);
+  step(yard);
+  assert_row(yard, 1, FARM_BUILD_SUCCEEDED);
+}
+
+/* ---- cancelling and others ---- */
+
+static void
+test_cancel_takes_dependents_and_orphans_along(void **state)
+{
+  struct farmyard *yard = *state;
+  for (int64_t id = 1; id <= 7; id++)
+    add_build(yard, id, 0);
+  need(yard, 2, 1); /* 1 was wished for */
+  need(yard, 2, 4); /* 4 only for 2 */
+  need(yard, 2, 5); /* 5 for 6 as well */
+  need(yard, 6, 5);
+  need(yard, 3, 2);
+  need(yard, 4, 7);
+  mirror_wish(yard->mirror, node_of(yard, 1), 0, 0, 0);
+  mirror_cancel(yard->mirror, node_of(yard, 2));
+  step(yard);
+  static const int64_t cancelled[] = { 2, 3, 4, 7 };
+  for (size_t i = 0; i < 4; i++)
+    assert_row(yard, cancelled[i], FARM_BUILD_CANCELLED);
+  assert_int_equal(count_events(yard, EVENT_BUILD_CANCELLED), 4);
+  assert_non_null(node_of(yard, 1));
+  assert_non_null(node_of(yard, 5));
+}
+
+static void
+test_cancel_of_a_running_build_tells_the_agent(void **state)
+{
+  struct farmyard *yard = *state;
+  add_build(yard, 1, 0);
+  connect_agent(yard, 1, 1);
+  step(yard);
+  mirror_cancel(yard->mirror, node_of(yard, 1));
+  step(yard);
+  assert_int_equal(yard->changes.ends.count, 1);
+  assert_int_equal(yard->changes.ends.items[0].cause, FARM_CAUSE_CANCELLED);
+  assert_int_equal(yard->changes.ends.items[0].session, SESSION_BASE + 1);
+  assert_int_equal(agent_of(yard, 1)->attempts_count, 0);
+}
+
+static void
+test_cancelled_build_is_wanted_anew(void **state)
+{
+  struct farmyard *yard = *state;
+  struct mirror_build build = {
+    .id = 1, .state = FARM_BUILD_CANCELLED, .tries = 3, .system = STR(LINUX)
+  };
+  mirror_add(yard->mirror, &build);
+  connect_agent(yard, 1, 1);
+  step(yard);
+  assert_true(runs(yard, 1));
+  assert_int_equal(row_of(yard, 1)->tries, 1);
+}
+
+static void
+test_offered_builds_are_not_built(void **state)
+{
+  struct farmyard *yard = *state;
+  for (int64_t id = 1; id <= 3; id++)
+    add_build(yard, id, 0);
+  need(yard, 2, 1);
+  need(yard, 3, 2);
+  mirror_offered(yard->mirror, node_of(yard, 1));
+  connect_agent(yard, 1, 1);
+  step(yard);
+  assert_true(runs(yard, 2));
+  mirror_start_spared(yard->mirror, yard->changes.starts.items[0].attempt_id);
+  step(yard);
+  assert_row(yard, 2, FARM_BUILD_SUCCEEDED);
+  assert_int_equal(yard->changes.ends.count, 0);
+  assert_true(runs(yard, 3));
+}
+
+static void
+test_no_attempt_without_reserved_ids(void **state)
+{
+  struct farmyard *yard = *state;
+  yard->mirror->next_attempt_id = 5;
+  yard->mirror->last_attempt_id = 5;
+  add_build(yard, 1, 0);
+  add_build(yard, 2, 0);
+  connect_agent(yard, 1, 2);
+  step(yard);
+  assert_int_equal(yard->changes.starts.count, 1);
+  yard->mirror->last_attempt_id = 6;
+  step(yard);
+  assert_int_equal(yard->changes.starts.count, 1);
+}
+
+/* ---- a whole farm ---- */
+
+#define BUILDS 20000
+#define AGENTS 16
+
+static uint32_t
+next_random(uint32_t *seed) /* xorshift: the same run every time */
+{
+  *seed ^= *seed << 13;
+  *seed ^= *seed >> 17;
+  *seed ^= *seed << 5;
+  return *seed;
+}
+
+struct run
+{
+  struct farmyard *yard;
+  uint32_t seed;
+  uint8_t expected[BUILDS + 1]; /* final states by the graph's own logic */
+  uint8_t seen[BUILDS + 1];     /* final states by written rows */
+  size_t rows;                  /* final rows */
+  size_t starts;
+  size_t wrong_order;
+};
+
+static bool
+is_broken(int64_t id) /* builds that fail by themselves: late ones, or little would be left */
+{
+  return id > 15000 && id % 211 == 0;
+}
+
+static void
+grow_graph(struct run *run)
+{
+  for (int64_t id = 1; id <= BUILDS; id++) {
+    add_build(run->yard, id, (int32_t) (next_random(&run->seed) % 10));
+    run->expected[id] = is_broken(id) ? FARM_BUILD_FAILED : FARM_BUILD_SUCCEEDED;
+    for (uint32_t i = id == 1 ? 0 : next_random(&run->seed) % 6; i > 0; i--) {
+      uint32_t near = (uint32_t) (id - 1 < 2000 ? id - 1 : 2000);
+      int64_t needs = id - 1 - next_random(&run->seed) % near;
+      need(run->yard, id, needs);
+      if (run->expected[needs] != FARM_BUILD_SUCCEEDED)
+        run->expected[id] = FARM_BUILD_DEPENDENCY_FAILED;
+    }
+  }
+}
+
+static void
+note_changes(struct run *run)
+{
+  const struct changes *changes = &run->yard->changes;
+  run->starts += changes->starts.count;
+  for (size_t i = 0; i < changes->builds.count; i++) {
+    const struct change_build *row = &changes->builds.items[i];
+    if (row->state == FARM_BUILD_WAITING || row->state == FARM_BUILD_RUNNING)
+      continue;
+    run->rows++;
+    run->seen[row->id] = (uint8_t) row->state;
+  }
+}
+
+/* Something befalls one running attempt: mostly its end. */
+static void
+report(struct run *run, struct attempt *attempt)
+{
+  int64_t id = attempt->node->id;
+  uint32_t luck = next_random(&run->seed) % 100;
+  if (luck < 2 && attempt->node->tries < 3)
+    fails(run->yard, id, FARM_CAUSE_UPLOAD);
+  else if (is_broken(id))
+    fails(run->yard, id, FARM_CAUSE_BUILD);
+  else
+    succeed(run->yard, id);
+}
+
+static void
+check_running(struct run *run)
+{
+  size_t position = 0;
+  const struct attempt *attempt;
+  while ((attempt = int_map_next(&run->yard->mirror->attempts, &position)) != NULL)
+    run->wrong_order += attempt->node->pending > 0;
+  for (int64_t id = 1; id <= AGENTS; id++)
+    assert_true(agent_of(run->yard, id)->attempts_count <= 8);
+}
+
+static void
+flap(struct run *run, int64_t round)
+{
+  int64_t id = 1 + round % AGENTS;
+  if (round % 7 == 0)
+    mirror_disconnect(run->yard->mirror, id, agent_of(run->yard, id)->session);
+  if (round % 7 == 3)
+    for (int64_t i = 1; i <= AGENTS; i++)
+      if (agent_of(run->yard, i)->session == 0)
+        connect_agent(run->yard, i, 8); /* claims nothing: its attempts are lost */
+}
+
+static void
+test_20000_builds_to_the_end(void **state)
+{
+  struct run *run = mem_alloc(sizeof *run);
+  run->yard = *state;
+  run->seed = 20231123;
+  run->yard->mirror->options.attempts_limit = 1000; /* agents come and go a lot here */
+  grow_graph(run);
+  for (int64_t id = 1; id <= AGENTS; id++)
+    connect_agent(run->yard, id, 8);
+  for (int64_t round = 0; run->yard->mirror->nodes.count > 0; round++) {
+    assert_true(round < 200000);
+    run->yard->mirror->now_ms += 500;
+    step(run->yard);
+    note_changes(run);
+    check_running(run);
+    flap(run, round);
+    struct agent *agent = agent_of(run->yard, 1 + next_random(&run->seed) % AGENTS);
+    while (agent->attempts_count > 0)
+      report(run, agent->attempts[agent->attempts_count - 1]);
+  }
+  step(run->yard);
+  note_changes(run);
+  assert_int_equal(run->rows, BUILDS);
+  assert_memory_equal(run->seen + 1, run->expected + 1, BUILDS);
+  assert_int_equal(run->wrong_order, 0);
+  assert_true(run->starts > 10000);
+  assert_int_equal(run->yard->mirror->attempts.count, 0);
+  free(run);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int
+main(void)
+{
+  const struct CMUnitTest tests[] = {
+    CASE(test_order_is_priority_then_age_then_id),
+    CASE(test_dependencies_inherit_priority),
+    CASE(test_diamond),
+    CASE(test_work_goes_to_agents_of_the_system_with_free_slots),
+    CASE(test_build_failure_reaches_all_dependents_and_nobody_else),
+    CASE(test_known_failure_stops_a_new_dependent),
+    CASE(test_other_causes_are_tried_again_elsewhere_then_hold_dependents),
+    CASE(test_the_only_agent_gets_the_second_try_too),
+    CASE(test_timeout_is_final_and_does_not_propagate),
+    CASE(test_fence),
+    CASE(test_pause),
+    CASE(test_lost_agent_frees_its_builds_after_the_grace_time),
+    CASE(test_new_session_keeps_loses_and_stops),
+    CASE(test_attempts_survive_a_restart_of_the_server),
+    CASE(test_cancel_takes_dependents_and_orphans_along),
+    CASE(test_cancel_of_a_running_build_tells_the_agent),
+    CASE(test_cancelled_build_is_wanted_anew),
+    CASE(test_offered_builds_are_not_built),
+    CASE(test_no_attempt_without_reserved_ids),
+    CASE(test_20000_builds_to_the_end),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Orders from people: stored, and carried out by whichever process schedules.
+   When that is this one, the caller sees the effect. */
+#include "farm/order.h"
+
+#include "farm/farm_private.h"
+#include "farm/farm_sql.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <time.h>
+
+#define WAIT_S 2 /* for the effect; the order stands anyway */
+
+/* ---- rounds ---- */
+
+void
+rounds_init(struct farm_rounds *rounds)
+{
+  *rounds = (struct farm_rounds) { 0 };
+  pthread_mutex_init(&rounds->lock, NULL);
+  pthread_condattr_t monotonic;
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&rounds->moved, &monotonic);
+  pthread_condattr_destroy(&monotonic);
+}
+
+void
+rounds_free(struct farm_rounds *rounds)
+{
+  pthread_cond_destroy(&rounds->moved);
+  pthread_mutex_destroy(&rounds->lock);
+}
+
+bool
+rounds_begin(struct farm_rounds *rounds, uint64_t *ret_ticket)
+{
+  pthread_mutex_lock(&rounds->lock);
+  *ret_ticket = rounds->asked;
+  bool asked = rounds->asked > rounds->served;
+  pthread_mutex_unlock(&rounds->lock);
+  return asked;
+}
+
+void
+rounds_serve(struct farm_rounds *rounds, uint64_t ticket)
+{
+  pthread_mutex_lock(&rounds->lock);
+  rounds->served = ticket;
+  pthread_cond_broadcast(&rounds->moved);
+  pthread_mutex_unlock(&rounds->lock);
+}
+
+static bool
+is_active(struct farm *farm)
+{
+  pthread_mutex_lock(&farm->open.lock);
+  bool active = farm->open.active;
+  pthread_mutex_unlock(&farm->open.lock);
+  return active;
+}
+
+/* Waits until a round that begins from now on is committed. */
+static void
+await_round(struct farm *farm)
+{
+  struct farm_rounds *rounds = &farm->rounds;
+  struct timespec deadline;
+  clock_gettime(CLOCK_MONOTONIC, &deadline);
+  deadline.tv_sec += WAIT_S;
+  pthread_mutex_lock(&rounds->lock);
+  uint64_t ticket = ++rounds->asked;
+  mailbox_wake(&farm->mailbox);
+  int r = 0;
+  while (rounds->served < ticket && r == 0)
+    r = pthread_cond_timedwait(&rounds->moved, &rounds->lock, &deadline);
+  pthread_mutex_unlock(&rounds->lock);
+}
+
+/* ---- orders ---- */
+
+struct order
+{
+  enum farm_order_kind kind;
+  int64_t build_id;
+  struct str agent;
+  bool dependents;
+};
+
+static int
+check_build(struct db *db, const struct order *order, struct error *err)
+{
+  struct farm_order_build_row row;
+  int r = farm_order_build(db, order->build_id, &row, err);
+  if (r < 0)
+    return r;
+  if (r == 0)
+    return error_set(err, -ENOENT, "there is no build %" PRId64, order->build_id);
+  bool unfinished = row.state == FARM_BUILD_WAITING || row.state == FARM_BUILD_RUNNING;
+  const char *name = farm_build_state_name((enum farm_build_state) row.state);
+  if (order->kind == ORDER_CANCEL && !unfinished)
+    return error_set(err, -EEXIST, "build %" PRId64 " cannot be cancelled: it is %s",
+                     order->build_id, name);
+  if (order->kind == ORDER_RESTART && (unfinished || row.state == FARM_BUILD_SUCCEEDED))
+    return error_set(err, -EEXIST, "build %" PRId64 " cannot be restarted: it is %s",
+                     order->build_id, name);
+  return 0;
+}
+
+static int
+store_build_order(struct db *db, const struct order *order, struct error *err)
+{
+  int r = check_build(db, order, err);
+  if (r == 0)
+    r = farm_order_add(db, (int16_t) order->kind, order->build_id, err);
+  if (r >= 0 && order->dependents)
+    r = farm_order_add_dependents(db, ORDER_RESTART_DEPENDENT, order->build_id, err);
+  return r < 0 ? r : 0;
+}
+
+static int
+store_agent_order(struct db *db, const struct order *order, struct error *err)
+{
+  struct farm_agent_named_row row;
+  int r = farm_agent_named(db, order->agent, &row, err);
+  if (r == 0)
+    return error_set(err, -ENOENT, "there is no agent '%.*s'", STR_FMT(order->agent));
+  if (r > 0)
+    r = farm_order_add_agent(db, (int16_t) order->kind, row.id, err);
+  return r < 0 ? r : 0;
+}
+
+static int
+store_order(struct db *db, void *context, struct error *err)
+{
+  const struct order *order = context;
+  return order->agent.data != NULL ? store_agent_order(db, order, err)
+                                   : store_build_order(db, order, err);
+}
+
+static int
+give_order(struct farm *farm, struct order *order, struct error *err)
+{
+  struct db *db = NULL;
+  int r = db_pool_get(farm->options.pool, &db, err);
+  if (r == 0)
+    r = db_run(db, DB_WRITE, store_order, order, err);
+  bool here = r == 0 && is_active(farm);
+  if (r == 0 && !here)
+    r = farm_wake(db, err);
+  db_pool_put(farm->options.pool, db);
+  if (here)
+    await_round(farm);
+  return r;
+}
+
+int
+farm_build_cancel(struct farm *farm, int64_t build_id, struct error *err)
+{
+  struct order order = { .kind = ORDER_CANCEL, .build_id = build_id };
+  return give_order(farm, &order, err);
+}
+
+int
+farm_build_restart(struct farm *farm, int64_t build_id, bool dependents, struct error *err)
+{
+  struct order order = { .kind = ORDER_RESTART, .build_id = build_id, .dependents = dependents };
+  return give_order(farm, &order, err);
+}
+
+int
+farm_agent_pause(struct farm *farm, struct str name, bool paused, struct error *err)
+{
+  struct order order = { .kind = paused ? ORDER_PAUSE : ORDER_RESUME, .agent = name };
+  return give_order(farm, &order, err);
+}

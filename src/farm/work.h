@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Worker threads, for what must hold up neither server threads nor the
+   scheduler. */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+
+struct farm;
+
+/* Head of a piece of work; the rest follows in the struct that has it first. */
+struct work
+{
+  struct work *next;
+  /* Frees WORK. STOPPING: only answer that this is the end. */
+  void (*run)(struct farm *farm, struct work *work, bool stopping);
+};
+
+#define WORK_THREADS_MAX 8
+
+struct work_pool
+{
+  struct farm *farm;
+  pthread_mutex_t lock;
+  pthread_cond_t wake;
+  struct work *first;
+  struct work **last;
+  bool stopping;
+  pthread_t threads[WORK_THREADS_MAX];
+  int threads_count;
+};
+
+void work_pool_init(struct work_pool *pool, struct farm *farm);
+
+/* Negative errno when not even one thread could be started. */
+int work_pool_start(struct work_pool *pool, int threads);
+
+void work_pool_put(struct work_pool *pool, struct work *work);
+
+/* Ends after the work under way; what waits is told that it is the end. Work that
+   comes later is run by whoever brings it. */
+void work_pool_stop(struct work_pool *pool);
+void work_pool_free(struct work_pool *pool);
