@@ -232,10 +232,8 @@ test_what_is_not_there(void **state)
   const char *targets[] = {
     "/nar/zstd/00000000000000000000000000000000-nothing",
     "/nar/00000000000000000000000000000000-nothing",
-    "/nar/%ff",
     "/short.narinfo",
     "/00000000000000000000000000000000.narinfo",
-    "/%ff000000000000000000000000000000.narinfo",
     "/log/00000000000000000000000000000000-nothing",
     "/file/x/sha256/short",
     "/file/x/sha256/0ix4jahrkll5zg01wandq78jw3ab30q4nscph67rniqg5x7r0j59",
