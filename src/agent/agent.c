@@ -137,7 +137,7 @@ agent_run(const struct agent_options *options, volatile int *stop, int wake, str
   pthread_cond_init(&agent.changed, NULL);
   signal(SIGPIPE, SIG_IGN);
   guix_init();
-  int r = agent_enrol(&agent, err);
+  int r = agent_settle(&agent, err);
   if (r == 0)
     r = check_daemon(&agent, err);
   if (r == 0)

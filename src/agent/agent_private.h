@@ -37,7 +37,7 @@ struct agent
 /* ---- enrol.c ---- */
 
 /* Settles name, systems, folders; takes the lock; reads or earns the token. */
-int agent_enrol(struct agent *agent, struct error *err);
+int agent_settle(struct agent *agent, struct error *err);
 /* Members `systems`, `jobs`, `facts` of an open JSON object. */
 struct json;
 void agent_describe(const struct agent *agent, struct json *json);
