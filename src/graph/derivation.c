@@ -4,8 +4,8 @@
 #include <zstd.h>
 
 #include "graph/graph.h"
-#include "graph/order.h"
 #include "graph/graph_sql.h"
+#include "graph/order.h"
 
 static int
 unpack(struct str packed, int32_t size, char *room, struct error *err)

@@ -1,11 +1,14 @@
 -- SPDX-License-Identifier: GPL-3.0-or-later
 
 -- name: graph_load_known :many
--- Which of the basenames are derivations of the graph. PLACE counts from 1.
+-- Which of the basenames are derivations of the graph. PLACE counts from 1. OFFSET 0
+-- keeps it to index look-ups: in a young database, without statistics, the planner
+-- would read the whole tables for each batch.
 SELECT wanted.place AS "place!", d.id
   FROM unnest(:basenames::text[]) WITH ORDINALITY AS wanted (basename, place)
-  JOIN store_path p ON p.basename = wanted.basename
-  JOIN derivation d ON d.id = p.id;
+ CROSS JOIN LATERAL (SELECT p.id FROM store_path p
+                      WHERE p.basename = wanted.basename OFFSET 0) AS path
+ CROSS JOIN LATERAL (SELECT d.id FROM derivation d WHERE d.id = path.id OFFSET 0) AS d;
 
 -- name: graph_load_present :many
 -- Which of the ids are derivations of the graph.

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "graph/load.h"
 #include "graph/graph_sql.h"
+#include "graph/load.h"
 
 #define PATHS_BATCH 16384
 

@@ -12,7 +12,7 @@ import time
 import unittest
 from pathlib import Path
 
-from support import TOP, GeneratorTest
+from support import GeneratorTest
 
 SCHEMA = """-- A table.
 CREATE TABLE thing (
@@ -282,13 +282,6 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-class TestTree(unittest.TestCase):
-    def test_every_migration_is_listed(self) -> None:
-        listed = (TOP / "src" / "meson.build").read_text(encoding="utf-8")
-        for path in (TOP / "src").glob("*/*.migration.sql"):
-            self.assertIn(f"'{path.parent.name}/{path.name}'", listed)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import atexit
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -49,7 +50,21 @@ def temporary_folder(name: str) -> pathlib.Path:
 def _delete_left_behind() -> None:
     for session in SESSIONS.iterdir():
         if session.name.isdigit() and not pathlib.Path("/proc", session.name).exists():
+            _end_left_behind(session)
             _delete_tree(session)
+
+
+def _end_left_behind(session: pathlib.Path) -> None:
+    """Kills the programs of a run that is gone: those with its folder on their command line."""
+    def has_session(process: pathlib.Path) -> bool:
+        try:
+            return f"{session}/" in (process / "cmdline").read_text(errors="replace")
+        except OSError:
+            return False  # it has ended
+
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        if has_session(process):
+            os.kill(int(process.name), signal.SIGKILL)
 
 
 def delete_session() -> None:

@@ -234,9 +234,11 @@ class Compiler:
         begin = self.position
         self.nested(template, block.body, self.scope.child())
         self.supers.pop()
-        if self.position != begin:
+        end = begin.merge(self.position)
+        if end is None:
             raise template.error(block, f"the block '{name}' begins in {begin.describe()} and ends in "
                                  f"{self.position.describe()}")
+        self.position = end
 
     def write_include(self, template: Template, node: nodes.Include) -> None:
         if not isinstance(node.template, nodes.Const):

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "farm/test_yard.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "farm/farm_private.h"
+#include "farm/farm_sql.h"
+#include "farm/mirror.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define PATIENCE_MS 60000
+#define NAMES 16
+
+/* ---- names and numbers ---- */
+
+int64_t
+yard_drv(int64_t n)
+{
+  return 10 * n;
+}
+
+int64_t
+yard_out(int64_t n)
+{
+  return 10 * n + 1;
+}
+
+/* The number in nix-base32 digits, and as the name. */
+static void
+write_basename(int64_t path_id, char name[80])
+{
+  static const char digits[] = "0123456789abcdfghijklmnpqrsvwxyz";
+  int64_t rest = path_id;
+  for (int i = 31; i >= 0; i--, rest /= 32)
+    name[i] = digits[rest % 32];
+  snprintf(name + 32, 48, "-item-%lld%s", (long long) path_id / 10,
+           path_id % 10 == 0 ? ".drv" : "");
+}
+
+struct str
+yard_basename(int64_t path_id)
+{
+  static _Thread_local char names[NAMES][80];
+  static _Thread_local unsigned next;
+  char *name = names[next++ % NAMES];
+  write_basename(path_id, name);
+  return str_of(name);
+}
+
+/* ---- statements ---- */
+
+static struct db *
+get_db(struct yard *yard)
+{
+  struct db *db = NULL;
+  struct error err = { 0 };
+  int r = db_pool_get(yard->database->pool, &db, &err);
+  if (r < 0)
+    fail_msg("%s", err.message);
+  return db;
+}
+
+static void
+put_db(struct yard *yard, struct db *db)
+{
+  db_pool_put(yard->database->pool, db);
+}
+
+#define RUN(yard, call)            \
+  do {                             \
+    struct error err = { 0 };      \
+    struct db *db = get_db(yard);  \
+    int run_ = (call);             \
+    put_db(yard, db);              \
+    if (run_ < 0)                  \
+      fail_msg("%s", err.message); \
+  } while (0)
+
+static int
+append_piece(void *context, struct str piece)
+{
+  buf_append_str(context, piece);
+  return 0;
+}
+
+void
+yard_derivations(struct yard *yard, int64_t first, int64_t count)
+{
+  CLEANUP_ARENA struct arena arena = { 0 };
+  CLEANUP_BUF struct buf packed = { 0 };
+  struct str text = STR("Derive([],[],[],\"x86_64-linux\",\"/bin/sh\",[],[])");
+  struct guix_compressor *zstd =
+      guix_compressor_new(GUIX_COMPRESSION_ZSTD, 1, append_piece, &packed);
+  assert_int_equal(guix_compressor_feed(zstd, text, NULL), 0);
+  assert_int_equal(guix_compressor_end(zstd, NULL), 0);
+  guix_compressor_free(zstd);
+  size_t size = (size_t) count;
+  int64_t *ids = arena_array(&arena, 2 * size, sizeof *ids);
+  struct str *names = arena_array(&arena, 2 * size, sizeof *names);
+  struct str *out = arena_array(&arena, size, sizeof *out);
+  for (size_t i = 0; i < size; i++) {
+    ids[i] = yard_drv(first + (int64_t) i);
+    ids[size + i] = yard_out(first + (int64_t) i);
+    out[i] = STR("out");
+  }
+  for (size_t i = 0; i < 2 * size; i++)
+    names[i] = arena_str(&arena, yard_basename(ids[i]));
+  struct db_i64s drvs = { ids, size }, outs = { ids + size, size };
+  RUN(yard, yard_insert_paths(db, (struct db_i64s) { ids, 2 * size },
+                              (struct db_strs) { names, 2 * size }, &err));
+  RUN(yard, yard_insert_system(db, STR(YARD_SYSTEM), &err));
+  RUN(yard, yard_insert_derivations(db, STR(YARD_SYSTEM), (int32_t) text.size, buf_str(&packed),
+                                    drvs, outs, &err));
+  RUN(yard, yard_insert_outputs(db, drvs, (struct db_strs) { out, size }, outs, &err));
+}
+
+void
+yard_need(struct yard *yard, const int64_t (*edges)[2], size_t count)
+{
+  CLEANUP_ARENA struct arena arena = { 0 };
+  int64_t *from = arena_array(&arena, count, sizeof *from);
+  int64_t *needs = arena_array(&arena, count, sizeof *needs);
+  for (size_t i = 0; i < count; i++) {
+    from[i] = yard_drv(edges[i][0]);
+    needs[i] = yard_drv(edges[i][1]);
+  }
+  RUN(yard, yard_insert_inputs(db, (struct db_i64s) { from, count },
+                               (struct db_i64s) { needs, count }, &err));
+}
+
+void
+yard_offer(struct yard *yard, int64_t n)
+{
+  int64_t id = yard_out(n);
+  struct guix_hash hash = { { 1 } };
+  RUN(yard, yard_insert_nars(db, str_make(hash.bytes, GUIX_HASH_SIZE), (struct db_i64s) { &id, 1 },
+                             &err));
+}
+
+void
+yard_withdraw(struct yard *yard, int64_t n)
+{
+  RUN(yard, yard_delete_nar(db, yard_out(n), &err));
+}
+
+void
+yard_bump_epoch(struct yard *yard)
+{
+  struct farm_load_epoch_row row;
+  RUN(yard, farm_load_epoch(db, &row, &err));
+}
+
+struct wish
+{
+  struct farm_wish wish;
+  int64_t build_id;
+};
+
+static int
+wish_body(struct db *db, void *context, struct error *err)
+{
+  struct wish *wish = context;
+  return farm_wish(db, &wish->wish, 1, &wish->build_id, err);
+}
+
+int64_t
+yard_wish(struct yard *yard, int64_t n, int32_t priority)
+{
+  struct wish wish = { .wish = { .derivation_id = yard_drv(n),
+                                 .priority = priority,
+                                 .timeout_s = 100,
+                                 .max_silent_s = 10 } };
+  RUN(yard, db_run(db, DB_WRITE, wish_body, &wish, &err));
+  RUN(yard, farm_wake(db, &err));
+  return wish.build_id;
+}
+
+struct yard_build_row
+yard_build_of(struct yard *yard, int64_t n)
+{
+  struct yard_build_row row = { 0 };
+  RUN(yard, yard_build(db, yard_drv(n), &row, &err));
+  assert_int_not_equal(row.id, 0);
+  return row;
+}
+
+struct yard_attempt_row
+yard_attempt_of(struct yard *yard, int64_t attempt_id)
+{
+  CLEANUP_ARENA struct arena arena = { 0 };
+  struct yard_attempt_row row = { 0 };
+  int found = 0;
+  RUN(yard, found = yard_attempt(db, attempt_id, &arena, &row, &err));
+  assert_int_equal(found, 1);
+  row.message = STR(""); /* was in the arena */
+  return row;
+}
+
+struct yard_scheduler_row
+yard_scheduler_of(struct yard *yard)
+{
+  struct yard_scheduler_row row = { 0 };
+  RUN(yard, yard_scheduler(db, &row, &err));
+  return row;
+}
+
+int64_t
+yard_events_of(struct yard *yard, const char *kind)
+{
+  struct yard_events_row row = { 0 };
+  RUN(yard, yard_events(db, str_of(kind), &row, &err));
+  return row.count;
+}
+
+/* ---- waiting ---- */
+
+void
+yard_await_state(struct yard *yard, int64_t n, enum farm_build_state state)
+{
+  int64_t until = clock_monotonic_ms() + PATIENCE_MS;
+  struct yard_build_row row = yard_build_of(yard, n);
+  while (row.state != (int16_t) state && clock_monotonic_ms() < until) {
+    clock_sleep_ms(10);
+    row = yard_build_of(yard, n);
+  }
+  if (row.state != (int16_t) state)
+    fail_msg("build %lld is %s, not %s", (long long) n,
+             farm_build_state_name((enum farm_build_state) row.state),
+             farm_build_state_name(state));
+}
+
+void
+yard_await_count(struct yard *yard, enum farm_build_state state, int64_t count)
+{
+  int64_t until = clock_monotonic_ms() + PATIENCE_MS;
+  struct yard_count_row row = { 0 };
+  for (;;) {
+    RUN(yard, yard_count(db, (int16_t) state, &row, &err));
+    if (row.count == count)
+      return;
+    if (clock_monotonic_ms() > until)
+      fail_msg("%lld builds are %s, not %lld", (long long) row.count, farm_build_state_name(state),
+               (long long) count);
+    clock_sleep_ms(10);
+  }
+}
+
+void
+yard_await_loaded(struct yard *yard, int64_t build_id)
+{
+  int64_t until = clock_monotonic_ms() + PATIENCE_MS;
+  for (bool known = false; !known; clock_sleep_ms(5)) {
+    pthread_mutex_lock(&yard->farm->mirror_lock);
+    known = yard->farm->mirror != NULL && mirror_find(yard->farm->mirror, build_id) != NULL;
+    pthread_mutex_unlock(&yard->farm->mirror_lock);
+    assert_true(clock_monotonic_ms() < until);
+  }
+}
+
+void
+yard_await_connected(struct yard *yard, const char *agent, bool connected)
+{
+  int64_t until = clock_monotonic_ms() + PATIENCE_MS;
+  struct yard_agent_row row = { 0 };
+  for (;;) {
+    RUN(yard, yard_agent(db, str_of(agent), &row, &err));
+    if (row.id != 0 && row.connected == connected)
+      return;
+    assert_true(clock_monotonic_ms() < until);
+    clock_sleep_ms(10);
+  }
+}
+
+/* ---- the farm ---- */
+
+static int
+make_join_token(struct db *db, void *context, struct error *err)
+{
+  struct yard *yard = context;
+  int64_t id;
+  return accounts_token_create(db, "join", STR("test"), 0, yard->join_token, &id, err);
+}
+
+struct yard *
+yard_new(void)
+{
+  struct yard *yard = mem_alloc(sizeof *yard);
+  struct error err = { 0 };
+  yard->database = test_database_new();
+  snprintf(yard->folder, sizeof yard->folder, "/tmp/farm-test-XXXXXX");
+  assert_non_null(mkdtemp(yard->folder));
+  CLEANUP_FREE char *cache = mem_printf("%s/cache", yard->folder);
+  CLEANUP_FREE char *logs = mem_printf("%s/logs", yard->folder);
+  CLEANUP_FREE char *keys = mem_printf("%s/keys", yard->folder);
+  struct cache_options options = { .folder = cache,
+                                   .log_folder = logs,
+                                   .key_folder = keys,
+                                   .pool = yard->database->pool,
+                                   .host_name = "test",
+                                   .second_compression = GUIX_COMPRESSION_GZIP,
+                                   .inline_limit = 4096 };
+  if (cache_start(&options, &yard->cache, &err) < 0)
+    fail_msg("%s", err.message);
+  yard->options = (struct farm_options) { .uri = yard->database->uri,
+                                          .pool = yard->database->pool,
+                                          .cache = yard->cache };
+  if (db_pool_run(yard->database->pool, DB_WRITE, make_join_token, yard, &err) < 0)
+    fail_msg("%s", err.message);
+  return yard;
+}
+
+void
+yard_start(struct yard *yard)
+{
+  struct error err = { 0 };
+  if (farm_start(&yard->options, &yard->farm, &err) < 0)
+    fail_msg("%s", err.message);
+  const char *const listen[] = { "127.0.0.1:0" };
+  struct http_routes routes = farm_agent_routes(yard->farm);
+  struct http_options options = { .listen = listen,
+                                  .listen_count = 1,
+                                  .routes = &routes,
+                                  .routes_count = 1,
+                                  .guard = accounts_guard,
+                                  .guard_context = yard->database->pool };
+  if (http_server_start(&options, &yard->server, &err) < 0)
+    fail_msg("%s", err.message);
+  snprintf(yard->url, sizeof yard->url, "http://127.0.0.1:%d", http_server_port(yard->server, 0));
+}
+
+void
+yard_stop(struct yard *yard)
+{
+  http_server_stop(yard->server);
+  farm_stop(yard->farm);
+  yard->server = NULL;
+  yard->farm = NULL;
+}
+
+struct yard *
+yard_beside(struct yard *yard)
+{
+  struct yard *guest = mem_alloc(sizeof *guest);
+  *guest = *yard;
+  guest->farm = NULL;
+  guest->server = NULL;
+  guest->guest = true;
+  return guest;
+}
+
+void
+yard_free(struct yard *yard)
+{
+  yard_stop(yard);
+  if (yard->guest) {
+    free(yard);
+    return;
+  }
+  cache_stop(yard->cache);
+  test_database_free(yard->database);
+  (void) file_remove_tree(yard->folder, NULL);
+  free(yard);
+}
