@@ -63,7 +63,7 @@ start_with_agent(struct yard *yard, int jobs)
 static void
 need(struct yard *yard, int64_t from, int64_t needs)
 {
-  yard_need(yard, (const int64_t[][2]) { { from, needs } }, 1);
+  yard_need(yard, &(struct yard_edge) { from, needs }, 1);
 }
 
 /* ---- the way through ---- */
