@@ -61,7 +61,7 @@ accounts_token_create(struct db *db, const char *role, struct str name, int64_t 
 {
   char secret[2 * SECRET_BYTES + 1];
   unsigned char digest[TOKEN_DIGEST_SIZE];
-  struct accounts_token_insert_row row;
+  struct accounts_token_insert_row row = { 0 };
   if (accounts_role_of(str_of(role)) == ROLE_NONE)
     return error_set(err, -EINVAL, "there is no role '%s'", role);
   file_random_hex(SECRET_BYTES, secret);
@@ -80,7 +80,7 @@ accounts_token_look_up(struct db *db, const unsigned char digest[TOKEN_DIGEST_SI
                        enum role *ret_role, int64_t *ret_id, struct error *err)
 {
   CLEANUP_ARENA struct arena arena = { 0 };
-  struct accounts_token_find_row row;
+  struct accounts_token_find_row row = { 0 };
   int found = accounts_token_find(db, str_make(digest, TOKEN_DIGEST_SIZE), &arena, &row, err);
   if (found < 0)
     return found;

@@ -260,7 +260,7 @@ cluster_folder_initialise(const struct cluster *cluster, struct error *err)
                          unfinished,
                          "--encoding=UTF8",
                          "--locale=C",
-                         "--username=" CLUSTER_SUPERUSER,
+                         ("--username=" CLUSTER_SUPERUSER),
                          "--auth-local=trust",
                          "--auth-host=reject",
                          "--data-checksums",

@@ -58,6 +58,7 @@ db_close(struct db *db)
   if (db == NULL)
     return;
   db_lose(db);
+  free(db->queue);
   free(db->uri);
   free(db);
 }

@@ -30,12 +30,14 @@ struct db_pool;
 struct db_pool *db_pool_new(const char *uri, int maximum);
 void db_pool_free(struct db_pool *pool); /* all must have been put back */
 
-/* Takes a connection out (waits while all are out), connecting if needed;
-   -DB_ERROR_LOST when the server cannot be reached within ten seconds. */
+/* Takes a connection out, connecting if needed. While all are out it waits for
+   one, at most 30 seconds: -EBUSY. -DB_ERROR_LOST when the server cannot be
+   reached within ten seconds, -DB_ERROR_FAILED when it refuses us for good. */
 int db_pool_get(struct db_pool *pool, struct db **ret, struct error *err);
 void db_pool_put(struct db_pool *pool, struct db *db); /* NULL is fine */
 
-/* A connection outside any pool (LISTEN, advisory locks held for long). */
+/* A connection outside any pool (LISTEN, advisory locks held for long). One
+   attempt. */
 int db_open(const char *uri, struct db **ret, struct error *err);
 void db_close(struct db *db);
 
@@ -55,7 +57,8 @@ enum db_mode
 };
 
 /* Begins, calls, commits; retries conflicts and lost connections with growing
-   pauses (at most 8 tries, about 10 seconds in all). */
+   pauses (at most 8 tries, about 10 seconds in all). Returns what the body
+   returned, or why it could not be committed. */
 int db_run(struct db *db, enum db_mode mode, db_body *body, void *context, struct error *err);
 
 /* db_run on a connection of the pool. */
@@ -112,11 +115,16 @@ void db_copy_abort(struct db_copy *copy);                 /* NULL is fine */
 /* NOTIFY CHANNEL at once, outside any transaction. Channel: lower-case name. */
 int db_notify(struct db *db, const char *channel, struct error *err);
 int db_listen(struct db *db, const char *channel, struct error *err);
-/* Waits until a notification comes: 1, or 0 after TIMEOUT_MS. Also wakes with
-   0 when WAKE_FD (or -1) becomes readable. */
+/* Waits until a notification comes: 1, or 0 after TIMEOUT_MS (-1 = for ever).
+   Also wakes with 0 when WAKE_FD (or -1) becomes readable. -DB_ERROR_LOST when
+   the connection is lost: db_listen again, then look at what you may have
+   missed. */
 int db_wait(struct db *db, int timeout_ms, int wake_fd, struct error *err);
 
-/* Takes a session advisory lock without waiting: 1 = held, 0 = another has it. */
+/* Takes a session advisory lock without waiting: 1 = held, 0 = another has it.
+   One a connection. When a connection that holds one is lost, everything on it
+   fails with -DB_ERROR_LOST (nothing is retried or reconnected behind the
+   holder's back) until this is called again. */
 int db_try_lock(struct db *db, int64_t key, struct error *err);
 
 /* ---- schema ---- */

@@ -46,10 +46,10 @@ static const struct db_column number_column[] = {
   { "value", DB_TYPE_I64, offsetof(struct number, value), DB_NEVER_NULL },
 };
 
-#define ONE_NUMBER(name_, text_, parameters)                                                \
-  {                                                                                         \
-    .name = name_, .text = text_, .parameters_count = parameters, .columns = number_column, \
-    .columns_count = 1, .row_size = sizeof(struct number),                                  \
+#define ONE_NUMBER(name_, text_, parameters)                                                      \
+  {                                                                                               \
+    .name = (name_), .text = (text_), .parameters_count = (parameters), .columns = number_column, \
+    .columns_count = 1, .row_size = sizeof(struct number),                                        \
   }
 static const struct db_statement count_items =
     ONE_NUMBER("test_count", "SELECT count(*) FROM item", 0);
@@ -491,7 +491,7 @@ test_a_copy_left_open_is_an_error_and_harms_nobody(void **state)
   assert_int_equal(db_pool_run(database->pool, DB_WRITE, leave_copy_open, &copy, &err), -EINVAL);
   assert_non_null(strstr(err.message, "open COPY"));
   assert_int_equal(pool_count(database->pool), 0);
-  free(copy);
+  db_copy_abort(copy);
 }
 
 struct pipe_plan

@@ -6,29 +6,23 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "db/db_private.h"
+#include "db/db_sql.h"
 
-/* The bookkeeping's own SQL: what must work before any migration did. */
-static const char lock_command[] = "SELECT pg_advisory_lock(7521962015341840)";
-static const char table_command[] = "CREATE TABLE IF NOT EXISTS schema_migration ("
-                                    " number integer PRIMARY KEY,"
-                                    " name text NOT NULL,"
-                                    " applied_at timestamptz NOT NULL DEFAULT now())";
-static const char list_command[] = "SELECT number, name FROM schema_migration ORDER BY number";
-static const char record_command[] =
-    "INSERT INTO schema_migration (number, name) VALUES ($1::integer, $2)";
+#define LOCK_KEY 7521962015341840 /* of a session that migrates; any number of our own */
 
 struct schema
 {
   struct db *db;
   const struct db_migration *migrations;
   size_t count;
-  PGresult *applied; /* rows of list_command */
+  struct schema_applied_rows applied;
 };
 
 static const struct db_migration *
-find_migration(const struct schema *schema, int64_t number)
+find_migration(const struct schema *schema, int number)
 {
   for (size_t i = 0; i < schema->count; i++)
     if (schema->migrations[i].number == number)
@@ -39,37 +33,23 @@ find_migration(const struct schema *schema, int64_t number)
 static bool
 is_applied(const struct schema *schema, const struct db_migration *migration)
 {
-  int64_t number;
-  for (int row = 0; row < PQntuples(schema->applied); row++)
-    if (str_to_i64(str_of(PQgetvalue(schema->applied, row, 0)), &number) == 0
-        && number == migration->number)
+  for (size_t i = 0; i < schema->applied.count; i++)
+    if (schema->applied.items[i].number == migration->number)
       return true;
   return false;
-}
-
-static int
-query(struct db *db, const char *text, const char *what, PGresult **ret, struct error *err)
-{
-  PGresult *result = PQexec(db->connection, text);
-  if (PQresultStatus(result) == PGRES_TUPLES_OK) {
-    *ret = result;
-    return 0;
-  }
-  int r = db_error_set(db, result, what, err);
-  PQclear(result);
-  return r;
 }
 
 /* ---- checks ---- */
 
 static int
-unknown_migration(const struct schema *schema, const char *name, struct error *err)
+unknown_migration(const struct schema *schema, struct str name, struct error *err)
 {
   const char *newest = schema->count > 0 ? schema->migrations[schema->count - 1].name : "none";
-  error_set(err, -ENOTSUP,
-            "the database has migration %s, which this panoply (%s, newest migration %s) does not "
-            "know",
-            name, PANOPLY_VERSION, newest);
+  error_set(
+      err, -ENOTSUP,
+      "the database has migration %.*s, which this panoply (%s, newest migration %s) does not "
+      "know",
+      STR_FMT(name), PANOPLY_VERSION, newest);
   return error_hint(err, "run the panoply that upgraded the database, or a newer one; schemas are "
                          "not taken back (restore a backup for that)");
 }
@@ -77,20 +57,17 @@ unknown_migration(const struct schema *schema, const char *name, struct error *e
 static int
 check_applied(const struct schema *schema, struct error *err)
 {
-  for (int row = 0; row < PQntuples(schema->applied); row++) {
-    const char *name = PQgetvalue(schema->applied, row, 1);
-    int64_t number;
-    if (str_to_i64(str_of(PQgetvalue(schema->applied, row, 0)), &number) < 0)
-      return error_set(err, -EINVAL, "schema_migration holds a number that cannot be read");
-    const struct db_migration *ours = find_migration(schema, number);
+  for (size_t i = 0; i < schema->applied.count; i++) {
+    const struct schema_applied_row *row = &schema->applied.items[i];
+    const struct db_migration *ours = find_migration(schema, row->number);
     if (ours == NULL)
-      return unknown_migration(schema, name, err);
-    if (strcmp(ours->name, name) != 0) {
-      error_set(err, -EINVAL, "the database's migration %s is called %s in this panoply", name,
-                ours->name);
-      return error_hint(err, "this database belongs to another line of development: use its "
-                             "panoply, or another database");
-    }
+      return unknown_migration(schema, row->name, err);
+    if (str_equal(row->name, str_of(ours->name)))
+      continue;
+    error_set(err, -EINVAL, "the database's migration %.*s is called %s in this panoply",
+              STR_FMT(row->name), ours->name);
+    return error_hint(err, "this database belongs to another line of development: use its "
+                           "panoply, or another database");
   }
   return 0;
 }
@@ -130,28 +107,14 @@ execute(struct db *db, const struct db_migration *migration, struct error *err)
 }
 
 static int
-record(struct db *db, const struct db_migration *migration, struct error *err)
-{
-  char number[16];
-  snprintf(number, sizeof number, "%d", migration->number);
-  const char *const values[] = { number, migration->name };
-  PGresult *result = PQexecParams(db->connection, record_command, 2, NULL, values, NULL, NULL, 0);
-  int r = 0;
-  if (PQresultStatus(result) != PGRES_COMMAND_OK)
-    r = db_error_set(db, result, "recording it", err);
-  PQclear(result);
-  return r;
-}
-
-static int
 apply(struct db *db, const struct db_migration *migration, struct error *err)
 {
   int r = db_command(db, "BEGIN", "beginning", err);
   if (r == 0)
     r = execute(db, migration, err);
   if (r == 0)
-    r = record(db, migration, err);
-  if (r == 0)
+    r = schema_record(db, migration->number, str_of(migration->name), err);
+  if (r >= 0)
     r = db_command(db, "COMMIT", "committing", err);
   if (r == 0)
     return 0;
@@ -173,31 +136,26 @@ apply_missing(const struct schema *schema, struct error *err)
   return 0;
 }
 
-/* The lock goes with the connection. */
 static int
-lock_schema(struct db *db, struct error *err)
+read_applied(struct schema *schema, struct arena *arena, struct error *err)
 {
-  PGresult *locked = NULL;
-  int r = query(db, lock_command, "waiting for another migration to end", &locked, err);
-  PQclear(locked);
-  return r;
+  struct schema_is_recorded_row is = { 0 };
+  int r = schema_is_recorded(schema->db, &is, err);
+  if (r < 0 || !is.recorded)
+    return r < 0 ? r : 0;
+  return schema_applied(schema->db, arena, &schema->applied, err);
 }
 
 static int
 migrate(struct schema *schema, struct error *err)
 {
-  int r = lock_schema(schema->db, err);
-  if (r == 0)
-    r = db_command(schema->db, table_command, "making the table of migrations", err);
-  if (r == 0)
-    r = query(schema->db, list_command, "reading the table of migrations", &schema->applied, err);
-  if (r < 0)
-    return r;
-  r = check_applied(schema, err);
-  if (r == 0)
-    r = apply_missing(schema, err);
-  PQclear(schema->applied);
-  return r;
+  CLEANUP_ARENA struct arena arena = { 0 };
+  int r = schema_lock(schema->db, LOCK_KEY, err);
+  if (r >= 0)
+    r = read_applied(schema, &arena, err);
+  if (r >= 0)
+    r = check_applied(schema, err);
+  return r < 0 ? r : apply_missing(schema, err);
 }
 
 int

@@ -18,6 +18,7 @@ struct db_migration
 extern const struct db_migration db_migrations[];
 extern const size_t db_migrations_count;
 
-/* db_migrate with a table of the caller's. */
+/* db_migrate with a table of the caller's, which begins with db_migrations[0]:
+   that one makes the table that records them. */
 int db_migrate_by(const char *uri, const struct db_migration *migrations, size_t count,
                   struct error *err);

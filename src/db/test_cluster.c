@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "db/test_cluster.h"
 
-#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "base/mem.h"
 #include "db/cluster_private.h"
 #include "db/db_private.h"
+#include "db/test_cluster_sql.h"
 
 #define TEMPLATE "template_panoply"
 
@@ -135,21 +135,11 @@ int
 test_database_cut_off(const char *uri)
 {
   CLEANUP_FREE char *name = name_in(uri);
-  const char *const values[] = { name };
-  PGresult *result =
-      PQexecParams(shared.superuser->connection,
-                   "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
-                   " WHERE datname = $1 AND backend_type = 'client backend'",
-                   1, NULL, values, NULL, NULL, 0);
-  int64_t count = 0;
+  struct test_cut_off_row row = { 0 };
   struct error err = { 0 };
-  if (PQresultStatus(result) != PGRES_TUPLES_OK
-      || str_to_i64(str_of(PQgetvalue(result, 0, 0)), &count) < 0) {
-    db_error_set(shared.superuser, result, "cutting connections", &err);
-    give_up("a database for tests", &err);
-  }
-  PQclear(result);
-  return (int) count;
+  if (test_cut_off(shared.superuser, str_of(name), &row, &err) < 0)
+    give_up("cutting connections", &err);
+  return (int) row.count;
 }
 
 int

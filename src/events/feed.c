@@ -107,7 +107,7 @@ follow_all(struct events_feed *feed, struct error *err)
 static int
 choose_wait(struct events_feed *feed, int *held_back_ms, struct error *err)
 {
-  struct events_held_back_row held_back;
+  struct events_held_back_row held_back = { 0 };
   int r =
       events_held_back(feed->db, feed->position.transaction, feed->position.id, &held_back, err);
   if (r < 0)
@@ -178,7 +178,7 @@ feed_main(void *context)
 static int
 open_feed(struct events_feed *feed, const char *uri, struct error *err)
 {
-  struct events_horizon_row horizon;
+  struct events_horizon_row horizon = { 0 };
   int r = db_open(uri, &feed->db, err);
   if (r == 0)
     r = db_listen(feed->db, EVENTS_CHANNEL, err);
