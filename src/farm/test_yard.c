@@ -175,6 +175,12 @@ yard_offer_built(struct yard *yard)
 }
 
 void
+yard_let_register(struct yard *yard, bool allowed)
+{
+  RUN(yard, allowed ? yard_accept_nars(db, &err) : yard_refuse_nars(db, &err));
+}
+
+void
 yard_withdraw(struct yard *yard, int64_t n)
 {
   RUN(yard, yard_delete_nar(db, yard_out(n), &err));

@@ -48,8 +48,9 @@ void yard_derivations(struct yard *yard, int64_t first, int64_t count);
 /* Derivation N with the outputs of another. */
 void yard_twin(struct yard *yard, int64_t n, int64_t other);
 void yard_need(struct yard *yard, const struct yard_edge *edges, size_t count);
-void yard_offer(struct yard *yard, int64_t n); /* as if it were in the cache */
-void yard_offer_built(struct yard *yard);      /* outputs of all succeeded builds */
+void yard_offer(struct yard *yard, int64_t n);           /* as if it were in the cache */
+void yard_offer_built(struct yard *yard);                /* outputs of all succeeded builds */
+void yard_let_register(struct yard *yard, bool allowed); /* false: the database refuses */
 void yard_withdraw(struct yard *yard, int64_t n);
 
 /* Wishes for N in a transaction of its own, and wakes; returns the build's id. */
