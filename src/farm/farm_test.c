@@ -111,7 +111,9 @@ test_a_chain_is_built(void **state)
 static void
 test_bundle(void **state)
 {
+  static const char end[8]; /* of an export stream */
   struct yard *yard = *state;
+  CLEANUP_BUF struct buf stream = { 0 };
   struct test_agent *agent = start_with_agent(yard, 1);
   struct test_build build;
   char body[256];
@@ -119,13 +121,15 @@ test_bundle(void **state)
   test_agent_expect(agent, "build", &build);
   snprintf(body, sizeof body, "{\"attempt\": %lld, \"paths\": [\"%s\"]}", (long long) build.attempt,
            yard_basename(yard_drv(1)).data);
-  assert_int_equal(test_agent_call(agent, "POST", "/agent/v1/bundle", build.fence,
-                                   "application/json", str_of(body), NULL),
+  assert_int_equal(test_agent_fetch(agent, "/agent/v1/bundle", "77", str_of(body), &stream), 410);
+  buf_clear(&stream);
+  assert_int_equal(test_agent_fetch(agent, "/agent/v1/bundle", build.fence, str_of(body), &stream),
                    200);
+  assert_true(str_ends(buf_str(&stream), str_make(end, sizeof end)));
+  assert_non_null(memmem(stream.data, stream.size, "Derive(", 7));
   snprintf(body, sizeof body, "{\"attempt\": %lld, \"paths\": [\"%s\"]}", (long long) build.attempt,
            yard_basename(yard_out(3)).data);
-  assert_int_equal(test_agent_call(agent, "POST", "/agent/v1/bundle", build.fence,
-                                   "application/json", str_of(body), NULL),
+  assert_int_equal(test_agent_fetch(agent, "/agent/v1/bundle", build.fence, str_of(body), &stream),
                    404);
   test_agent_free(agent);
 }

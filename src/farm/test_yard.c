@@ -96,7 +96,10 @@ insert_derivations(struct yard *yard, struct db_i64s drvs, struct db_i64s outs)
 {
   CLEANUP_ARENA struct arena arena = { 0 };
   CLEANUP_BUF struct buf packed = { 0 };
-  struct str text = STR("Derive([],[],[],\"x86_64-linux\",\"/bin/sh\",[],[])");
+  struct str text =
+      STR("Derive([(\"out\",\"/gnu/store/00000000000000000000000000000000-x\",\"\",\"\")],[],"
+          "[],\"x86_64-linux\",\"/bin/sh\",[],[(\"out\",\"/gnu/store/"
+          "00000000000000000000000000000000-x\")])");
   struct guix_compressor *zstd =
       guix_compressor_new(GUIX_COMPRESSION_ZSTD, 1, append_piece, &packed);
   assert_int_equal(guix_compressor_feed(zstd, text, NULL), 0);
