@@ -76,7 +76,7 @@ dial_until_stopped(struct agent *agent, struct error *err)
   int64_t pause = PAUSE_FIRST_MS;
   while (!agent->stopping) {
     bool welcomed = false;
-    int r = agent_session(agent, &welcomed, err);
+    int r = agent_dial(agent, &welcomed, err);
     if (r < 0)
       return r;
     if (agent->stopping)
@@ -137,7 +137,7 @@ agent_run(const struct agent_options *options, volatile int *stop, int wake, str
   pthread_cond_init(&agent.changed, NULL);
   signal(SIGPIPE, SIG_IGN);
   guix_init();
-  int r = agent_enrol(&agent, err);
+  int r = agent_prepare(&agent, err);
   if (r == 0)
     r = check_daemon(&agent, err);
   if (r == 0)

@@ -37,7 +37,7 @@ struct agent
 /* ---- enrol.c ---- */
 
 /* Settles name, systems, folders; takes the lock; reads or earns the token. */
-int agent_enrol(struct agent *agent, struct error *err);
+int agent_prepare(struct agent *agent, struct error *err);
 /* Members `systems`, `jobs`, `facts` of an open JSON object. */
 struct json;
 void agent_describe(const struct agent *agent, struct json *json);
@@ -48,7 +48,7 @@ struct http_client *agent_client_new(const struct agent *agent, int silence_time
 /* One session, from dialling to its end. Returns 0 when it ended and dialling
    again makes sense (*RET_WELCOMED tells whether it had begun well), negative
    when this agent can never work. */
-int agent_session(struct agent *agent, bool *ret_welcomed, struct error *err);
+int agent_dial(struct agent *agent, bool *ret_welcomed, struct error *err);
 
 /* ---- attempt.c ---- */
 

@@ -321,6 +321,15 @@ attempt_free(struct attempt *attempt)
   free(attempt);
 }
 
+/* The full path of a basename in an order; data NULL when it is none. */
+static struct str
+full_path(struct attempt *attempt, const char *basename)
+{
+  if (basename == NULL || !guix_basename_is_valid(str_of(basename)))
+    return str_of(NULL);
+  return str_of(arena_printf(&attempt->arena, GUIX_STORE_PREFIX "%s", basename));
+}
+
 static int
 read_outputs(struct attempt *attempt, const json_t *list, struct error *err)
 {
@@ -330,11 +339,11 @@ read_outputs(struct attempt *attempt, const json_t *list, struct error *err)
   for (size_t i = 0; i < attempt->outputs_count; i++) {
     const json_t *output = json_array_get(list, i);
     const char *name = json_string_value(json_object_get(output, "name"));
-    const char *path = json_string_value(json_object_get(output, "path"));
-    if (name == NULL || path == NULL || !guix_path_is_valid(str_of(path)))
+    struct str path = full_path(attempt, json_string_value(json_object_get(output, "path")));
+    if (name == NULL || path.data == NULL)
       return error_set(err, -EPROTO, "an order with a bad output");
     attempt->outputs[i].name = arena_str(&attempt->arena, str_of(name));
-    attempt->outputs[i].path = arena_str(&attempt->arena, str_of(path));
+    attempt->outputs[i].path = path;
   }
   return attempt->outputs_count > 0 ? 0 : error_set(err, -EPROTO, "an order without outputs");
 }
@@ -353,13 +362,15 @@ read_order(struct attempt *attempt, const json_t *order, struct error *err)
                      "fence", &fence, "derivation", &derivation, "timeout_s", &timeout,
                      "max_silent_s", &silence, "outputs", &outputs)
           != 0
-      || strlen(fence) >= sizeof attempt->fence || !guix_path_is_derivation(str_of(derivation)))
+      || strlen(fence) >= sizeof attempt->fence)
     return error_set(err, -EPROTO, "an order that cannot be read: %s", problem.text);
   attempt->id = id;
   attempt->timeout_s = timeout;
   attempt->max_silent_s = silence;
   snprintf(attempt->fence, sizeof attempt->fence, "%s", fence);
-  attempt->derivation = arena_str(&attempt->arena, str_of(derivation));
+  attempt->derivation = full_path(attempt, derivation);
+  if (!guix_path_is_derivation(attempt->derivation))
+    return error_set(err, -EPROTO, "an order without derivation");
   return read_outputs(attempt, outputs, err);
 }
 

@@ -191,7 +191,7 @@ earn_token(struct agent *agent, const char *token_file, struct error *err)
 }
 
 int
-agent_enrol(struct agent *agent, struct error *err)
+agent_prepare(struct agent *agent, struct error *err)
 {
   settle_options(agent);
   int r = lock_state(agent, err);

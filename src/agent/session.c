@@ -199,7 +199,7 @@ session_result(struct session *session, int r, int status, struct error *err)
 }
 
 int
-agent_session(struct agent *agent, bool *ret_welcomed, struct error *err)
+agent_dial(struct agent *agent, bool *ret_welcomed, struct error *err)
 {
   CLEANUP_BUF struct buf hello = { 0 };
   struct session session = { .agent = agent, .err = err, .pong = agent_client_new(agent, PONG_S) };

@@ -92,6 +92,8 @@ void
 cache_background_wake(struct cache *cache)
 {
   struct cache_background *background = cache->background;
+  if (background == NULL)
+    return; /* stopped */
   pthread_mutex_lock(&background->mutex);
   background->is_due = true;
   pthread_cond_signal(&background->wake);

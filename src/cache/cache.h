@@ -116,3 +116,7 @@ int cache_log_finish(struct cache *cache, int64_t attempt_id, int64_t *ret_size,
    there is none. */
 int cache_log_reply(struct cache *cache, struct http_request *request, int64_t attempt_id,
                     int64_t from, bool follow, struct error *err);
+/* The last SIZE bytes of a log, appended to RET. RET_END: the byte after them, from
+   which a follower goes on; RET_LIVE: it still grows. -ENOENT when there is none. */
+int cache_log_tail(struct cache *cache, int64_t attempt_id, size_t size, struct buf *ret,
+                   int64_t *ret_end, bool *ret_live, struct error *err);

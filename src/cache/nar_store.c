@@ -79,6 +79,8 @@ cache_nar_source(const struct cache *cache, const struct guix_hash *nar_hash,
                  enum guix_compression compression, struct str contents, struct guix_source **ret,
                  struct error *err)
 {
+  if (compression < 0 || compression >= GUIX_COMPRESSION_MAX)
+    return error_set(err, -EINVAL, "there is no compression %d", (int) compression);
   if (contents.size > 0) {
     *ret = guix_source_of_bytes(compression, contents);
     return 0;

@@ -44,7 +44,8 @@ struct guix_archive_reader
   struct guix_nar_reader *nar;
   struct guix_hasher *hasher; /* of the nar, then of all up to the deriver */
   struct guix_archive_item item;
-  struct str *references;
+  struct str *references; /* kept from item to item */
+  size_t references_capacity;
   size_t references_left;
 };
 
@@ -77,6 +78,7 @@ guix_archive_reader_free(struct guix_archive_reader *reader)
     return;
   drop_item(reader);
   buf_free(&reader->word);
+  free(reader->references);
   free(reader);
 }
 
@@ -153,8 +155,6 @@ take_count(struct guix_archive_reader *reader, struct error *err)
     return error_set(err, -EINVAL, "bad export stream: %llu references",
                      (unsigned long long) count);
   reader->references_left = (size_t) count;
-  reader->references = arena_array(&reader->arena, (size_t) count, sizeof reader->references[0]);
-  reader->item.references = reader->references;
   reader->state = count > 0 ? STATE_REFERENCE : STATE_DERIVER;
   return 0;
 }
@@ -164,7 +164,10 @@ take_reference(struct guix_archive_reader *reader, struct error *err)
 {
   if (--reader->references_left == 0)
     reader->state = STATE_DERIVER;
-  return take_path(reader, &reader->references[reader->item.references_count++], err);
+  size_t count = ++reader->item.references_count;
+  mem_grow(&reader->references, &reader->references_capacity, count, sizeof reader->references[0]);
+  reader->item.references = reader->references;
+  return take_path(reader, &reader->references[count - 1], err);
 }
 
 static int

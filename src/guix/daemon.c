@@ -72,7 +72,7 @@ take_error(struct guix_daemon *daemon, struct error *err)
   int r = guix_wire_get_pieces(&daemon->wire, collect_excerpt, &excerpt, err);
   if (r < 0)
     return r;
-  uint32_t status;
+  uint32_t status = 0;
   r = guix_wire_get_int(&daemon->wire, &status, NULL);
   daemon->status = r == 0 && status <= INT16_MAX ? (int) status : 1;
   struct str text = str_trim(str_make(excerpt.text, excerpt.size));
@@ -83,7 +83,7 @@ take_error(struct guix_daemon *daemon, struct error *err)
 static int
 supply_data(struct guix_daemon *daemon, struct guix_transfer *transfer, struct error *err)
 {
-  uint32_t max;
+  uint32_t max = 0;
   int r = guix_wire_get_int(&daemon->wire, &max, err);
   if (r < 0)
     return r;
@@ -111,7 +111,7 @@ accept_data(struct guix_daemon *daemon, struct guix_transfer *transfer, struct e
 static int
 serve_frame(struct guix_daemon *daemon, struct guix_transfer *transfer, struct error *err)
 {
-  uint32_t code;
+  uint32_t code = 0;
   int r = guix_wire_get_int(&daemon->wire, &code, err);
   if (r < 0)
     return r;
@@ -196,7 +196,7 @@ int
 guix_daemon_get_path_or_none(struct guix_daemon *daemon, struct arena *arena, struct str *ret,
                              struct error *err)
 {
-  struct str path;
+  struct str path = STR("");
   int r = guix_wire_get_str(&daemon->wire, GUIX_WIRE_PATH_MAX, arena, &path, err);
   if (r < 0)
     return r;
@@ -210,7 +210,7 @@ int
 guix_daemon_get_path(struct guix_daemon *daemon, struct arena *arena, struct str *ret,
                      struct error *err)
 {
-  struct str path;
+  struct str path = STR("");
   int r = guix_daemon_get_path_or_none(daemon, arena, &path, err);
   if (r < 0)
     return r;
@@ -224,8 +224,8 @@ int
 guix_daemon_get_paths(struct guix_daemon *daemon, struct arena *arena, struct str **ret,
                       size_t *ret_count, struct error *err)
 {
-  struct str *paths;
-  size_t count;
+  struct str *paths = NULL;
+  size_t count = 0;
   int r = guix_wire_get_strs(&daemon->wire, GUIX_WIRE_PATH_MAX, arena, &paths, &count, err);
   if (r < 0)
     return r;
@@ -298,7 +298,7 @@ static int
 exchange_versions(struct guix_daemon *daemon, struct error *err)
 {
   struct guix_wire *wire = &daemon->wire;
-  uint32_t magic;
+  uint32_t magic = 0;
   guix_wire_put_int(wire, MAGIC_CLIENT);
   int r = guix_wire_flush(wire, err);
   if (r == 0)

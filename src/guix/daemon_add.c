@@ -86,8 +86,8 @@ guix_daemon_import(struct guix_daemon *daemon, int64_t (*read)(void *, char *, s
                    struct arena *arena, struct str **ret, size_t *ret_count, struct error *err)
 {
   struct guix_transfer transfer = { .read = read, .state = state };
-  struct str *paths;
-  size_t count;
+  struct str *paths = NULL;
+  size_t count = 0;
   int r = guix_daemon_begin(daemon, GUIX_OP_IMPORT_PATHS, err);
   if (r == 0)
     r = guix_daemon_finish(daemon, &transfer, err);
@@ -149,9 +149,9 @@ static int
 get_collected(struct guix_wire *wire, struct arena *arena, struct str **ret, size_t *ret_count,
               uint64_t *ret_freed, struct error *err)
 {
-  struct str *paths;
-  size_t count;
-  uint64_t freed, obsolete;
+  struct str *paths = NULL;
+  size_t count = 0;
+  uint64_t freed = 0, obsolete;
   int r = guix_wire_get_strs(wire, GUIX_WIRE_PATH_MAX, arena, &paths, &count, err);
   if (r == 0)
     r = guix_wire_get_long(wire, &freed, err);

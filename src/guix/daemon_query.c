@@ -32,7 +32,7 @@ ask_for_paths(struct guix_daemon *daemon, enum guix_op op, struct str path, stru
 int
 guix_daemon_is_valid(struct guix_daemon *daemon, struct str path, struct error *err)
 {
-  uint32_t valid;
+  uint32_t valid = 0;
   int r = ask_about(daemon, GUIX_OP_VALID_PATH, path, err);
   if (r == 0)
     r = guix_wire_get_int(&daemon->wire, &valid, err);
@@ -42,7 +42,7 @@ guix_daemon_is_valid(struct guix_daemon *daemon, struct str path, struct error *
 static int
 get_hash(struct guix_daemon *daemon, struct arena *arena, struct guix_hash *ret, struct error *err)
 {
-  struct str text;
+  struct str text = STR("");
   int r = guix_wire_get_str(&daemon->wire, HASH_TEXT_MAX, arena, &text, err);
   if (r < 0)
     return r;
@@ -55,7 +55,7 @@ get_hash(struct guix_daemon *daemon, struct arena *arena, struct guix_hash *ret,
 static int
 get_size(struct guix_daemon *daemon, int64_t *ret, struct error *err)
 {
-  uint64_t size;
+  uint64_t size = 0;
   int r = guix_wire_get_long(&daemon->wire, &size, err);
   if (r < 0)
     return r;
@@ -70,7 +70,7 @@ guix_daemon_query_path_info(struct guix_daemon *daemon, struct str path, struct 
                             struct guix_path_info *ret, struct error *err)
 {
   struct guix_path_info info = { 0 };
-  uint32_t time;
+  uint32_t time = 0;
   int r = ask_about(daemon, GUIX_OP_QUERY_PATH_INFO, path, err);
   if (r == 0)
     r = guix_daemon_get_path_or_none(daemon, arena, &info.deriver, err);

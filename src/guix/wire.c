@@ -241,7 +241,7 @@ guix_wire_get_long(struct guix_wire *wire, uint64_t *ret, struct error *err)
 int
 guix_wire_get_int(struct guix_wire *wire, uint32_t *ret, struct error *err)
 {
-  uint64_t value;
+  uint64_t value = 0;
   int r = guix_wire_get_long(wire, &value, err);
   if (r < 0)
     return r;
@@ -268,7 +268,7 @@ int
 guix_wire_get_str(struct guix_wire *wire, size_t limit, struct arena *arena, struct str *ret,
                   struct error *err)
 {
-  uint32_t size;
+  uint32_t size = 0;
   int r = guix_wire_get_int(wire, &size, err);
   if (r < 0)
     return r;
@@ -288,7 +288,7 @@ int
 guix_wire_get_strs(struct guix_wire *wire, size_t limit, struct arena *arena, struct str **ret,
                    size_t *ret_count, struct error *err)
 {
-  uint32_t count;
+  uint32_t count = 0;
   int r = guix_wire_get_int(wire, &count, err);
   if (r < 0)
     return r;
@@ -313,7 +313,7 @@ guix_wire_get_strs(struct guix_wire *wire, size_t limit, struct arena *arena, st
 int
 guix_wire_get_pieces(struct guix_wire *wire, guix_sink *sink, void *context, struct error *err)
 {
-  uint32_t size;
+  uint32_t size = 0;
   int r = guix_wire_get_int(wire, &size, err);
   if (r < 0)
     return r;

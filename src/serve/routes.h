@@ -19,3 +19,7 @@ struct serve_context
 /* Fills RET with the route lists of all rooms; returns how many. CONTEXT must
    outlive the server. */
 size_t serve_routes(struct serve_context *context, struct http_routes ret[SERVE_ROUTES_MAX]);
+
+struct http_routes serve_pages(struct serve_context *context);
+struct http_routes serve_api_builds(struct serve_context *context);
+struct http_routes serve_api_farm(struct serve_context *context);

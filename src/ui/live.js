@@ -1,1 +1,153 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Pages that follow what happens. They work without this.
 //
+// <section id="builds" data-live="/builds" data-live-kinds="build. agent.">
+//   is replaced by the element with its id in the page /builds whenever an event
+//   comes whose kind begins with one of the words; without kinds, at any event.
+//
+// <pre class="log" data-follow="/api/panoply/v1/builds/7/log?follow=yes" data-follow-from="1024">
+//   has the log's first 1024 bytes; the rest is added as it is written.
+
+const EVENTS = "/api/panoply/v1/events";
+const QUIET_MS = 400; // after an event, others are awaited this long
+const PAUSE_MS = 2000; // between two refreshes of an element
+const RETRY_MS = [1000, 2000, 5000, 15000];
+const LOG_LIMIT = 4 * 1024 * 1024; // characters shown; older ones are dropped
+
+// ---- live elements ----
+
+async function refresh(element) {
+  const address = new URL(element.dataset.live || location.href, location.href);
+  element.setAttribute("aria-busy", "true");
+  try {
+    const reply = await fetch(address, { headers: { Accept: "text/html" } });
+    if (!reply.ok) return;
+    const page = new DOMParser().parseFromString(await reply.text(), "text/html");
+    const fresh = page.getElementById(element.id);
+    if (fresh && fresh.innerHTML !== element.innerHTML) replaceContents(element, fresh);
+  } catch {
+    // The server is away: the next event or the next look at the page tries again.
+  } finally {
+    element.removeAttribute("aria-busy");
+  }
+}
+
+// Whoever stands on a link or button with the keyboard stays there.
+function replaceContents(element, fresh) {
+  const active = element.contains(document.activeElement) ? document.activeElement : null;
+  const open = [...element.querySelectorAll("details[open][id]")].map((details) => details.id);
+  const place = active && placeOf(active);
+  element.replaceChildren(...fresh.childNodes);
+  for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+  if (place) element.querySelector(place)?.focus({ preventScroll: true });
+}
+
+function placeOf(element) {
+  if (element.id) return `#${CSS.escape(element.id)}`;
+  const href = element.getAttribute("href");
+  return href === null ? null : `a[href="${CSS.escape(href)}"]`;
+}
+
+// At most one refresh runs, and at most one more waits for its turn.
+function schedule(state) {
+  state.due = true;
+  if (state.busy) return;
+  state.busy = true;
+  const wait = Math.max(QUIET_MS, state.last + PAUSE_MS - Date.now());
+  setTimeout(async () => {
+    state.due = false;
+    await refresh(state.element);
+    state.last = Date.now();
+    state.busy = false;
+    if (state.due) schedule(state);
+  }, wait);
+}
+
+function wants(state, kind) {
+  return state.kinds.length === 0 || state.kinds.some((begin) => kind.startsWith(begin));
+}
+
+function receive(states, message) {
+  const { kind } = JSON.parse(message.data);
+  states.filter((state) => wants(state, kind)).forEach(schedule);
+}
+
+// A hidden page holds no connection (browsers allow six to a host) and looks
+// again when it is shown.
+function followEvents(elements) {
+  const states = elements.map((element) => ({
+    element,
+    kinds: (element.dataset.liveKinds ?? "").split(" ").filter(Boolean),
+    due: false,
+    busy: false,
+    last: 0,
+  }));
+  let source = null;
+  const listen = () => {
+    if (document.hidden) {
+      source?.close();
+      source = null;
+    } else if (source === null) {
+      source = new EventSource(EVENTS);
+      source.onmessage = (message) => receive(states, message);
+    }
+  };
+  document.addEventListener("visibilitychange", () => {
+    listen();
+    if (!document.hidden) states.forEach(schedule);
+  });
+  listen();
+}
+
+// ---- logs ----
+
+function append(element, text) {
+  const atEnd = element.scrollHeight - element.scrollTop - element.clientHeight < 40;
+  element.append(text);
+  let size = Number(element.dataset.size ?? 0) + text.length;
+  while (size > LOG_LIMIT && element.childNodes.length > 1) {
+    size -= element.firstChild.textContent.length;
+    element.firstChild.remove();
+  }
+  element.dataset.size = size;
+  if (atEnd) element.scrollTop = element.scrollHeight;
+}
+
+// Adds to the log until it ends; FROM.value counts the bytes that came.
+async function readLog(element, from, decoder, signal) {
+  const address = new URL(element.dataset.follow, location.href);
+  address.searchParams.set("from", from.value);
+  const reply = await fetch(address, { signal });
+  if (!reply.ok) throw new Error(`the log's status is ${reply.status}`);
+  const reader = reply.body.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    from.value += value.byteLength;
+    append(element, decoder.decode(value, { stream: true }));
+  }
+}
+
+async function followLog(element) {
+  const from = { value: Number(element.dataset.followFrom ?? 0) };
+  const decoder = new TextDecoder(); // kept, as a character may come in two replies
+  const abort = new AbortController();
+  addEventListener("pagehide", () => abort.abort(), { once: true });
+  for (let failures = 0; !abort.signal.aborted; ) {
+    const before = from.value;
+    try {
+      await readLog(element, from, decoder, abort.signal);
+      return;
+    } catch {
+      failures = from.value > before ? 0 : failures + 1;
+      const wait = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)];
+      await new Promise((resolve) => setTimeout(resolve, wait));
+    }
+  }
+}
+
+// ---- start ----
+
+const live = [...document.querySelectorAll("[data-live][id]")];
+if (live.length > 0) followEvents(live);
+for (const element of document.querySelectorAll("[data-follow]")) followLog(element);

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "cache/test_house.h"
+#include "http/test_wire.h"
+
+static int64_t
+append(struct house *house, int64_t attempt, int64_t offset, const char *text)
+{
+  struct error err = { 0 };
+  int64_t size = -1;
+  int r = cache_log_append(house->cache, attempt, offset, str_of(text), &size, &err);
+  return r < 0 ? r : size;
+}
+
+static int64_t
+finish(struct house *house, int64_t attempt)
+{
+  struct error err = { 0 };
+  int64_t size;
+  int r = cache_log_finish(house->cache, attempt, &size, &err);
+  return r < 0 ? r : size;
+}
+
+static void
+expect_body(struct house *house, const char *target, const char *body)
+{
+  CLEANUP_WIRE struct wire wire = wire_open(house->port);
+  CLEANUP_REPLY struct wire_reply reply = wire_ask(&wire, "GET", target, "");
+  assert_int_equal(reply.status, 200);
+  assert_true(reply.whole);
+  assert_true(str_equal(buf_str(&reply.body), str_of(body)));
+}
+
+static void
+expect_status(struct house *house, const char *target, int status)
+{
+  CLEANUP_WIRE struct wire wire = wire_open(house->port);
+  CLEANUP_REPLY struct wire_reply reply = wire_ask(&wire, "GET", target, "");
+  assert_int_equal(reply.status, status);
+}
+
+static void
+test_append(void **state)
+{
+  struct house *house = *state;
+  struct error err = { 0 };
+  int64_t size;
+  assert_int_equal(append(house, 1, 0, "hello "), 6);
+  assert_int_equal(append(house, 1, 6, "world\n"), 12);
+  assert_int_equal(append(house, 1, 0, "hello "), 12);           /* repeated */
+  assert_int_equal(append(house, 1, 3, "lo world\nmore\n"), 17); /* half new */
+  assert_int_equal(cache_log_append(house->cache, 1, 18, STR("x"), &size, &err), -EINVAL);
+  assert_int_equal(size, 17);
+  assert_int_equal(append(house, 1, -1, "x"), -EINVAL);
+  expect_body(house, "/attempt-log/1", "hello world\nmore\n");
+  expect_body(house, "/attempt-log/1?from=6", "world\nmore\n");
+  expect_body(house, "/attempt-log/1?from=99", "");
+  expect_status(house, "/attempt-log/2", 404);
+  house_restart(house);
+  assert_int_equal(append(house, 1, 17, "on\n"), 20);
+  expect_body(house, "/attempt-log/1", "hello world\nmore\non\n");
+}
+
+static void
+test_finish(void **state)
+{
+  struct house *house = *state;
+  append(house, 257, 0, "line 1\nline 2\n");
+  assert_int_equal(finish(house, 257), 14);
+  assert_int_equal(finish(house, 257), 14);
+  assert_int_equal(append(house, 257, 14, "late"), -ESTALE);
+  expect_body(house, "/attempt-log/257", "line 1\nline 2\n");
+  expect_body(house, "/attempt-log/257?from=7", "line 2\n");
+  expect_body(house, "/attempt-log/257?follow=1", "line 1\nline 2\n");
+  house_restart(house);
+  assert_int_equal(append(house, 257, 14, "late"), -ESTALE);
+  assert_int_equal(finish(house, 257), 14);
+  expect_body(house, "/attempt-log/257?from=99", "");
+  CLEANUP_FREE char *live = mem_printf("%s/logs/01/257.log", house->folder);
+  assert_false(file_exists(live));
+  assert_int_equal(finish(house, 3), 0); /* never began */
+  expect_status(house, "/attempt-log/3", 404);
+}
+
+static int
+collect(void *context, struct str piece)
+{
+  buf_append_str(context, piece);
+  return 0;
+}
+
+static void
+test_gzip_is_sent_as_it_is(void **state)
+{
+  struct house *house = *state;
+  struct error err = { 0 };
+  append(house, 5, 0, "text\n");
+  finish(house, 5);
+  static const struct
+  {
+    const char *accept;
+    bool gzip;
+  } cases[] = { { "gzip", true },
+                { "deflate, gzip;q=0.5", true },
+                { "gzip;q=0", false },
+                { "gzip; q=0.0", false },
+                { "br", false } };
+  for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+    CLEANUP_FREE char *header = mem_printf("Accept-Encoding: %s\r\n", cases[i].accept);
+    CLEANUP_WIRE struct wire wire = wire_open(house->port);
+    CLEANUP_REPLY struct wire_reply reply = wire_ask(&wire, "GET", "/attempt-log/5", header);
+    assert_string_equal(wire_header(&reply, "Content-Encoding"), cases[i].gzip ? "gzip" : "");
+    if (!cases[i].gzip) {
+      assert_true(str_equal(buf_str(&reply.body), STR("text\n")));
+      continue;
+    }
+    CLEANUP_BUF struct buf text = { 0 };
+    struct guix_decompressor *gzip =
+        guix_decompressor_new(GUIX_COMPRESSION_GZIP, 0, collect, &text);
+    assert_int_equal(guix_decompressor_feed(gzip, buf_str(&reply.body), &err), 0);
+    assert_int_equal(guix_decompressor_end(gzip, &err), 0);
+    guix_decompressor_free(gzip);
+    assert_true(str_equal(buf_str(&text), STR("text\n")));
+  }
+}
+
+/* ---- following ---- */
+
+static void
+test_follow(void **state)
+{
+  struct house *house = *state;
+  append(house, 9, 0, "begin\n");
+  CLEANUP_WIRE struct wire whole = wire_open(house->port);
+  CLEANUP_WIRE struct wire late = wire_open(house->port);
+  wire_send(&whole, "GET /attempt-log/9?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+  wire_expect(&whole, "begin\n");
+  append(house, 9, 6, "middle\n");
+  wire_expect(&whole, "middle\n");
+  wire_send(&late, "GET /attempt-log/9?follow=1&from=8 HTTP/1.1\r\nHost: x\r\n\r\n");
+  wire_expect(&late, "ddle\n");
+  append(house, 9, 13, "end\n");
+  finish(house, 9);
+  wire_expect(&whole, "end\n");
+  wire_expect(&whole, "0\r\n\r\n");
+  wire_expect(&late, "end\n");
+  wire_expect(&late, "0\r\n\r\n");
+}
+
+static int
+log_users(struct house *house, int64_t attempt)
+{
+  pthread_mutex_lock(&house->cache->mutex);
+  struct cache_log *log = int_map_get(&house->cache->logs, attempt);
+  int users = log == NULL ? 0 : log->users;
+  pthread_mutex_unlock(&house->cache->mutex);
+  return users;
+}
+
+static void
+wait_for_users(struct house *house, int64_t attempt, int users)
+{
+  int64_t deadline = clock_monotonic_ms() + 20000;
+  while (log_users(house, attempt) != users && clock_monotonic_ms() < deadline)
+    clock_sleep_ms(2);
+  assert_int_equal(log_users(house, attempt), users);
+}
+
+/* A follower who hangs up is let go of, though the log stays silent. */
+static void
+test_follower_leaves(void **state)
+{
+  struct house *house = *state;
+  append(house, 10, 0, "begin\n");
+  struct wire wire = wire_open(house->port);
+  wire_send(&wire, "GET /attempt-log/10?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+  wire_expect(&wire, "begin\n");
+  wait_for_users(house, 10, 2);
+  wire_close(&wire);
+  wait_for_users(house, 10, 1);
+}
+
+#define MANY_BYTES (8 << 20)
+
+/* One reads nothing of megabytes: the writer is not held up, another gets all,
+   and so does the first once it reads. */
+static void
+test_slow_follower(void **state)
+{
+  struct house *house = *state;
+  CLEANUP_WIRE struct wire slow = wire_open_small(house->port, 4096);
+  CLEANUP_WIRE struct wire quick = wire_open(house->port);
+  append(house, 11, 0, "begin\n");
+  wire_send(&slow, "GET /attempt-log/11?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+  wire_expect(&slow, "begin\n");
+
+  CLEANUP_FREE char *line = mem_alloc(65537);
+  memset(line, 'x', 65536);
+  line[65535] = '\n';
+  int64_t size = 6;
+  while (size < MANY_BYTES)
+    size = append(house, 11, size, line);
+  finish(house, 11);
+  CLEANUP_REPLY struct wire_reply all = wire_ask(&quick, "GET", "/attempt-log/11?follow=1", "");
+  assert_int_equal(all.body.size, size);
+
+  /* What is left of the slow one's reply, chunk marks and all. */
+  wire_expect(&slow, "0\r\n\r\n");
+}
+
+#define IN_HOUSE(test) cmocka_unit_test_setup_teardown(test, house_setup, house_teardown)
+
+int
+main(void)
+{
+  const struct CMUnitTest tests[] = {
+    IN_HOUSE(test_append), IN_HOUSE(test_finish),          IN_HOUSE(test_gzip_is_sent_as_it_is),
+    IN_HOUSE(test_follow), IN_HOUSE(test_follower_leaves), IN_HOUSE(test_slow_follower),
+  };
+  return cmocka_run_group_tests(tests, NULL, test_cluster_teardown);
+}

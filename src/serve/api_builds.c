@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The API of builds: doc/api.md. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "serve/filters.h"
+
+#define API "/api/panoply/v1"
+#define LIST_DEFAULT 100
+#define SUBMIT_MAX 1000 /* derivations of one request */
+#define SUBMIT_BODY_MAX (1 << 20)
+#define DEFAULT_TIMEOUT_S 72000 /* as Guix gives to packages that say nothing */
+#define DEFAULT_SILENCE_S 3600
+
+static void
+put_time(struct json *json, const char *name, int64_t time, bool null)
+{
+  json_key(json, name);
+  if (null)
+    json_none(json);
+  else
+    json_time(json, time);
+}
+
+/* ---- lists ---- */
+
+struct list_question
+{
+  struct arena *arena;
+  struct build_filter filter;
+  struct serve_builds_rows rows;
+};
+
+static int
+read_list(struct db *db, void *context, struct error *err)
+{
+  struct list_question *question = context;
+  return build_filter_run(db, &question->filter, question->arena, &question->rows, err);
+}
+
+static void
+write_row(struct json *json, const struct serve_builds_row *row)
+{
+  json_object_open(json);
+  json_put_i64(json, "id", row->id);
+  json_put_text(json, "name", row->name);
+  json_put_text(json, "system", row->system);
+  json_put_text(json, "state", row->state);
+  put_time(json, "created_at", row->created_at, false);
+  put_time(json, "finished_at", row->finished_at, row->finished_at_null);
+  json_object_close(json);
+}
+
+static int
+get_builds(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct list_question question = { .arena = http_arena(request) };
+  int r = build_filter_read(request, LIST_DEFAULT, &question.filter, err);
+  if (r == 0)
+    r = db_pool_run(serve->pool, DB_READ, read_list, &question, err);
+  if (r < 0)
+    return r;
+  CLEANUP_BUF struct buf body = { 0 };
+  struct json json = json_begin(&body);
+  json_object_open(&json);
+  json_key(&json, "items");
+  json_array_open(&json);
+  for (size_t i = 0; i < question.rows.count; i++)
+    write_row(&json, &question.rows.items[i]);
+  json_array_close(&json);
+  int64_t next = build_filter_next(&question.filter, &question.rows);
+  json_put_cstr(&json, "next",
+                next == 0 ? NULL : arena_printf(question.arena, "%lld", (long long) next));
+  json_object_close(&json);
+  return http_reply_json(request, 200, &body);
+}
+
+/* ---- one ---- */
+
+struct build_facts
+{
+  struct arena *arena;
+  int64_t id;
+  struct serve_build_row build;
+  struct serve_build_outputs_rows outputs;
+  struct serve_build_attempts_rows attempts;
+  struct serve_build_dependencies_rows dependencies;
+  struct serve_build_dependents_rows dependents;
+  struct serve_build_jobs_rows jobs;
+};
+
+static int
+read_facts(struct db *db, void *context, struct error *err)
+{
+  struct build_facts *facts = context;
+  struct arena *arena = facts->arena;
+  int r = serve_build(db, facts->id, arena, &facts->build, err);
+  if (r == 0)
+    return error_set(err, -ENOENT, "there is no build %lld", (long long) facts->id);
+  int64_t derivation_id = facts->build.derivation_id;
+  if (r == 1)
+    r = serve_build_outputs(db, derivation_id, arena, &facts->outputs, err);
+  if (r == 0)
+    r = serve_build_attempts(db, facts->id, arena, &facts->attempts, err);
+  if (r == 0)
+    r = serve_build_dependencies(db, derivation_id, arena, &facts->dependencies, err);
+  if (r == 0)
+    r = serve_build_dependents(db, derivation_id, arena, &facts->dependents, err);
+  if (r == 0)
+    r = serve_build_jobs(db, facts->id, arena, &facts->jobs, err);
+  return r;
+}
+
+static void
+write_outputs(struct json *json, const struct serve_build_outputs_rows *outputs)
+{
+  json_key(json, "outputs");
+  json_array_open(json);
+  for (size_t i = 0; i < outputs->count; i++) {
+    const struct serve_build_outputs_row *row = &outputs->items[i];
+    json_object_open(json);
+    json_put_text(json, "name", row->name);
+    json_put_text(json, "path", row->path);
+    json_put_bool(json, "available", row->available);
+    json_key(json, "nar_size");
+    if (row->nar_size_null)
+      json_none(json);
+    else
+      json_i64(json, row->nar_size);
+    json_object_close(json);
+  }
+  json_array_close(json);
+}
+
+static void
+write_attempts(struct json *json, const struct serve_build_attempts_rows *attempts)
+{
+  json_key(json, "attempts");
+  json_array_open(json);
+  for (size_t i = 0; i < attempts->count; i++) {
+    const struct serve_build_attempts_row *row = &attempts->items[i];
+    bool has_cause = row->cause != FARM_CAUSE_NONE;
+    json_object_open(json);
+    json_put_i64(json, "id", row->id);
+    json_put_text(json, "agent", row->agent);
+    json_put_text(json, "state", row->state);
+    json_put_cstr(json, "cause", has_cause ? farm_cause_name((enum farm_cause) row->cause) : NULL);
+    json_put_text(json, "message", row->message);
+    put_time(json, "created_at", row->created_at, false);
+    put_time(json, "started_at", row->started_at, row->started_at_null);
+    put_time(json, "finished_at", row->finished_at, row->finished_at_null);
+    json_put_i64(json, "log_size", row->log_size);
+    json_object_close(json);
+  }
+  json_array_close(json);
+}
+
+static void
+write_neighbour(struct json *json, int64_t id, struct str name, struct str state)
+{
+  json_object_open(json);
+  json_put_i64(json, "id", id);
+  json_put_text(json, "name", name);
+  json_put_text(json, "state", state);
+  json_object_close(json);
+}
+
+static void
+write_neighbours(struct json *json, const struct build_facts *facts)
+{
+  json_key(json, "dependencies");
+  json_array_open(json);
+  for (size_t i = 0; i < facts->dependencies.count; i++) {
+    const struct serve_build_dependencies_row *row = &facts->dependencies.items[i];
+    write_neighbour(json, row->id, row->name, row->state);
+  }
+  json_array_close(json);
+  json_key(json, "dependents");
+  json_array_open(json);
+  for (size_t i = 0; i < facts->dependents.count; i++) {
+    const struct serve_build_dependents_row *row = &facts->dependents.items[i];
+    write_neighbour(json, row->id, row->name, row->state);
+  }
+  json_array_close(json);
+}
+
+static void
+write_jobs(struct json *json, const struct serve_build_jobs_rows *jobs)
+{
+  json_key(json, "jobs");
+  json_array_open(json);
+  for (size_t i = 0; i < jobs->count; i++) {
+    json_object_open(json);
+    json_put_text(json, "specification", jobs->items[i].specification);
+    json_put_i64(json, "evaluation", jobs->items[i].evaluation);
+    json_put_text(json, "name", jobs->items[i].name);
+    json_object_close(json);
+  }
+  json_array_close(json);
+}
+
+static void
+write_build(struct json *json, const struct build_facts *facts)
+{
+  const struct serve_build_row *build = &facts->build;
+  json_object_open(json);
+  json_put_i64(json, "id", build->id);
+  json_put_text(json, "name", build->name);
+  json_put_text(json, "derivation", build->derivation);
+  json_put_text(json, "system", build->system);
+  json_put_text(json, "state", build->state);
+  json_put_i64(json, "priority", build->priority);
+  json_put_i64(json, "timeout_s", build->timeout_s);
+  json_put_i64(json, "max_silent_s", build->max_silent_s);
+  put_time(json, "created_at", build->created_at, false);
+  put_time(json, "finished_at", build->finished_at, build->finished_at_null);
+  json_key(json, "failed_build");
+  if (build->failed_build_id_null)
+    json_none(json);
+  else
+    json_i64(json, build->failed_build_id);
+  write_outputs(json, &facts->outputs);
+  write_attempts(json, &facts->attempts);
+  write_neighbours(json, facts);
+  write_jobs(json, &facts->jobs);
+  json_object_close(json);
+}
+
+static int
+get_build(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct build_facts facts = { .arena = http_arena(request) };
+  int r = http_param_id(request, "id", &facts.id, err);
+  if (r == 0)
+    r = db_pool_run(serve->pool, DB_READ, read_facts, &facts, err);
+  if (r < 0)
+    return r;
+  CLEANUP_BUF struct buf body = { 0 };
+  struct json json = json_begin(&body);
+  write_build(&json, &facts);
+  return http_reply_json(request, 200, &body);
+}
+
+/* ---- log ---- */
+
+struct log_question
+{
+  int64_t build_id;
+  int64_t attempt_id; /* 0 = the newest */
+};
+
+static int
+find_attempt(struct db *db, void *context, struct error *err)
+{
+  struct log_question *question = context;
+  struct serve_newest_attempt_row newest;
+  struct serve_attempt_of_build_row given;
+  int r;
+  if (question->attempt_id != 0)
+    r = serve_attempt_of_build(db, question->build_id, question->attempt_id, &given, err);
+  else {
+    r = serve_newest_attempt(db, question->build_id, &newest, err);
+    question->attempt_id = r == 1 ? newest.id : 0;
+  }
+  if (r == 0)
+    return error_set(err, -ENOENT, "build %lld has no such attempt (yet)",
+                     (long long) question->build_id);
+  return r < 0 ? r : 0;
+}
+
+static int
+get_log(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct log_question question = { 0 };
+  int64_t from = 0;
+  bool follow = str_equal(http_query(request, "follow"), STR("yes"));
+  int r = http_param_id(request, "id", &question.build_id, err);
+  if (r == 0)
+    r = http_query_i64(request, "attempt", 0, INT64_MAX, 0, &question.attempt_id, err);
+  if (r == 0)
+    r = http_query_i64(request, "from", 0, INT64_MAX, 0, &from, err);
+  if (r == 0)
+    r = db_pool_run(serve->pool, DB_READ, find_attempt, &question, err);
+  return r < 0 ? r : cache_log_reply(serve->cache, request, question.attempt_id, from, follow, err);
+}
+
+/* ---- actions ---- */
+
+static int
+need_scheduler(const struct serve_context *serve, struct error *err)
+{
+  if (serve->farm != NULL)
+    return 0;
+  error_set(err, -EBUSY, "the scheduler does not run in this process");
+  return error_hint(err, "Ask a process that has the scheduler role.");
+}
+
+static int
+reply_accepted(struct http_request *request)
+{
+  return http_reply_text(request, 202, "application/json", "{}");
+}
+
+static int
+get_explain(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  CLEANUP_BUF struct buf body = { 0 };
+  int64_t id = 0;
+  int r = http_param_id(request, "id", &id, err);
+  if (r == 0)
+    r = need_scheduler(serve, err);
+  if (r == 0)
+    r = farm_build_explain(serve->farm, id, &body, err);
+  return r < 0 ? r : http_reply_json(request, 200, &body);
+}
+
+static int
+post_cancel(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  int64_t id = 0;
+  int r = http_param_id(request, "id", &id, err);
+  if (r == 0)
+    r = need_scheduler(serve, err);
+  if (r == 0)
+    r = farm_build_cancel(serve->farm, id, err);
+  return r < 0 ? r : reply_accepted(request);
+}
+
+static int
+post_restart(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  bool dependents = str_equal(http_query(request, "dependents"), STR("yes"));
+  int64_t id = 0;
+  int r = http_param_id(request, "id", &id, err);
+  if (r == 0)
+    r = need_scheduler(serve, err);
+  if (r == 0)
+    r = farm_build_restart(serve->farm, id, dependents, err);
+  return r < 0 ? r : reply_accepted(request);
+}
+
+/* ---- submitting derivations of the server's store ---- */
+
+struct submission
+{
+  struct arena *arena;
+  struct graph_load *load;
+  struct str *paths;
+  size_t count;
+  int32_t priority;
+  int64_t *builds;
+};
+
+static int
+read_submission(struct http_request *request, struct submission *submission, struct error *err)
+{
+  json_t *body = NULL;
+  int r = http_body_json(request, &body, err);
+  if (r < 0)
+    return r;
+  const json_t *list = json_object_get(body, "derivations");
+  const json_t *priority = json_object_get(body, "priority");
+  submission->count = json_array_size(list);
+  if (submission->count == 0 || submission->count > SUBMIT_MAX)
+    return error_set(err, -EINVAL, "\"derivations\" must be a list of 1 to %d store paths",
+                     SUBMIT_MAX);
+  submission->priority = (int32_t) json_integer_value(priority);
+  if (json_integer_value(priority) < -1000 || json_integer_value(priority) > 1000)
+    return error_set(err, -EINVAL, "\"priority\" must be from -1000 to 1000");
+  submission->paths = arena_array(submission->arena, submission->count, sizeof *submission->paths);
+  for (size_t i = 0; i < submission->count; i++) {
+    submission->paths[i] = str_of(json_string_value(json_array_get(list, i)));
+    if (!guix_path_is_derivation(submission->paths[i]))
+      return error_set(err, -EINVAL, "\"%.*s\" is no derivation", STR_FMT(submission->paths[i]));
+  }
+  return 0;
+}
+
+static int
+write_wishes(struct db *db, void *context, struct error *err)
+{
+  struct submission *submission = context;
+  struct farm_wish *wishes = arena_array(submission->arena, submission->count, sizeof *wishes);
+  submission->builds =
+      arena_array(submission->arena, submission->count, sizeof *submission->builds);
+  int64_t fresh = 0;
+  int r = graph_load_write(submission->load, db, &fresh, err);
+  for (size_t i = 0; i < submission->count; i++)
+    wishes[i] =
+        (struct farm_wish) { .derivation_id = graph_load_id(submission->load, submission->paths[i]),
+                             .priority = submission->priority,
+                             .timeout_s = DEFAULT_TIMEOUT_S,
+                             .max_silent_s = DEFAULT_SILENCE_S };
+  return r < 0 ? r : farm_wish(db, wishes, submission->count, submission->builds, err);
+}
+
+/* The sources go into the cache first, as for an evaluation. */
+static int
+adopt_sources(const struct serve_context *serve, struct graph_load *load, struct arena *arena,
+              struct error *err)
+{
+  size_t count = 0;
+  const struct str *sources = graph_load_sources(load, &count);
+  if (count == 0)
+    return 0;
+  struct guix_daemon *daemon = NULL;
+  int r = guix_daemon_open(
+      arena_printf(arena, "%s/var/guix/daemon-socket/socket", serve->store_root), &daemon, err);
+  if (r == 0)
+    r = cache_adopt(serve->cache, serve->store_root, daemon, sources, count, err);
+  guix_daemon_close(daemon);
+  return r;
+}
+
+static int
+submit(const struct serve_context *serve, struct submission *submission, struct error *err)
+{
+  int r = 0;
+  for (size_t i = 0; r == 0 && i < submission->count; i++)
+    r = graph_load_add(submission->load, submission->paths[i], err);
+  if (r == 0)
+    r = adopt_sources(serve, submission->load, submission->arena, err);
+  if (r == 0)
+    r = db_pool_run(serve->pool, DB_WRITE, write_wishes, submission, err);
+  return r;
+}
+
+static void
+wake_scheduler(const struct serve_context *serve)
+{
+  struct db *db = NULL;
+  if (db_pool_get(serve->pool, &db, NULL) < 0)
+    return; /* it looks by itself after a while */
+  (void) farm_wake(db, NULL);
+  db_pool_put(serve->pool, db);
+}
+
+static int
+post_builds(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct submission submission = { .arena = http_arena(request) };
+  int r = read_submission(request, &submission, err);
+  if (r < 0)
+    return r;
+  submission.load = graph_load_new(serve->pool, serve->store_root);
+  r = submit(serve, &submission, err);
+  graph_load_free(submission.load);
+  if (r < 0)
+    return r;
+  wake_scheduler(serve);
+  CLEANUP_BUF struct buf body = { 0 };
+  struct json json = json_begin(&body);
+  json_object_open(&json);
+  json_key(&json, "builds");
+  json_array_open(&json);
+  for (size_t i = 0; i < submission.count; i++)
+    json_i64(&json, submission.builds[i]);
+  json_array_close(&json);
+  json_object_close(&json);
+  return http_reply_json(request, 201, &body);
+}
+
+static const struct http_route routes[] = {
+  { "GET", API "/builds", get_builds, .summary = "Builds, newest first" },
+  { "POST", API "/builds", post_builds, .body_limit = SUBMIT_BODY_MAX, .role = "admin",
+    .summary = "Build derivations of the server's store" },
+  { "GET", API "/builds/{id}", get_build, .summary = "One build" },
+  { "GET", API "/builds/{id}/log", get_log, .summary = "What its builder printed" },
+  { "GET", API "/builds/{id}/explain", get_explain, .summary = "Why it waits" },
+  { "POST", API "/builds/{id}/cancel", post_cancel, .body_limit = 1024, .role = "admin",
+    .summary = "Cancel a build" },
+  { "POST", API "/builds/{id}/restart", post_restart, .body_limit = 1024, .role = "admin",
+    .summary = "Build again what failed" },
+};
+
+struct http_routes
+serve_api_builds(struct serve_context *context)
+{
+  return (struct http_routes) { routes, ARRAY_SIZE(routes), context };
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The API of agents, tokens, the key and the state of the whole: doc/api.md. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "serve/routes.h"
+#include "serve/serve_sql.h"
+
+#define API "/api/panoply/v1"
+#define TOKEN_VALID_MAX (10LL * 365 * 24 * 3600)
+
+/* ---- status and key ---- */
+
+static int
+read_counts(struct db *db, void *context, struct error *err)
+{
+  int r = serve_counts(db, context, err);
+  return r < 0 ? r : 0;
+}
+
+static int
+get_status(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct serve_counts_row counts = { 0 };
+  int r = db_pool_run(serve->pool, DB_READ, read_counts, &counts, err);
+  if (r < 0)
+    return r;
+  CLEANUP_BUF struct buf body = { 0 };
+  struct json json = json_begin(&body);
+  json_object_open(&json);
+  json_put_cstr(&json, "version", PANOPLY_VERSION);
+  json_put_bool(&json, "scheduler", serve->farm != NULL);
+  json_key(&json, "builds");
+  json_object_open(&json);
+  json_put_i64(&json, "waiting", counts.waiting);
+  json_put_i64(&json, "running", counts.running);
+  json_put_i64(&json, "succeeded", counts.succeeded);
+  json_put_i64(&json, "failed", counts.failed);
+  json_put_i64(&json, "dependency-failed", counts.dependency_failed);
+  json_put_i64(&json, "cancelled", counts.cancelled);
+  json_object_close(&json);
+  json_key(&json, "agents");
+  json_object_open(&json);
+  json_put_i64(&json, "connected", counts.agents_connected);
+  json_put_i64(&json, "enrolled", counts.agents);
+  json_object_close(&json);
+  json_object_close(&json);
+  return http_reply_json(request, 200, &body);
+}
+
+static int
+get_key(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  struct serve_context *serve = context;
+  CLEANUP_BUF struct buf key = { 0 };
+  CLEANUP_BUF struct buf body = { 0 };
+  guix_key_public_text(cache_key(serve->cache), &key);
+  struct json json = json_begin(&body);
+  json_object_open(&json);
+  json_put_text(&json, "public_key", buf_str(&key));
+  json_object_close(&json);
+  return http_reply_json(request, 200, &body);
+}
+
+/* ---- agents ---- */
+
+struct agents_facts
+{
+  struct arena *arena;
+  struct str name; /* data NULL = all */
+  struct serve_agents_rows agents;
+  struct serve_running_rows running;
+};
+
+static int
+read_agents(struct db *db, void *context, struct error *err)
+{
+  struct agents_facts *facts = context;
+  int r = serve_agents(db, facts->name, facts->arena, &facts->agents, err);
+  return r < 0 ? r : serve_running(db, facts->arena, &facts->running, err);
+}
+
+static void
+put_time(struct json *json, const char *name, int64_t time, bool null)
+{
+  json_key(json, name);
+  if (null)
+    json_none(json);
+  else
+    json_time(json, time);
+}
+
+static void
+write_running(struct json *json, const struct agents_facts *facts, int64_t agent_id)
+{
+  json_key(json, "running");
+  json_array_open(json);
+  for (size_t i = 0; i < facts->running.count; i++) {
+    const struct serve_running_row *row = &facts->running.items[i];
+    if (row->agent_id != agent_id)
+      continue;
+    json_object_open(json);
+    json_put_i64(json, "attempt", row->attempt);
+    json_put_i64(json, "build", row->build);
+    json_put_text(json, "name", row->name);
+    put_time(json, "created_at", row->created_at, false);
+    json_object_close(json);
+  }
+  json_array_close(json);
+}
+
+static void
+write_agent(struct json *json, const struct agents_facts *facts, const struct serve_agents_row *row)
+{
+  json_object_open(json);
+  json_put_text(json, "name", row->name);
+  json_key(json, "systems");
+  json_array_open(json);
+  for (size_t i = 0; i < row->systems_list.count; i++)
+    json_text(json, row->systems_list.items[i]);
+  json_array_close(json);
+  json_put_i64(json, "jobs", row->jobs);
+  json_put_bool(json, "paused", row->paused);
+  json_put_bool(json, "connected", row->connected);
+  put_time(json, "connected_at", row->connected_at, row->connected_at_null);
+  put_time(json, "seen_at", row->seen_at, row->seen_at_null);
+  put_time(json, "enrolled_at", row->enrolled_at, false);
+  json_key(json, "facts");
+  json_raw(json, row->facts);
+  write_running(json, facts, row->id);
+  json_object_close(json);
+}
+
+static int
+get_agents(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct agents_facts facts = { .arena = http_arena(request) };
+  int r = db_pool_run(serve->pool, DB_READ, read_agents, &facts, err);
+  if (r < 0)
+    return r;
+  CLEANUP_BUF struct buf body = { 0 };
+  struct json json = json_begin(&body);
+  json_object_open(&json);
+  json_key(&json, "items");
+  json_array_open(&json);
+  for (size_t i = 0; i < facts.agents.count; i++)
+    write_agent(&json, &facts, &facts.agents.items[i]);
+  json_array_close(&json);
+  json_put_cstr(&json, "next", NULL);
+  json_object_close(&json);
+  return http_reply_json(request, 200, &body);
+}
+
+static int
+get_agent(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct agents_facts facts = { .arena = http_arena(request), .name = http_param(request, "name") };
+  int r = db_pool_run(serve->pool, DB_READ, read_agents, &facts, err);
+  if (r == 0 && facts.agents.count == 0)
+    r = error_set(err, -ENOENT, "there is no agent \"%.*s\"", STR_FMT(facts.name));
+  if (r < 0)
+    return r;
+  CLEANUP_BUF struct buf body = { 0 };
+  struct json json = json_begin(&body);
+  write_agent(&json, &facts, &facts.agents.items[0]);
+  return http_reply_json(request, 200, &body);
+}
+
+static int
+set_paused(struct http_request *request, struct serve_context *serve, bool paused,
+           struct error *err)
+{
+  if (serve->farm == NULL)
+    return error_set(err, -EBUSY, "the scheduler does not run in this process");
+  int r = farm_agent_pause(serve->farm, http_param(request, "name"), paused, err);
+  return r < 0 ? r : http_reply_text(request, 202, "application/json", "{}");
+}
+
+static int
+post_pause(struct http_request *request, void *context, struct error *err)
+{
+  return set_paused(request, context, true, err);
+}
+
+static int
+post_resume(struct http_request *request, void *context, struct error *err)
+{
+  return set_paused(request, context, false, err);
+}
+
+/* ---- joining tokens ---- */
+
+struct token_wish
+{
+  struct str name;
+  int64_t valid_s;
+  char text[ACCOUNTS_TOKEN_SIZE];
+};
+
+static int
+make_token(struct db *db, void *context, struct error *err)
+{
+  struct token_wish *wish = context;
+  int64_t id;
+  return accounts_token_create(db, "join", wish->name, wish->valid_s, wish->text, &id, err);
+}
+
+static int
+post_token(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  json_t *asked = NULL;
+  int r = http_body_json(request, &asked, err);
+  if (r < 0)
+    return r;
+  struct token_wish wish = { .name = str_of(json_string_value(json_object_get(asked, "name"))),
+                             .valid_s = json_integer_value(json_object_get(asked, "valid_s")) };
+  if (wish.name.size == 0 || wish.name.size > 200)
+    return error_set(err, -EINVAL, "\"name\" must be a text of 1 to 200 bytes");
+  if (wish.valid_s < 0 || wish.valid_s > TOKEN_VALID_MAX)
+    return error_set(err, -EINVAL, "\"valid_s\" must be 0 (for ever) to ten years in seconds");
+  r = db_pool_run(serve->pool, DB_WRITE, make_token, &wish, err);
+  if (r < 0)
+    return r;
+  CLEANUP_BUF struct buf body = { 0 };
+  struct json json = json_begin(&body);
+  json_object_open(&json);
+  json_put_cstr(&json, "token", wish.text);
+  json_object_close(&json);
+  return http_reply_json(request, 201, &body);
+}
+
+static const struct http_route routes[] = {
+  { "GET", API "/status", get_status, .summary = "State of the whole" },
+  { "GET", API "/key", get_key, .summary = "The key that signs substitutes" },
+  { "GET", API "/agents", get_agents, .summary = "Agents, by name" },
+  { "GET", API "/agents/{name}", get_agent, .summary = "One agent" },
+  { "POST", API "/agents/{name}/pause", post_pause, .body_limit = 1024, .role = "admin",
+    .summary = "Give it no new work" },
+  { "POST", API "/agents/{name}/resume", post_resume, .body_limit = 1024, .role = "admin",
+    .summary = "Give it work again" },
+  { "POST", API "/agents/tokens", post_token, .body_limit = 4096, .role = "admin",
+    .summary = "Make a joining token" },
+};
+
+struct http_routes
+serve_api_farm(struct serve_context *context)
+{
+  return (struct http_routes) { routes, ARRAY_SIZE(routes), context };
+}

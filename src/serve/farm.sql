@@ -1,0 +1,34 @@
+-- SPDX-License-Identifier: GPL-3.0-or-later
+-- Agents, and the state of the whole.
+
+-- name: serve_agents :many
+-- All, or the one with this name.
+SELECT id, name, array_to_string(systems, ', ') AS "systems!", systems AS "systems_list!", jobs,
+       paused, connected_at IS NOT NULL AS "connected!", connected_at, seen_at, enrolled_at,
+       facts::text AS "facts!"
+FROM agent
+WHERE :name?::text IS NULL OR name = :name?
+ORDER BY name;
+
+-- name: serve_running :many
+-- What agents work on now.
+SELECT attempt.id AS attempt, agent_id, build_id AS build, left(substr(basename, 34), -4) AS "name!",
+       attempt.created_at
+FROM attempt
+JOIN build ON build.id = build_id
+JOIN store_path ON store_path.id = derivation_id
+WHERE attempt.state = 0
+ORDER BY attempt.id;
+
+-- name: serve_counts :one
+SELECT count(*) FILTER (WHERE state = 0) AS "waiting!",
+       count(*) FILTER (WHERE state = 1) AS "running!",
+       count(*) FILTER (WHERE state = 2) AS "succeeded!",
+       count(*) FILTER (WHERE state = 3) AS "failed!",
+       count(*) FILTER (WHERE state = 4) AS "dependency_failed!",
+       count(*) FILTER (WHERE state = 5) AS "cancelled!",
+       (SELECT count(*) FROM agent) AS "agents!",
+       (SELECT count(*) FROM agent WHERE connected_at IS NOT NULL) AS "agents_connected!",
+       (SELECT count(*) FROM nar) AS "nars!",
+       (SELECT count(*) FROM specification) AS "specifications!"
+FROM build;

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "serve/filters.h"
+
+#include <errno.h>
+
+#define LIMIT_MAX 1000
+
+static int
+read_state(struct str name, struct build_filter *filter, struct error *err)
+{
+  if (name.size == 0)
+    return 0;
+  for (int16_t state = 0; state < FARM_BUILD_STATE_MAX; state++)
+    if (str_equal(name, str_of(farm_build_state_name((enum farm_build_state) state)))) {
+      filter->state_value = state;
+      filter->state = &filter->state_value;
+      return 0;
+    }
+  return error_set(err, -EINVAL, "there is no state \"%.*s\"", STR_FMT(name));
+}
+
+/* An empty field of a form narrows nothing. */
+static struct str
+given(struct str text)
+{
+  return text.size == 0 ? str_of(NULL) : text;
+}
+
+int
+build_filter_read(struct http_request *request, int64_t limit, struct build_filter *ret,
+                  struct error *err)
+{
+  *ret = (struct build_filter) { .system = given(http_query(request, "system")),
+                                 .name = given(http_query(request, "name")) };
+  int r = http_query_i64(request, "limit", 1, LIMIT_MAX, limit, &ret->limit, err);
+  if (r == 0)
+    r = http_query_i64(request, "before", 1, INT64_MAX, INT64_MAX, &ret->before, err);
+  if (r == 0)
+    r = http_query_i64(request, "evaluation", 0, INT64_MAX, 0, &ret->evaluation_value, err);
+  if (r == 0 && ret->evaluation_value != 0)
+    ret->evaluation = &ret->evaluation_value;
+  return r == 0 ? read_state(http_query(request, "state"), ret, err) : r;
+}
+
+int
+build_filter_run(struct db *db, const struct build_filter *filter, struct arena *arena,
+                 struct serve_builds_rows *ret, struct error *err)
+{
+  return serve_builds(db, filter->before, filter->state, filter->system, filter->name,
+                      filter->evaluation, filter->limit, arena, ret, err);
+}
+
+int64_t
+build_filter_next(const struct build_filter *filter, const struct serve_builds_rows *rows)
+{
+  return rows->count > 0 && (int64_t) rows->count == filter->limit ? rows->items[rows->count - 1].id
+                                                                   : 0;
+}

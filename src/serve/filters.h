@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What lists of builds can be narrowed by, from a request's query. */
+#pragma once
+
+#include "serve/routes.h"
+#include "serve/serve_sql.h"
+
+struct build_filter
+{
+  int64_t before;
+  int64_t limit;
+  int16_t state_value;
+  const int16_t *state; /* NULL = any */
+  struct str system;    /* data NULL = any */
+  struct str name;      /* likewise */
+  int64_t evaluation_value;
+  const int64_t *evaluation;
+};
+
+/* Reads state, system, name, evaluation, before and limit; -EINVAL with ERR set. */
+int build_filter_read(struct http_request *request, int64_t limit, struct build_filter *ret,
+                      struct error *err);
+int build_filter_run(struct db *db, const struct build_filter *filter, struct arena *arena,
+                     struct serve_builds_rows *ret, struct error *err);
+/* The cursor for older ones; 0 = there are none. */
+int64_t build_filter_next(const struct build_filter *filter, const struct serve_builds_rows *rows);

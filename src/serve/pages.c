@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Pages that show facts of several rooms: overview, builds, agents, substitutes. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "serve/filters.h"
+#include "serve/serve_pages.h"
+#include "serve/views.h"
+
+#define BUILDS_SHOWN 100
+#define OVERVIEW_SHOWN 10
+#define LOG_SHOWN (64 << 10) /* bytes of a log's end */
+
+/* A query for a page: filled inside one read transaction. */
+struct question
+{
+  struct serve_context *context;
+  struct arena *arena;
+};
+
+static int
+reply_page(struct http_request *request, struct buf *page)
+{
+  return http_reply(request, 200, "text/html; charset=utf-8", page);
+}
+
+/* ---- overview ---- */
+
+struct overview_question
+{
+  struct question ask;
+  struct overview_view view;
+};
+
+static int
+read_overview(struct db *db, void *context, struct error *err)
+{
+  struct overview_question *question = context;
+  struct arena *arena = question->ask.arena;
+  struct overview_view *view = &question->view;
+  struct build_filter running = { .before = INT64_MAX,
+                                  .limit = OVERVIEW_SHOWN,
+                                  .state = &(int16_t) { FARM_BUILD_RUNNING } };
+  struct build_filter failed = { .before = INT64_MAX,
+                                 .limit = OVERVIEW_SHOWN,
+                                 .state = &(int16_t) { FARM_BUILD_FAILED } };
+  int r = serve_counts(db, &view->counts, err);
+  if (r == 1)
+    r = page_evaluations(db, str_of(NULL), INT64_MAX, OVERVIEW_SHOWN, arena, &view->evaluations,
+                         err);
+  if (r == 0)
+    r = build_filter_run(db, &running, arena, &view->running, err);
+  if (r == 0)
+    r = build_filter_run(db, &failed, arena, &view->failed, err);
+  return r;
+}
+
+static int
+get_overview(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct overview_question question = { .ask = { serve, http_arena(request) } };
+  int r = db_pool_run(serve->pool, DB_READ, read_overview, &question, err);
+  if (r < 0)
+    return r;
+  CLEANUP_BUF struct buf page = { 0 };
+  overview_page(&page, &question.view);
+  return reply_page(request, &page);
+}
+
+/* ---- builds ---- */
+
+struct builds_question
+{
+  struct question ask;
+  struct build_filter filter;
+  struct builds_view view;
+};
+
+static int
+read_builds(struct db *db, void *context, struct error *err)
+{
+  struct builds_question *question = context;
+  return build_filter_run(db, &question->filter, question->ask.arena, &question->view.builds, err);
+}
+
+static int
+get_builds(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct builds_question question = { .ask = { serve, http_arena(request) } };
+  int r = build_filter_read(request, BUILDS_SHOWN, &question.filter, err);
+  if (r == 0)
+    r = db_pool_run(serve->pool, DB_READ, read_builds, &question, err);
+  if (r < 0)
+    return r;
+  struct builds_view *view = &question.view;
+  view->state = question.filter.state != NULL
+                    ? farm_build_state_name((enum farm_build_state) question.filter.state_value)
+                    : "";
+  view->name = question.filter.name;
+  view->next = build_filter_next(&question.filter, &view->builds);
+  CLEANUP_BUF struct buf page = { 0 };
+  builds_page(&page, view);
+  return reply_page(request, &page);
+}
+
+/* ---- one build ---- */
+
+struct build_question
+{
+  struct question ask;
+  int64_t id;
+  struct build_view view;
+};
+
+static int
+read_build(struct db *db, void *context, struct error *err)
+{
+  struct build_question *question = context;
+  struct arena *arena = question->ask.arena;
+  struct build_view *view = &question->view;
+  int r = serve_build(db, question->id, arena, &view->build, err);
+  if (r == 0)
+    return error_set(err, -ENOENT, "there is no build %lld", (long long) question->id);
+  if (r == 1)
+    r = serve_build_outputs(db, view->build.derivation_id, arena, &view->outputs, err);
+  if (r == 0)
+    r = serve_build_attempts(db, question->id, arena, &view->attempts, err);
+  if (r == 0)
+    r = serve_build_dependencies(db, view->build.derivation_id, arena, &view->dependencies, err);
+  if (r == 0)
+    r = serve_build_dependents(db, view->build.derivation_id, arena, &view->dependents, err);
+  if (r == 0)
+    r = serve_build_jobs(db, question->id, arena, &view->jobs, err);
+  return r;
+}
+
+/* A missing log is an empty one: a page is no place to fail for it. */
+static void
+read_log(struct build_question *question, struct buf *room)
+{
+  struct build_view *view = &question->view;
+  view->cause = "";
+  if (view->attempts.count == 0)
+    return;
+  const struct serve_build_attempts_row *newest = &view->attempts.items[0];
+  view->attempt_id = newest->id;
+  if (newest->cause != FARM_CAUSE_NONE)
+    view->cause = farm_cause_name((enum farm_cause) newest->cause);
+  (void) cache_log_tail(question->ask.context->cache, newest->id, LOG_SHOWN, room, &view->log_from,
+                        &view->log_is_live, NULL);
+  view->log_is_live |= newest->finished_at_null;
+  view->log = buf_str(room);
+}
+
+static int
+get_build(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct build_question question = { .ask = { serve, http_arena(request) } };
+  int r = http_param_id(request, "id", &question.id, err);
+  if (r == 0)
+    r = db_pool_run(serve->pool, DB_READ, read_build, &question, err);
+  if (r < 0)
+    return r;
+  CLEANUP_BUF struct buf log = { 0 };
+  CLEANUP_BUF struct buf page = { 0 };
+  read_log(&question, &log);
+  build_page(&page, &question.view);
+  return reply_page(request, &page);
+}
+
+/* ---- agents ---- */
+
+struct agents_question
+{
+  struct question ask;
+  struct str name; /* data NULL = all */
+  struct agents_view view;
+};
+
+static int
+read_agents(struct db *db, void *context, struct error *err)
+{
+  struct agents_question *question = context;
+  int r = serve_agents(db, question->name, question->ask.arena, &question->view.agents, err);
+  if (r == 0)
+    r = serve_running(db, question->ask.arena, &question->view.running, err);
+  return r;
+}
+
+static int
+get_agents(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct agents_question question = { .ask = { serve, http_arena(request) } };
+  int r = db_pool_run(serve->pool, DB_READ, read_agents, &question, err);
+  if (r < 0)
+    return r;
+  CLEANUP_BUF struct buf page = { 0 };
+  agents_page(&page, &question.view);
+  return reply_page(request, &page);
+}
+
+static int
+get_agent(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct agents_question question = { .ask = { serve, http_arena(request) },
+                                      .name = http_param(request, "name") };
+  int r = db_pool_run(serve->pool, DB_READ, read_agents, &question, err);
+  if (r == 0 && question.view.agents.count == 0)
+    r = error_set(err, -ENOENT, "there is no agent \"%.*s\"", STR_FMT(question.name));
+  if (r < 0)
+    return r;
+  const struct agent_view view = { .agent = question.view.agents.items[0],
+                                   .running = question.view.running };
+  CLEANUP_BUF struct buf page = { 0 };
+  agent_page(&page, &view);
+  return reply_page(request, &page);
+}
+
+/* ---- substitutes ---- */
+
+static int
+read_counts(struct db *db, void *context, struct error *err)
+{
+  int r = serve_counts(db, context, err);
+  return r < 0 ? r : 0;
+}
+
+static int
+get_substitutes(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct serve_counts_row counts = { 0 };
+  int r = db_pool_run(serve->pool, DB_READ, read_counts, &counts, err);
+  if (r < 0)
+    return r;
+  CLEANUP_BUF struct buf key = { 0 };
+  CLEANUP_BUF struct buf page = { 0 };
+  guix_key_public_text(cache_key(serve->cache), &key);
+  substitutes_page(&page, &(struct substitutes_view) { buf_str(&key), counts.nars });
+  return reply_page(request, &page);
+}
+
+static const struct http_route routes[] = {
+  { "GET", "/", get_overview, .summary = "Overview" },
+  { "GET", "/builds", get_builds, .summary = "Builds" },
+  { "GET", "/builds/{id}", get_build, .summary = "A build" },
+  { "GET", "/agents", get_agents, .summary = "Agents" },
+  { "GET", "/agents/{name}", get_agent, .summary = "An agent" },
+  { "GET", "/substitutes", get_substitutes, .summary = "How to use the substitutes" },
+};
+
+struct http_routes
+serve_pages(struct serve_context *context)
+{
+  return (struct http_routes) { routes, ARRAY_SIZE(routes), context };
+}

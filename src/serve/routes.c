@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "serve/routes.h"
+
+#include "ui/ui.h"
+
+size_t
+serve_routes(struct serve_context *context, struct http_routes ret[SERVE_ROUTES_MAX])
+{
+  size_t count = 0;
+  ret[count++] = serve_pages(context);
+  ret[count++] = serve_api_builds(context);
+  ret[count++] = serve_api_farm(context);
+  ret[count++] = ui_routes();
+  ret[count++] = events_routes(context->feed, context->pool);
+  ret[count++] = cache_routes(context->cache);
+  if (context->farm != NULL)
+    ret[count++] = farm_agent_routes(context->farm);
+  if (context->evaluations != NULL) {
+    ret[count++] = evaluations_routes(context->evaluations);
+    ret[count++] = evaluations_pages(context->evaluations);
+  }
+  return count;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the templates of this room are given. */
+#pragma once
+
+#include "evaluation/evaluation_sql.h"
+#include "serve/serve_sql.h"
+
+struct overview_view
+{
+  struct serve_counts_row counts;
+  struct page_evaluations_rows evaluations;
+  struct serve_builds_rows running;
+  struct serve_builds_rows failed;
+};
+
+struct builds_view
+{
+  struct serve_builds_rows builds;
+  const char *state; /* the filter; "" = all */
+  struct str name;   /* likewise */
+  int64_t next;      /* id from which older ones go on; 0 = none */
+};
+
+struct build_view
+{
+  struct serve_build_row build;
+  struct serve_build_outputs_rows outputs;
+  struct serve_build_attempts_rows attempts;
+  struct serve_build_dependencies_rows dependencies;
+  struct serve_build_dependents_rows dependents;
+  struct serve_build_jobs_rows jobs;
+  const char *cause;  /* of the newest attempt; "" = none */
+  int64_t attempt_id; /* the newest; 0 = none */
+  struct str log;     /* the end of its log */
+  int64_t log_from;   /* byte from which a follower goes on */
+  bool log_is_live;
+};
+
+struct agents_view
+{
+  struct serve_agents_rows agents;
+  struct serve_running_rows running;
+};
+
+struct agent_view
+{
+  struct serve_agents_row agent;
+  struct serve_running_rows running; /* of all agents */
+};
+
+struct substitutes_view
+{
+  struct str key;
+  int64_t nars;
+};
