@@ -18,18 +18,15 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/json.h"
 #include "base/mem.h"
 #include "http/http.h"
 #include "http/test_wire.h"
 
-#define UPLOAD_SIZE (INT64_C(200) * 1024 * 1024)
 #define WAIT_MS 20000
 
 /* ---- handlers ---- */
 
-static atomic_int state_made, state_freed, body_ended, begin_called;
-static atomic_llong upload_bytes;
+static atomic_int state_made, state_freed;
 
 static int
 say_number(struct http_request *request, void *context, struct error *err)
@@ -83,68 +80,11 @@ inject(struct http_request *request, void *context, struct error *err)
   return http_reply_text(request, 200, "text/plain", "");
 }
 
-static int
-echo(struct http_request *request, void *context, struct error *err)
-{
-  (void) context, (void) err;
-  struct buf body = { 0 };
-  buf_append_str(&body, http_body(request));
-  return http_reply(request, 200, "application/octet-stream", &body);
-}
-
-static int
-echo_form(struct http_request *request, void *context, struct error *err)
-{
-  (void) context, (void) err;
-  struct str name = http_form(request, "name");
-  if (name.data == NULL)
-    return error_set(err, -EINVAL, "name is missing");
-  return http_reply_text(request, 200, "text/plain", name.data);
-}
-
-static int
-echo_json(struct http_request *request, void *context, struct error *err)
-{
-  (void) context;
-  json_t *value;
-  int r = http_body_json(request, &value, err);
-  if (r < 0)
-    return r;
-  return http_reply_text(request, 200, "text/plain",
-                         json_string_value(json_object_get(value, "name")));
-}
-
 static void
 free_state(void *state)
 {
   free(state);
   atomic_fetch_add(&state_freed, 1);
-}
-
-static int
-upload_begin(struct http_request *request, void *context, struct error *err)
-{
-  (void) context;
-  atomic_fetch_add(&begin_called, 1);
-  if (http_query(request, "refuse").data != NULL)
-    return error_set(err, -ESTALE, "not yours any more");
-  http_set_state(request, mem_alloc(100), free_state);
-  atomic_fetch_add(&state_made, 1);
-  return 0;
-}
-
-static int
-upload_piece(struct http_request *request, struct str piece, void *context, struct error *err)
-{
-  (void) context;
-  assert_non_null(http_state(request));
-  atomic_fetch_add(&upload_bytes, (long long) piece.size);
-  if (http_query(request, "full").data != NULL && piece.size > 0)
-    return error_set(err, -EBUSY, "the disk is full");
-  if (piece.size > 0)
-    return 0;
-  atomic_fetch_add(&body_ended, 1);
-  return http_reply_text(request, 201, "text/plain", "stored\n");
 }
 
 static int64_t
@@ -225,20 +165,6 @@ static const struct http_route routes[] = {
   { .method = "GET", .path = "/at-once", .handler = defer_and_answer },
   { .method = "GET", .path = "/nothing", .handler = say_nothing },
   { .method = "GET", .path = "/secret", .handler = say_page, .role = "admin" },
-  { .method = "POST", .path = "/echo", .handler = echo, .body_limit = 1000 },
-  { .method = "POST", .path = "/form", .handler = echo_form, .body_limit = 1000 },
-  { .method = "POST", .path = "/api/json", .handler = echo_json, .body_limit = 10000 },
-  { .method = "PUT",
-    .path = "/upload",
-    .body = upload_piece,
-    .body_begin = upload_begin,
-    .body_limit = SIZE_MAX },
-  { .method = "PUT",
-    .path = "/secret",
-    .body = upload_piece,
-    .body_begin = upload_begin,
-    .body_limit = SIZE_MAX,
-    .role = "admin" },
 };
 static const struct http_route file_routes[] = {
   { .method = "GET", .path = "/file", .handler = say_file },
@@ -318,15 +244,6 @@ dial(void)
   return wire_open(http_server_port(server, 0));
 }
 
-static void
-wait_for(atomic_int *counter, int value)
-{
-  int64_t deadline = clock_monotonic_ms() + WAIT_MS;
-  while (atomic_load(counter) != value && clock_monotonic_ms() < deadline)
-    clock_sleep_ms(5);
-  assert_int_equal(atomic_load(counter), value);
-}
-
 /* ---- tests: connections ---- */
 
 /* What guix's substitute client does. */
@@ -389,7 +306,7 @@ test_every_refusal_keeps_the_connection(void **state)
     { "GET", "/bytes/", "", 308 },
     { "GET", "/%2e%2e/etc/passwd", "", 400 },
     { "GET", "/bytes?a=%00", "", 400 },
-    { "PUT", "/upload?refuse=1", "Content-Length: 3\r\n\r\nabc", 410 },
+    { "PUT", "/bytes", "Content-Length: 3\r\n\r\nabc", 405 },
     { "GET", "/bytes", "", 200 },
   };
   (void) state;
@@ -630,213 +547,6 @@ test_slash_redirect_stays_on_this_host(void **state)
   assert_int_equal(evil.status, 404);
 }
 
-/* ---- tests: bodies ---- */
-
-static void
-send_body(struct wire *wire, const char *target, const char *headers, const char *body)
-{
-  CLEANUP_BUF struct buf request = { 0 };
-  buf_printf(&request, "POST %s HTTP/1.1\r\nHost: test\r\n%sContent-Length: %zu\r\n\r\n%s", target,
-             headers, strlen(body), body);
-  wire_send_bytes(wire, buf_str(&request));
-}
-
-static void
-test_bodies_within_the_limit(void **state)
-{
-  (void) state;
-  CLEANUP_WIRE struct wire wire = dial();
-  send_body(&wire, "/echo", "", "some bytes");
-  CLEANUP_REPLY struct wire_reply sized = wire_read(&wire, false);
-  assert_string_equal(buf_text(&sized.body), "some bytes");
-  wire_send(&wire, "POST /echo HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
-                   "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
-  CLEANUP_REPLY struct wire_reply chunked = wire_read(&wire, false);
-  assert_string_equal(buf_text(&chunked.body), "abcde");
-}
-
-static void
-test_too_large_is_refused_before_the_body(void **state)
-{
-  (void) state;
-  CLEANUP_WIRE struct wire wire = dial();
-  wire_send(&wire, "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 1001\r\n\r\n");
-  CLEANUP_REPLY struct wire_reply reply = wire_read(&wire, false); /* no body was sent */
-  assert_int_equal(reply.status, 413);
-  wire_expect_end(&wire);
-}
-
-static void
-test_too_large_in_chunks_is_refused(void **state)
-{
-  (void) state;
-  CLEANUP_WIRE struct wire wire = dial();
-  CLEANUP_BUF struct buf request = { 0 };
-  buf_append_text(&request, "POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
-  for (int i = 0; i < 11; i++)
-    buf_printf(&request, "64\r\n%0100d\r\n", i);
-  buf_append_text(&request, "0\r\n\r\n");
-  wire_send_bytes(&wire, buf_str(&request));
-  CLEANUP_REPLY struct wire_reply reply = wire_read(&wire, false);
-  assert_int_equal(reply.status, 413);
-  CLEANUP_REPLY struct wire_reply next = wire_ask(&wire, "GET", "/bytes", "");
-  assert_int_equal(next.status, 200);
-}
-
-static void
-test_ambiguous_sizes_are_refused(void **state)
-{
-  static const char *const headers[] = {
-    "Content-Length: 3\r\nContent-Length: 4\r\n",
-    "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
-    "Transfer-Encoding: gzip\r\n",
-  };
-  (void) state;
-  for (size_t i = 0; i < ARRAY_SIZE(headers); i++) {
-    CLEANUP_WIRE struct wire wire = dial();
-    CLEANUP_REPLY struct wire_reply reply =
-        wire_ask(&wire, "POST", "/echo", headers[i]); /* the end of the body is anyone's guess */
-    assert_int_equal(reply.status, 400);
-    wire_expect_end(&wire);
-  }
-}
-
-static void
-test_forms_are_read(void **state)
-{
-  (void) state;
-  CLEANUP_WIRE struct wire wire = dial();
-  const char *form = "Content-Type: application/x-www-form-urlencoded; charset=utf-8\r\n";
-  send_body(&wire, "/form", form, "other=1&name=a%26b+c");
-  CLEANUP_REPLY struct wire_reply good = wire_read(&wire, false);
-  assert_string_equal(buf_text(&good.body), "a&b c");
-  send_body(&wire, "/form", form, "name=%00");
-  CLEANUP_REPLY struct wire_reply bad = wire_read(&wire, false);
-  assert_int_equal(bad.status, 400);
-  send_body(&wire, "/form", "Content-Type: text/plain\r\n", "name=x");
-  CLEANUP_REPLY struct wire_reply other = wire_read(&wire, false);
-  assert_int_equal(other.status, 400);
-}
-
-static void
-test_json_is_strict(void **state)
-{
-  static const char *const bad[] = { "",     "{",     "{\"name\":\"a\",\"name\":\"b\"}",
-                                     "{} x", "\"a\"", "{\"name\":\"\xff\"}" };
-  (void) state;
-  CLEANUP_WIRE struct wire wire = dial();
-  send_body(&wire, "/api/json", "Content-Type: application/json\r\n", "{\"name\":\"[[{\\\"\"}");
-  CLEANUP_REPLY struct wire_reply good = wire_read(&wire, false);
-  assert_string_equal(buf_text(&good.body), "[[{\"");
-  for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-    send_body(&wire, "/api/json", "", bad[i]);
-    CLEANUP_REPLY struct wire_reply reply = wire_read(&wire, false);
-    assert_int_equal(reply.status, 400);
-  }
-  CLEANUP_BUF struct buf deep = { 0 };
-  for (int i = 0; i < 4000; i++)
-    buf_append_char(&deep, '[');
-  send_body(&wire, "/api/json", "", buf_text(&deep));
-  CLEANUP_REPLY struct wire_reply deep_reply = wire_read(&wire, false);
-  assert_non_null(strstr(buf_text(&deep_reply.body), "nests deeper"));
-  send_body(&wire, "/api/json", "Content-Type: text/plain\r\n", "{\"name\":\"a\"}");
-  CLEANUP_REPLY struct wire_reply forged = wire_read(&wire, false);
-  assert_int_equal(forged.status, 400);
-}
-
-static int64_t
-resident_kib(void)
-{
-  CLEANUP_BUF struct buf text = { 0 };
-  assert_int_equal(file_read_all("/proc/self/statm", 4096, &text, NULL), 0);
-  const char *second = strchr(buf_text(&text), ' ');
-  return strtol(second, NULL, 10) * 4;
-}
-
-static int64_t
-give_zeros(void *state, char *room, size_t size)
-{
-  return pull_zeros(state, room, size);
-}
-
-static void
-test_upload_is_streamed(void **state)
-{
-  (void) state;
-  int ended = atomic_load(&body_ended);
-  atomic_store(&upload_bytes, 0);
-  struct http_client_options options = { .base_url = socket_address };
-  struct http_client *client = http_client_new(&options);
-  int64_t left = UPLOAD_SIZE, before = resident_kib();
-  const struct http_call call = { .method = "PUT",
-                                  .path = "/upload",
-                                  .body_read = give_zeros,
-                                  .body_size = UPLOAD_SIZE,
-                                  .body_state = &left };
-  struct http_answer answer;
-  struct error err = { 0 };
-  if (http_client_expect(client, &call, &answer, &err) < 0)
-    fail_msg("%s", err.message);
-  assert_int_equal(answer.status, 201);
-  assert_true(atomic_load(&upload_bytes) == UPLOAD_SIZE);
-  wait_for(&body_ended, ended + 1);
-  assert_true(resident_kib() - before < 16 * 1024);
-  http_answer_free(&answer);
-  http_client_free(client);
-}
-
-static void
-test_upload_is_refused_before_the_first_byte(void **state)
-{
-  (void) state;
-  atomic_store(&upload_bytes, 0);
-  int called = atomic_load(&begin_called);
-  CLEANUP_WIRE struct wire wire = dial();
-  wire_send(&wire,
-            "PUT /upload?refuse=1 HTTP/1.1\r\nHost: test\r\nContent-Length: 500000000\r\n\r\n");
-  CLEANUP_REPLY struct wire_reply reply = wire_read(&wire, false);
-  assert_int_equal(reply.status, 410);
-  CLEANUP_WIRE struct wire polite = dial();
-  wire_send(&polite, "PUT /upload?refuse=1 HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n"
-                     "Expect: 100-continue\r\n\r\n");
-  CLEANUP_REPLY struct wire_reply second = wire_read(&polite, false);
-  assert_int_equal(second.status, 410);
-  assert_int_equal(atomic_load(&begin_called), called + 2);
-  CLEANUP_WIRE struct wire stranger = dial();
-  wire_send(&stranger, "PUT /secret HTTP/1.1\r\nHost: test\r\nContent-Length: 500000000\r\n\r\n");
-  CLEANUP_REPLY struct wire_reply third = wire_read(&stranger, false);
-  assert_int_equal(third.status, 401);
-  assert_int_equal(atomic_load(&begin_called), called + 2);
-  assert_true(atomic_load(&upload_bytes) == 0);
-}
-
-static void
-test_upload_refused_midway(void **state)
-{
-  (void) state;
-  CLEANUP_WIRE struct wire wire = dial();
-  wire_send(&wire, "PUT /upload?full=1 HTTP/1.1\r\nHost: test\r\nContent-Length: 6\r\n\r\nabcdef");
-  CLEANUP_REPLY struct wire_reply reply = wire_read(&wire, false);
-  assert_int_equal(reply.status, 503);
-  CLEANUP_REPLY struct wire_reply next = wire_ask(&wire, "GET", "/bytes", "");
-  assert_int_equal(next.status, 200);
-}
-
-static void
-test_cut_body_leaves_nothing_behind(void **state)
-{
-  (void) state;
-  int made = atomic_load(&state_made), freed = atomic_load(&state_freed);
-  int ended = atomic_load(&body_ended);
-  for (int i = 0; i < 10; i++) {
-    CLEANUP_WIRE struct wire wire = dial();
-    wire_send(&wire, "PUT /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\nhalf");
-  }
-  wait_for(&state_freed, freed + 10);
-  assert_int_equal(atomic_load(&state_made), made + 10);
-  assert_int_equal(atomic_load(&body_ended), ended); /* never taken for a whole body */
-}
-
 static void
 test_replies_are_counted(void **state)
 {
@@ -870,16 +580,6 @@ main(void)
     cmocka_unit_test(test_pages_carry_security_headers),
     cmocka_unit_test(test_header_injection_is_dropped),
     cmocka_unit_test(test_slash_redirect_stays_on_this_host),
-    cmocka_unit_test(test_bodies_within_the_limit),
-    cmocka_unit_test(test_too_large_is_refused_before_the_body),
-    cmocka_unit_test(test_too_large_in_chunks_is_refused),
-    cmocka_unit_test(test_ambiguous_sizes_are_refused),
-    cmocka_unit_test(test_forms_are_read),
-    cmocka_unit_test(test_json_is_strict),
-    cmocka_unit_test(test_upload_is_streamed),
-    cmocka_unit_test(test_upload_is_refused_before_the_first_byte),
-    cmocka_unit_test(test_upload_refused_midway),
-    cmocka_unit_test(test_cut_body_leaves_nothing_behind),
     cmocka_unit_test(test_replies_are_counted),
   };
   return cmocka_run_group_tests_name("server", tests, start_server, stop_server);
