@@ -208,8 +208,8 @@ static int
 explore(struct adoption *work, const struct str *paths, size_t count, struct error *err)
 {
   while (count > 0) {
-    struct str *missing;
-    size_t missing_count, first = work->count;
+    struct str *missing = NULL;
+    size_t missing_count = 0, first = work->count;
     int r = find_missing(work, paths, count, &missing, &missing_count, err);
     for (size_t i = 0; r == 0 && i < missing_count; i++)
       r = take_item(work, full_path(missing[i]), err);
