@@ -238,6 +238,7 @@ class Evaluate(Case):
 
 @unittest.skipUnless("SLOW" in os.environ, "ten minutes: set SLOW=1")
 class EvaluateAll(Case):
+    slow = True
     timeout = 1800
 
     def test_all_of_guix_as_guix_ci_has_it(self):

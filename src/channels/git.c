@@ -27,6 +27,25 @@ git_commit_hash_is_valid(struct str commit)
   return true;
 }
 
+/* What git died of: the first "fatal:" line, or, where that only says that the other
+   side hung up, what was said before it. */
+static struct str
+cause_of_death(struct str output)
+{
+  struct str line;
+  struct str before = STR("");
+  while (str_split(&output, '\n', &line)) {
+    bool fatal = str_starts(line, STR("fatal: "));
+    if (fatal && before.size > 0 && str_starts(line, STR("fatal: Could not read from remote")))
+      return before;
+    if (fatal)
+      return str_from(line, strlen("fatal: "));
+    if (str_trim(line).size > 0)
+      before = str_trim(line);
+  }
+  return before;
+}
+
 /* Runs git with ARGUMENTS (NULL-terminated, at most 20). INDEX: an index file of
    its own, or NULL. */
 static int
@@ -61,7 +80,11 @@ git(const char *const *arguments, const char *index, int timeout_s, struct buf *
   options.argv = argv;
   options.environment = environment;
   options.die_with_parent = true;
-  return child_run(&options, timeout_s * 1000, OUTPUT_MAX, output, err);
+  CLEANUP_BUF struct buf own = { 0 };
+  output = output != NULL ? output : &own;
+  int r = child_run(&options, timeout_s * 1000, OUTPUT_MAX, output, err);
+  struct str cause = r == -ECHILD ? cause_of_death(buf_str(output)) : STR("");
+  return cause.size == 0 ? r : error_set(err, r, "git: %.*s", STR_FMT(cause));
 }
 
 int

@@ -18,7 +18,7 @@ new_client(const struct cli *cli, int silence_s)
       .base_url = cli->url, .token = cli->token, .silence_timeout_s = silence_s });
 }
 
-/* A missing thing and a refused action are answers; a server that is not there
+/* A missing thing and a refused action are answers; a server that cannot be reached
    or does not know us is a wrong question. */
 static int
 exit_status(const struct error *err)
@@ -28,6 +28,7 @@ exit_status(const struct error *err)
   case EPERM:
   case EINVAL:
   case ECONNREFUSED:
+  case EHOSTUNREACH:
     return CLI_USAGE;
   default:
     return CLI_FAILED;
@@ -37,10 +38,10 @@ exit_status(const struct error *err)
 static int
 fail_call(const struct cli *cli, struct error *err)
 {
-  if (err->code == -EACCES && err->hint[0] == '\0')
+  if (err->code == -EACCES) /* the server's own hint is for those who write programs */
     error_hint(err, "Give the administrator token: PANOPLY_TOKEN, or --token-file "
                     "STATE/admin-token.");
-  if (err->code == -ECONNREFUSED && err->hint[0] == '\0')
+  if (err->code == -ECONNREFUSED || err->code == -EHOSTUNREACH)
     error_hint(err, "Is 'panoply serve' running at %s? Name another with --url.", cli->url);
   return cli_fail(exit_status(err), err);
 }

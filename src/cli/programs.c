@@ -10,6 +10,7 @@
 
 #include "agent/agent.h"
 #include "cli/cli.h"
+#include "db/db.h"
 #include "serve/serve.h"
 
 #define SYSTEMS_MAX 16
@@ -21,10 +22,17 @@ program_status(int code)
   switch (-code) {
   case EINVAL:
   case ENOENT:
+  case ENOTDIR:
   case EADDRINUSE:
+  case EADDRNOTAVAIL:
   case EBUSY:
   case EACCES:
+  case EPERM:
   case ENOTSUP:
+  case ECONNREFUSED:
+  case EHOSTUNREACH:
+  case DB_ERROR_LOST:
+  case DB_ERROR_FAILED:
     return CLI_USAGE;
   default:
     return CLI_FAILED;
@@ -152,7 +160,16 @@ set_agent_option(int letter, const char *value, struct arena *arena, struct agen
     return read_number("cores", value, 0, 1024, &options->cores, err);
   if (letter == 'u')
     return read_number("uploads", value, 1, 8, &options->uploads, err);
-  return error_set(err, -EINVAL, "see 'panoply agent --help'");
+  return -EINVAL;
+}
+
+/* getopt_long has said ':' or '?' about the word before `optind`. */
+static int
+refuse_option(int letter, char **argv, struct error *err)
+{
+  error_set(err, -EINVAL, letter == ':' ? "%s needs a value" : "there is no option %s",
+            argv[optind - 1]);
+  return error_hint(err, "See 'panoply agent --help'.");
 }
 
 /* 1 = help was asked for. */
@@ -161,10 +178,12 @@ parse_agent(int argc, char **argv, struct arena *arena, struct agent_options *op
             struct error *err)
 {
   int letter;
-  opterr = 1;
-  while ((letter = getopt_long(argc, argv, "", agent_options_table, NULL)) != -1) {
+  opterr = 0;
+  while ((letter = getopt_long(argc, argv, ":", agent_options_table, NULL)) != -1) {
     if (letter == 'h')
       return 1;
+    if (letter == ':' || letter == '?')
+      return refuse_option(letter, argv, err);
     int r = set_agent_option(letter, optarg, arena, options, err);
     if (r < 0)
       return r;

@@ -189,13 +189,19 @@ get_evaluations(struct http_request *request, void *context, struct error *err)
 }
 
 static int
+no_evaluation(int64_t id, struct error *err)
+{
+  return error_set(err, -ENOENT, "there is no evaluation %lld", (long long) id);
+}
+
+static int
 query_evaluation(struct db *db, void *context, struct error *err)
 {
   struct question *question = context;
   struct evaluation_json_row row = { 0 };
   int r = evaluation_json(db, question->id, question->arena, &row, err);
   if (r == 0)
-    return error_set(err, -ENOENT, "there is no evaluation %lld", (long long) question->id);
+    return no_evaluation(question->id, err);
   question->json = row.json;
   return r < 0 ? r : 0;
 }
@@ -240,6 +246,8 @@ query_jobs(struct db *db, void *context, struct error *err)
   int r = evaluation_jobs_json(db, jobs->evaluation_id, question->after_name, question->id,
                                question->state, jobs->name, question->limit, question->arena, &row,
                                err);
+  if (r == 0)
+    return no_evaluation(jobs->evaluation_id, err);
   question->json = row.json;
   return r < 0 ? r : 0;
 }
@@ -281,6 +289,8 @@ query_errors(struct db *db, void *context, struct error *err)
   struct evaluation_errors_json_row row = { 0 };
   int r = evaluation_errors_json(db, question->id, question->before, question->limit,
                                  question->arena, &row, err);
+  if (r == 0)
+    return no_evaluation(question->id, err);
   question->json = row.json;
   return r < 0 ? r : 0;
 }

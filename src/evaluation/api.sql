@@ -65,7 +65,8 @@ SELECT json_build_object(
   'next', CASE WHEN count(*) = :limit
                THEN (array_agg(name || '/' || derivation_id
                                ORDER BY name DESC, derivation_id DESC))[1] END)::text AS "json!"
-FROM page;
+FROM page
+HAVING EXISTS (SELECT FROM evaluation WHERE id = :evaluation_id);
 
 -- name: evaluation_errors_json :one
 WITH page AS (
@@ -76,4 +77,5 @@ SELECT json_build_object(
      'name', job, 'message', message, 'file', file, 'line', line, 'column', column_)
      ORDER BY id DESC), '[]'),
   'next', CASE WHEN count(*) = :limit THEN min(id)::text END)::text AS "json!"
-FROM page;
+FROM page
+HAVING EXISTS (SELECT FROM evaluation WHERE id = :evaluation_id);

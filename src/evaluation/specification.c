@@ -337,7 +337,8 @@ specification_parse(struct str json, struct arena *arena, struct specification *
                     struct error *err)
 {
   json_error_t problem;
-  json_t *object = json_loadb(json.data, json.size, JSON_REJECT_DUPLICATES, &problem);
+  json_t *object =
+      json_loadb(json.size > 0 ? json.data : "", json.size, JSON_REJECT_DUPLICATES, &problem);
   if (object == NULL)
     return error_set(err, -EINVAL, "line %d, column %d: %s", problem.line, problem.column,
                      problem.text);
@@ -346,7 +347,7 @@ specification_parse(struct str json, struct arena *arena, struct specification *
   json_decref(object);
   if (r == 0)
     *ret = parsed;
-  else
+  else if (err != NULL && err->hint[0] == '\0')
     error_hint(err, "See doc/specification.md for the fields.");
   return r;
 }

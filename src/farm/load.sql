@@ -60,4 +60,4 @@ SELECT nextval(pg_get_serial_sequence('attempt', 'id')) AS "first!";
 UPDATE farm_scheduler SET epoch = epoch + 1, batch = 0 RETURNING epoch;
 
 -- name: farm_load_forget_sessions :exec
-UPDATE agent SET connected_at = NULL, seen_at = now() WHERE connected_at IS NOT NULL;
+UPDATE agent SET connected_at = NULL WHERE connected_at IS NOT NULL;

@@ -174,9 +174,15 @@ class Server(Program):
         return self.state / "join-token"
 
     def wait_for(self, path: str, condition, seconds: float = 60, what: str = ""):
-        """Waits until CONDITION holds for the JSON at PATH below the API; returns that JSON."""
+        """Waits until CONDITION holds for the JSON at PATH below the API; returns that JSON.
+        What is not there yet may come."""
         def holds():
-            value = self.client.api("GET", path)
+            try:
+                value = self.client.api("GET", path)
+            except Refused as refused:
+                if refused.status != 404:
+                    raise
+                raise AssertionError(str(refused)) from None
             assert condition(value), json.dumps(value)[:1000]
             return (value,)
         return wait_until(holds, seconds, what or path)[0]

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What goes wrong is said once, in words that help: one line on standard error, perhaps a
+hint below it, and an exit status that tells a wrong question (2) from a "no" (1)."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+
+from support.case import Case
+from support.panoply import Server, executable
+from support.roots import Machine, temporary_folder
+from support.waiting import TIME_FACTOR, free_port
+
+ASKED_WRONGLY, ANSWERED_NO = 2, 1
+
+
+def panoply(*words: object, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run([executable(), *map(str, words)], text=True, capture_output=True,
+                          stdin=subprocess.DEVNULL, timeout=60 * TIME_FACTOR,
+                          env={**os.environ, **environment})
+
+
+class Errors(Case):
+    def assert_told(self, done: subprocess.CompletedProcess, status: int, *words: str) -> None:
+        """DONE ended with STATUS and one line that has all WORDS (a hint may follow). What a
+        program logs before it gives up does not count."""
+        lines = [line for line in done.stderr.splitlines() if not line.startswith("time=")]
+        self.assertEqual(done.returncode, status, done.stderr)
+        self.assertIn(len(lines), (1, 2), done.stderr)
+        self.assertTrue(lines[0].startswith("panoply: "), done.stderr)
+        self.assertTrue(all(line.startswith("  ") for line in lines[1:]), done.stderr)
+        for word in words:
+            self.assertIn(word, "\n".join(lines))
+
+
+class OfClients(Errors):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.server = Server("--no-fsync")
+        cls.addClassCleanup(cls.server.stop)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.watch("server", self.server.log)
+
+    def ask(self, *words: object) -> subprocess.CompletedProcess:
+        return self.server.command_line(*words, check=False)
+
+    def add(self, text: str) -> subprocess.CompletedProcess:
+        file = self.folder() / "specification.json"
+        file.write_text(text)
+        return self.ask("spec", "add", file)
+
+    def specification(self, url: str, **fields) -> str:
+        return json.dumps({"name": "x", "channels": [{"name": "x", "url": url}], **fields})
+
+    def test_bad_specification_file(self):
+        url = "https://example.org/x.git"
+        cases = {
+            "syntax": ('{"name": "x",\n "channels": [}', ("line 2", "column")),
+            "empty": ("", ("line 1",)),
+            "not an object": ("[]", ("a specification must be a JSON object",)),
+            "no channels": ('{"name": "x"}', ('"channels"',)),
+            "unknown field": (self.specification(url, colour="red"), ('no field "colour"',)),
+            "bad URL": (self.specification("ftp:nowhere"), ('"ftp:nowhere" is no repository URL',
+                                                            "https")),
+            "option as a URL": (self.specification("--upload-pack=/bin/sh"), ("repository URL",)),
+            "bad number": (self.specification(url, period=-1), ('"period"', "0 to 31536000")),
+            "bad name": (self.specification(url, name="../x"), ('"name"',)),
+            "bad mode": (self.specification(url, mode="x"), ('"overlay" or "time-machine"',)),
+        }
+        for case, (text, words) in cases.items():
+            with self.subTest(case):
+                self.assert_told(self.add(text), ASKED_WRONGLY, *words)
+        self.assertEqual(self.server.client.api("GET", "/specifications")["items"], [])
+
+    def test_specification_file_that_is_not_there(self):
+        self.assert_told(self.ask("spec", "add", "/nonexistent.json"), ASKED_WRONGLY,
+                         "/nonexistent.json")
+
+    def test_channel_that_does_not_exist(self):
+        nowhere = self.folder() / "nowhere"
+        specification = self.specification(f"file://{nowhere}", name="nowhere")
+        self.assertEqual(self.add(specification).returncode, 0)
+        self.addCleanup(self.ask, "spec", "delete", "nowhere")
+        answer = self.server.wait_for("/specifications/nowhere", lambda it: it["failure"])
+        self.assertIn(str(nowhere), answer["failure"])
+        self.assertIn("does not appear to be a git repository", answer["failure"])
+        self.assertNotIn("\n", answer["failure"])
+        self.assertEqual(answer["newest_evaluation"], None)
+        doctor = self.ask("doctor")
+        self.assertEqual(doctor.returncode, ANSWERED_NO, doctor.stdout)
+        self.assertIn("LOOK specification nowhere: ", doctor.stdout)
+        self.assertIn("does not appear to be a git repository", doctor.stdout)
+
+    def test_branch_that_does_not_exist(self):
+        channel = self.channel()
+        specification = channel.specification("branch")
+        specification["channels"][0]["branch"] = "summer"
+        self.server.add_specification(specification)
+        self.addCleanup(self.ask, "spec", "delete", "branch")
+        answer = self.server.wait_for("/specifications/branch", lambda it: it["failure"])
+        self.assertEqual(answer["failure"], f'{channel.url} has no branch "summer"')
+
+    def test_specification_that_exists(self):
+        text = self.specification("file:///nonexistent", name="twice", period=0)
+        self.assertEqual(self.add(text).returncode, 0)
+        self.addCleanup(self.ask, "spec", "delete", "twice")
+        self.assert_told(self.add(text), ANSWERED_NO, 'a specification "twice" already')
+
+    def test_what_is_not_there(self):
+        for words in (("spec", "show", "nosuch"), ("spec", "delete", "nosuch"),
+                      ("spec", "evaluate", "nosuch"), ("evaluation", "show", "999999"),
+                      ("evaluation", "jobs", "999999"), ("evaluation", "errors", "999999"),
+                      ("evaluation", "log", "999999"), ("evaluation", "cancel", "999999"),
+                      ("build", "show", "999999"), ("build", "log", "999999"),
+                      ("build", "cancel", "999999"), ("build", "restart", "999999"),
+                      ("build", "explain", "999999"), ("agents", "show", "nosuch"),
+                      ("agents", "pause", "nosuch")):
+            with self.subTest(" ".join(words)):
+                self.assert_told(self.ask(*words), ANSWERED_NO, words[-1])
+
+    def test_wrong_words(self):
+        for words in (("spec",), ("spec", "colour"), ("spec", "add"), ("spec", "list", "--colour"),
+                      ("spec", "list", "--limit", "0"), ("spec", "list", "--limit"),
+                      ("build", "show", "../key"), ("build", "list", "--state", "blue"),
+                      ("build", "submit", "/etc/passwd"), ("colour",)):
+            with self.subTest(" ".join(words)):
+                self.assert_told(self.ask(*words), ASKED_WRONGLY, words[-1])
+
+    def test_wrong_token(self):
+        for token in ("wrong", "panoply-admin-" + "A" * 43, "\u00e9"):
+            with self.subTest(token):
+                done = panoply("spec", "delete", "x", PANOPLY_URL=self.server.url,
+                               PANOPLY_TOKEN=token)
+                self.assert_told(done, ASKED_WRONGLY, "token", "admin-token")
+
+    def test_joining_token_is_no_admin_token(self):
+        done = panoply("spec", "delete", "x", "--token-file", self.server.join_token_file(),
+                       PANOPLY_URL=self.server.url)
+        self.assert_told(done, ASKED_WRONGLY, "role")
+
+    def test_no_server(self):
+        url = f"http://127.0.0.1:{free_port()}"
+        for words in (("spec", "list"), ("doctor",), ("build", "log", "1", "--follow"),
+                      ("key", "show")):
+            with self.subTest(" ".join(words)):
+                self.assert_told(panoply(*words, PANOPLY_URL=url), ASKED_WRONGLY, url,
+                                 "panoply serve")
+
+    def test_address_that_is_none(self):
+        for url in ("nonsense", "gopher://127.0.0.1", "http://nonexistent.invalid"):
+            with self.subTest(url):
+                self.assert_told(panoply("spec", "list", "--url", url), ASKED_WRONGLY, url)
+
+
+class OfServers(Errors):
+    def serve(self, *options: object) -> subprocess.CompletedProcess:
+        state = temporary_folder("state") / "state"
+        return panoply("serve", "--state", state, *options)
+
+    def test_wrong_options(self):
+        file = self.folder() / "panoply.conf"
+        file.write_text("threads = 2\ncolour = red\n")
+        cases = (("--colour",), ("colour",), ("--threads", "many"), ("--threads", "0"),
+                 ("--listen",), ("--roles", "cook"), ("--compression", "rar"),
+                 ("--config", "/nonexistent.conf"), ("--config", file))
+        for options in cases:
+            with self.subTest(" ".join(map(str, options))):
+                self.assert_told(self.serve(*options), ASKED_WRONGLY)
+        self.assert_told(self.serve("--config", file), ASKED_WRONGLY, "line 2", "colour")
+
+    def test_unreachable_database(self):
+        port = free_port()
+        done = self.serve("--database", f"postgresql://panoply:secret@127.0.0.1:{port}/panoply")
+        self.assert_told(done, ASKED_WRONGLY, str(port), "--database")
+        self.assertNotIn("secret", done.stderr)
+
+    def test_state_that_cannot_be(self):
+        file = self.folder() / "file"
+        file.write_text("")
+        self.assert_told(panoply("serve", "--state", file / "state"), ASKED_WRONGLY, str(file),
+                         "--state")
+
+    def test_port_in_use(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            address = "127.0.0.1:{}".format(taken.getsockname()[1])
+            self.assert_told(self.serve("--no-fsync", "--listen", address), ASKED_WRONGLY,
+                             address, "--listen")
+
+    def test_second_server_in_a_state_folder(self):
+        server = self.server("--no-fsync")
+        done = panoply("serve", "--state", server.state, "--listen", "127.0.0.1:0")
+        self.assert_told(done, ASKED_WRONGLY, "another server", "--state")
+        self.assertTrue(server.is_running())
+        self.assertEqual(server.client.request("GET", "/").status, 200)
+
+    def test_no_guix(self):
+        """Serves, but each evaluation says what is missing."""
+        server = self.server("--no-fsync", "--guix", "/nonexistent/guix")
+        server.add_specification(self.channel().specification())
+        answer = server.wait_for("/evaluations", lambda it: it["items"] and
+                                 it["items"][0]["state"] == "failed")
+        self.assertIn("/nonexistent/guix", answer["items"][0]["message"])
+
+
+class OfAgents(Errors):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.server = Server("--no-fsync")
+        cls.addClassCleanup(cls.server.stop)
+        cls.builder = Machine("builder")
+        cls.addClassCleanup(cls.builder.delete)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.watch("server", self.server.log)
+
+    def run_agent(self, *options: object) -> subprocess.CompletedProcess:
+        return panoply("agent", "--server", self.server.url, "--state",
+                       temporary_folder("agent") / "state", "--store-root", self.builder.root,
+                       *options)
+
+    def token_file(self, text: str) -> pathlib.Path:
+        file = self.folder() / "token"
+        file.write_text(text)
+        return file
+
+    def test_wrong_options(self):
+        for options in (("--colour",), ("colour",), ("--jobs", "none"), ("--systems", ","),
+                        ("--jobs",)):
+            with self.subTest(" ".join(options)):
+                self.assert_told(self.run_agent(*options), ASKED_WRONGLY)
+        self.assert_told(panoply("agent"), ASKED_WRONGLY, "--server")
+
+    def test_no_token(self):
+        self.assert_told(self.run_agent(), ASKED_WRONGLY, "--join-token-file")
+
+    def test_wrong_joining_token(self):
+        file = self.token_file("panoply-join-" + "A" * 43)
+        self.assert_told(self.run_agent("--join-token-file", file), ASKED_WRONGLY,
+                         self.server.url, "token")
+
+    def test_admin_token_does_not_enrol(self):
+        self.assert_told(self.run_agent("--join-token-file", self.server.state / "admin-token"),
+                         ASKED_WRONGLY, self.server.url, "role")
+
+    def test_name_that_is_taken(self):
+        file = self.server.join_token_file()
+        first = self.agent(self.server, self.builder, name="taken")
+        self.server.wait_for("/agents/taken", lambda it: it["connected"])
+        self.assert_told(self.run_agent("--join-token-file", file, "--name", "taken"),
+                         ANSWERED_NO, "taken")
+        self.assertTrue(first.is_running())
+
+    def test_unknown_token(self):
+        file = self.token_file("panoply-agent-" + "A" * 43)
+        self.assert_told(self.run_agent("--token-file", file), ASKED_WRONGLY, "refused", "enrol")
+
+    def test_revoked_token(self):
+        join = self.server.join_token_file().read_text().strip()
+        description = {"name": "twice", "systems": ["x86_64-linux"], "jobs": 1, "facts": {}}
+        headers = {"Authorization": f"Bearer {join}", "Content-Type": "application/json"}
+
+        def enrol(**more) -> str:
+            answer = self.server.client.request(
+                "POST", "/agent/v1/enrol", json.dumps({**description, **more}).encode(), headers)
+            self.assertEqual(answer.status, 201, answer.body)
+            return json.loads(answer.body)["token"]
+
+        old = enrol()
+        enrol(token=old)
+        self.assert_told(self.run_agent("--token-file", self.token_file(old)), ASKED_WRONGLY,
+                         "refused", "enrol")
+
+    def test_no_daemon(self):
+        self.assert_told(
+            self.run_agent("--join-token-file", self.server.join_token_file(), "--name", "lonely",
+                           "--daemon-socket", "/nonexistent/socket"),
+            ASKED_WRONGLY, "/nonexistent/socket", "guix-daemon")
+
+    def test_no_server(self):
+        url = f"http://127.0.0.1:{free_port()}"
+        done = self.run_agent("--server", url, "--join-token-file", self.server.join_token_file())
+        self.assert_told(done, ASKED_WRONGLY, url)
+
+    def test_second_agent_in_a_state_folder(self):
+        first = self.agent(self.server, self.builder, name="first")
+        self.server.wait_for("/agents/first", lambda it: it["connected"])
+        done = self.run_agent("--token-file", first.folder / "token", "--state",
+                              first.folder / "state")
+        self.assert_told(done, ASKED_WRONGLY, "another agent", "--state")
