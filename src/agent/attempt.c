@@ -268,12 +268,13 @@ work_with_daemon(struct attempt *attempt, struct http_client *client, struct gui
   if (!attempt->cancelled)
     report_verdict(&report, &verdict);
   spool_free(spool);
-  log_info("agent", "attempt %lld %s%s%s", (long long) attempt->id,
-           attempt->cancelled      ? "cancelled"
-           : verdict.cause == NULL ? "succeeded"
-                                   : "failed: ",
-           !attempt->cancelled && verdict.cause != NULL ? verdict.cause : "",
-           attempt->cancelled ? "" : verdict.message);
+  if (attempt->cancelled)
+    log_info("agent", "attempt %lld cancelled", (long long) attempt->id);
+  else if (verdict.cause == NULL)
+    log_info("agent", "attempt %lld succeeded", (long long) attempt->id);
+  else
+    log_info("agent", "attempt %lld failed (%s): %s", (long long) attempt->id, verdict.cause,
+             verdict.message);
 }
 
 static void
