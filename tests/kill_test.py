@@ -55,11 +55,9 @@ class Kill(Case):
                 self.assertEqual(len(self.farm.build(other["id"])["attempts"]), 1, other)
         return build
 
-    def kill_database(self) -> int:
+    def postmaster(self) -> int:
         file = next(self.farm.server.state.glob("**/postmaster.pid"))
-        postmaster = int(file.read_text().split("\n")[0])
-        os.kill(postmaster, signal.SIGKILL)
-        return postmaster
+        return int(file.read_text().split("\n")[0])
 
     def test_server(self):
         """The agent builds on; its attempt is the one that succeeds."""
@@ -95,17 +93,18 @@ class Kill(Case):
     def test_database(self):
         """The server starts it again and goes on; nobody else notices."""
         build = self.survey()
-        postmaster = self.kill_database()
+        postmaster = self.postmaster()
+        os.kill(postmaster, signal.SIGKILL)
         after = self.assert_ended_well(build, [("succeeded", None)])
         self.assertEqual(after["attempts"][0]["id"], build["attempts"][0]["id"])
         self.assertTrue(self.farm.server.is_running())
-        self.assertNotEqual(self.kill_database(), postmaster)
+        self.assertNotEqual(self.postmaster(), postmaster)
         self.assertEqual(self.farm.client.api("GET", "/status")["agents"]["connected"], 1)
 
     def test_server_and_database(self):
         build = self.survey()
         self.farm.server.kill()
-        self.kill_database()
+        os.kill(self.postmaster(), signal.SIGKILL)
         self.farm.server.start()
         self.assert_ended_well(build, [("succeeded", None)])
 

@@ -20,8 +20,7 @@ struct error
 
 /* Sets the error and returns CODE (a negative errno value). */
 int error_set(struct error *err, int code, const char *format, ...) PN_PRINTF(3, 4);
-int error_setv(struct error *err, int code, const char *format, va_list arguments)
-    PN_PRINTF(3, 0);
+int error_setv(struct error *err, int code, const char *format, va_list arguments) PN_PRINTF(3, 0);
 
 /* error_set from errno: appends ": " and its text; returns -errno. */
 int error_set_errno(struct error *err, const char *format, ...) PN_PRINTF(2, 3);

@@ -140,8 +140,9 @@ struct cluster;
 
 /* Makes (first time) and starts a PostgreSQL cluster in FOLDER (mode 0700),
    Unix socket in FOLDER/socket only, found again and recovered after a crash of
-   either; as root it runs as the account `postgres`, else as ours. Durable
-   unless DURABLE is false (tests). */
+   either; as root it runs as the account `postgres`, else as ours. Not DURABLE
+   is for tests: no fsync, and it dies with the thread that started it. -EBUSY
+   when another process has the folder. */
 int cluster_start(const char *folder, bool durable, struct cluster **ret, struct error *err);
 
 /* The URI for db_pool_new; owned by the cluster. */

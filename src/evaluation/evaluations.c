@@ -212,8 +212,10 @@ cancel_running(struct evaluations *evaluations, int64_t evaluation_id)
   bool found = false;
   pthread_mutex_lock(&evaluations->lock);
   for (struct running *running = evaluations->running; running != NULL; running = running->next)
-    if (running->id == evaluation_id)
-      found = running->cancelled = true;
+    if (running->id == evaluation_id) {
+      running->cancelled = true;
+      found = true;
+    }
   pthread_mutex_unlock(&evaluations->lock);
   return found;
 }

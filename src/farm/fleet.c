@@ -250,11 +250,12 @@ mirror_connect(struct mirror *mirror, const struct mirror_agent *facts, int64_t 
                size_t *ret_unknown_count)
 {
   struct agent *agent = mirror_agent(mirror, facts);
+  size_t credible = agent->token_id == facts->token_id ? count : 0;
   set_facts(mirror, agent, facts);
   agent->session = session;
   touch_agent(mirror, agent);
   tell_agent(mirror, EVENT_AGENT_CONNECTED, agent);
-  lose_unclaimed(mirror, agent, claims, count);
+  lose_unclaimed(mirror, agent, claims, credible);
   *ret_unknown_count = 0;
   for (size_t i = 0; i < count; i++) {
     const struct attempt *known =

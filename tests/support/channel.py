@@ -88,8 +88,8 @@ class Channel:
     def repair_sextant(self) -> None:
         """Mends the package that fails."""
         self.replace("example/packages/survey.scm",
-                     "echo 'sextant.c:42: error: the mirror is broken' >&2\nexit 1\n",
-                     "mkdir -p $out/bin\necho $sunrise > $out/bin/sextant\n")
+                     "echo 'sextant.c:42: error: the mirror is broken' >&2\nexit 1",
+                     "mkdir -p $out/bin\necho $sunrise > $out/bin/sextant")
 
     def add_package(self, name: str, script: str, inputs: str = "", version: str = "1.0") -> None:
         """Adds a module with one package. SCRIPT as in examples/channel/README.md; INPUTS is
