@@ -236,7 +236,6 @@ class Evaluate(Case):
         self.assertIn("cannot build", evaluation.log)
 
 
-@unittest.skipUnless("SLOW" in os.environ, "ten minutes: set SLOW=1")
 class EvaluateAll(Case):
     slow = True
     timeout = 1800
