@@ -159,6 +159,7 @@ start_evaluations(struct server *server, struct error *err)
           .guix = options->guix,
           .scheme_folder = options->scheme,
           .parallel = (int) options->evaluations,
+          .passive = !has_role(server, "evaluator"),
       },
       &server->evaluations, err);
 }
@@ -201,8 +202,8 @@ start_all(struct server *server, struct error *err)
     int (*start)(struct server *server, struct error *err);
     const char *role; /* NULL = always */
   } steps[] = {
-    { lock_state, NULL }, { start_database, NULL },           { start_cache, NULL },
-    { start_farm, NULL }, { start_evaluations, "evaluator" }, { start_web, "web" },
+    { lock_state, NULL }, { start_database, NULL },    { start_cache, NULL },
+    { start_farm, NULL }, { start_evaluations, NULL }, { start_web, "web" },
   };
   for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
     int r =
