@@ -312,15 +312,6 @@ get_log(struct http_request *request, void *context, struct error *err)
 /* ---- actions ---- */
 
 static int
-need_scheduler(const struct serve_context *serve, struct error *err)
-{
-  if (serve->farm != NULL)
-    return 0;
-  error_set(err, -EBUSY, "the scheduler does not run in this process");
-  return error_hint(err, "Ask a process that has the scheduler role.");
-}
-
-static int
 reply_accepted(struct http_request *request)
 {
   return http_reply_text(request, 202, "application/json", "{}");
@@ -334,8 +325,6 @@ get_explain(struct http_request *request, void *context, struct error *err)
   int64_t id = 0;
   int r = http_param_id(request, "id", &id, err);
   if (r == 0)
-    r = need_scheduler(serve, err);
-  if (r == 0)
     r = farm_build_explain(serve->farm, id, &body, err);
   return r < 0 ? r : http_reply_json(request, 200, &body);
 }
@@ -346,8 +335,6 @@ post_cancel(struct http_request *request, void *context, struct error *err)
   struct serve_context *serve = context;
   int64_t id = 0;
   int r = http_param_id(request, "id", &id, err);
-  if (r == 0)
-    r = need_scheduler(serve, err);
   if (r == 0)
     r = farm_build_cancel(serve->farm, id, err);
   return r < 0 ? r : reply_accepted(request);
@@ -360,8 +347,6 @@ post_restart(struct http_request *request, void *context, struct error *err)
   bool dependents = str_equal(http_query(request, "dependents"), STR("yes"));
   int64_t id = 0;
   int r = http_param_id(request, "id", &id, err);
-  if (r == 0)
-    r = need_scheduler(serve, err);
   if (r == 0)
     r = farm_build_restart(serve->farm, id, dependents, err);
   return r < 0 ? r : reply_accepted(request);
