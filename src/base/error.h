@@ -11,6 +11,9 @@
 
 #include "base/compiler.h"
 
+/* Besides errno values: what something stands on is away for now (a lost database). */
+#define ERROR_UNAVAILABLE 1001
+
 struct error
 {
   int code;          /* negative errno; 0 = no error */

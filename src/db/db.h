@@ -13,11 +13,11 @@
 #include "base/str.h"
 
 /* Error codes besides errno values, returned negated like those. */
-#define DB_ERROR_LOST 1001       /* connection lost; outcome of a commit unknown */
-#define DB_ERROR_CONFLICT 1002   /* serialization failure or deadlock: retry */
-#define DB_ERROR_UNIQUE 1003     /* unique or exclusion constraint violated */
-#define DB_ERROR_CONSTRAINT 1004 /* check, foreign key or not-null violated */
-#define DB_ERROR_FAILED 1005     /* any other error of the server */
+#define DB_ERROR_LOST ERROR_UNAVAILABLE /* connection lost; outcome of a commit unknown */
+#define DB_ERROR_CONFLICT 1002          /* serialization failure or deadlock: retry */
+#define DB_ERROR_UNIQUE 1003            /* unique or exclusion constraint violated */
+#define DB_ERROR_CONSTRAINT 1004        /* check, foreign key or not-null violated */
+#define DB_ERROR_FAILED 1005            /* any other error of the server */
 
 /* One connection with its prepared statements. Used by one thread at a time.
    Reconnects by itself when used outside a transaction after a loss. */

@@ -18,9 +18,11 @@
 #define LOOK_EVERY_MS 1000
 #define ARGUMENTS_MAX 64
 #define FINISH_MS 60000
-#define EVALUATOR_PATH                                                 \
-  "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:" \
-  "/run/current-system/profile/bin:/var/guix/profiles/per-user/root/current-guix/bin"
+
+/* Where guix may be, on Guix System and elsewhere. */
+static const char path_variable[] =
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:"
+    "/run/current-system/profile/bin:/var/guix/profiles/per-user/root/current-guix/bin";
 
 struct process
 {
@@ -105,7 +107,7 @@ start_child(const struct workspace *workspace, const char *const *argv, int inpu
     return error_set_errno(err, "cannot write %s", workspace->log);
   CLEANUP_FREE char *home = mem_printf("HOME=%s", workspace->home);
   const char *environment[] = {
-    home, EVALUATOR_PATH, "LC_ALL=C.UTF-8", "GUILE_AUTO_COMPILE=0", NULL,
+    home, path_variable, "LC_ALL=C.UTF-8", "GUILE_AUTO_COMPILE=0", NULL,
   };
   struct child_options options = CHILD_OPTIONS_INIT;
   options.argv = argv;

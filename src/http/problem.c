@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "db/db.h" /* only its error codes */
 #include "http/request.h"
 
 static const struct
@@ -12,14 +11,15 @@ static const struct
   int error;
   int status;
 } statuses[] = {
-  { -EINVAL, 400 }, { -EACCES, 401 }, { -EPERM, 403 }, { -ENOENT, 404 },        { -EEXIST, 409 },
-  { -ESTALE, 410 }, { -EFBIG, 413 },  { -EBUSY, 503 }, { -DB_ERROR_LOST, 503 },
+  { -EINVAL, 400 }, { -EACCES, 401 }, { -EPERM, 403 },
+  { -ENOENT, 404 }, { -EEXIST, 409 }, { -ESTALE, 410 },
+  { -EFBIG, 413 },  { -EBUSY, 503 },  { -ERROR_UNAVAILABLE, 503 },
 };
 
 bool
 error_is_internal(int code)
 {
-  return status_of_error(code) == 500 || code == -DB_ERROR_LOST;
+  return status_of_error(code) == 500 || code == -ERROR_UNAVAILABLE;
 }
 
 int
