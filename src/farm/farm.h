@@ -94,7 +94,7 @@ int farm_wake(struct db *db, struct error *err);
    nobody wished for. Cancelled ones are built when they are wished for again. */
 int farm_build_cancel(struct farm *farm, int64_t build_id, struct error *err);
 /* Failed, dependency-failed or cancelled builds only, and with it those that
-   failed below it; DEPENDENTS: also those that failed because of it. */
+   failed below it; DEPENDENTS: also those that failed or were cancelled with it. */
 int farm_build_restart(struct farm *farm, int64_t build_id, bool dependents, struct error *err);
 int farm_agent_pause(struct farm *farm, struct str name, bool paused, struct error *err);
 

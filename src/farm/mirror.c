@@ -488,7 +488,7 @@ mirror_cancel(struct mirror *mirror, struct node *node)
     return;
   stop_attempt(mirror, node);
   doom(mirror, &doomed, node, FARM_BUILD_CANCELLED);
-  doom_dependents(mirror, &doomed, FARM_BUILD_CANCELLED, 0);
+  doom_dependents(mirror, &doomed, FARM_BUILD_CANCELLED, node->id);
   doom_orphans(mirror, &doomed);
   tell_from(mirror, &doomed, 0, EVENT_BUILD_CANCELLED);
   retire_all(mirror, &doomed);

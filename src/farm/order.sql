@@ -7,7 +7,7 @@ SELECT state FROM build WHERE id = :id;
 INSERT INTO farm_order (kind, build_id) VALUES (:kind, :build_id);
 
 -- name: farm_order_add_dependents :exec
--- For all that failed on account of a build.
+-- For all that failed, or were cancelled, on account of a build.
 INSERT INTO farm_order (kind, build_id)
 SELECT :kind::smallint, b.id FROM build b WHERE b.failed_build_id = :build_id ORDER BY b.id;
 

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Limits that hold, and an operator who stops, pauses and tries again."""
+
+import os
+import pathlib
+
+from support.case import Case
+from support.farm import ENDED, Farm
+from support.waiting import wait_until
+
+# How long builders sleep, so long and odd that no other process on this host does the same.
+ENDLESS, OTHER, MUTE = (str(number) + str(os.getpid()) for number in (123, 456, 789))
+FOR_EVER = "while true; do echo tick; sleep 1; done\n"
+
+
+class OfBuilds(Case):
+    timeout = 120
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.farm = Farm(jobs=4)
+        cls.addClassCleanup(cls.farm.delete)
+        add = cls.farm.channel.add_package
+        add("restless", FOR_EVER, properties="(timeout . 4) (max-silent-time . 60)")
+        add("mute", f"echo hush\nsleep {MUTE}\n", properties="(timeout . 60) (max-silent-time . 3)")
+        add("endless", f"sleep {ENDLESS}\n")
+        add("enduring", "mkdir $out\n", inputs="endless", modules="(example packages endless)")
+        add("other", f"sleep {OTHER}\n")
+        cls.farm.channel.commit("Packages that do not end")
+        cls.evaluation = cls.farm.evaluate()
+        cls.builds = cls.farm.builds(cls.evaluation)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.farm.watch(self)
+
+    def builder_runs(self, words: str) -> bool:
+        """Does the build machine run a process with WORDS on its command line?"""
+        def is_it(process: pathlib.Path) -> bool:
+            try:
+                return words in (process / "cmdline").read_text().replace("\0", " ")
+            except OSError:
+                return False  # it has ended
+        return any(map(is_it, pathlib.Path("/proc").glob("[0-9]*")))
+
+    def command(self, *words: object) -> str:
+        return self.farm.server.command_line(*words).stdout
+
+    def assert_failed(self, package: str, cause: str, **limits: int) -> None:
+        build = self.farm.wait_for_build(self.builds[package]["id"], "failed")
+        self.assertEqual({name: build[name] for name in limits}, limits)
+        attempt, = build["attempts"]
+        self.assertEqual((attempt["state"], attempt["cause"]), ("failed", cause))
+        self.assertTrue(attempt["message"])
+
+    def test_time(self):
+        self.assert_failed("restless", "timeout", timeout_s=4, max_silent_s=60)
+        log = self.farm.log(self.builds["restless"]["id"])
+        self.assertGreaterEqual(log.count("tick"), 3)
+
+    def test_silence(self):
+        self.assert_failed("mute", "silence", timeout_s=60, max_silent_s=3)
+        self.assertIn("hush", self.farm.log(self.builds["mute"]["id"]))
+        self.assertFalse(self.builder_runs(f"sleep {MUTE}"))
+
+    def test_cancel_and_restart(self):
+        """Cancelling ends the builder and takes along what needs it; both can be restarted."""
+        endless, enduring = (self.builds[name]["id"] for name in ("endless", "enduring"))
+        wait_until(lambda: self.builder_runs(f"sleep {ENDLESS}"), 30, "the builder sleeps")
+        self.command("build", "cancel", endless)
+        self.assertEqual(self.farm.build(endless)["state"], "cancelled")
+        wait_until(lambda: not self.builder_runs(f"sleep {ENDLESS}"), 20, "the builder is ended")
+        after = self.farm.wait_for_build(enduring, lambda it: it["state"] in ENDED)
+        self.assertEqual((after["state"], after["attempts"]), ("cancelled", []))
+        self.command("build", "restart", endless, "--dependents")
+        self.farm.wait_for_build(enduring, "waiting")
+        wait_until(lambda: self.builder_runs(f"sleep {ENDLESS}"), 30, "the builder sleeps again")
+        self.command("build", "cancel", endless)
+        build = self.farm.wait_for_build(endless, "cancelled")
+        self.assertEqual(len(build["attempts"]), 2)
+        self.assertEqual({it["cause"] for it in build["attempts"]}, {"cancelled"})
+
+    def test_cancelled_before_it_began(self):
+        self.command("agents", "pause", "builder-1")
+        self.addCleanup(self.command, "agents", "resume", "builder-1")
+        build = self.builds["other"]["id"]
+        if self.farm.build(build)["state"] == "running":
+            self.command("build", "cancel", build)
+            self.command("build", "restart", build)
+        self.farm.wait_for_build(build, "waiting")
+        before = len(self.farm.build(build)["attempts"])
+        self.command("build", "cancel", build)
+        after = self.farm.wait_for_build(build, "cancelled")
+        self.assertEqual(len(after["attempts"]), before)
+
+    def test_restart_of_what_failed(self):
+        """What fails by itself fails again, once more, and so does what needs it."""
+        sextant, navigator = (self.builds[name]["id"] for name in ("sextant", "navigator"))
+        before = self.farm.wait_for_build(sextant, "failed")
+        self.farm.wait_for_build(navigator, "dependency-failed")
+        done = self.farm.server.command_line("build", "restart", self.builds["almanac"]["id"],
+                                             check=False)
+        self.assertEqual(done.returncode, 1)  # it has not failed
+        self.command("build", "restart", sextant, "--dependents")
+        again = self.farm.wait_for_build(
+            sextant, lambda it: it["state"] == "failed"
+            and len(it["attempts"]) > len(before["attempts"]))
+        self.assertEqual({it["cause"] for it in again["attempts"]}, {"build"})
+        self.farm.wait_for_build(navigator, "dependency-failed")
+
+    def test_mended_channel(self):
+        """A commit that mends what failed builds it and what needs it, and nothing else."""
+        self.farm.channel.repair_sextant()
+        evaluation = self.farm.push("sextant: Mend the mirror.")
+        builds = self.farm.builds(evaluation)
+        self.assertEqual({name for name, build in builds.items()
+                          if build["id"] != self.builds[name]["id"]}, {"sextant", "navigator"})
+        for name in ("sextant", "navigator"):
+            self.farm.wait_for_build(builds[name]["id"], "succeeded")
+            self.assertNotEqual(self.farm.build(self.builds[name]["id"])["state"], "succeeded")
+
+    def test_paused_agent(self):
+        self.command("agents", "pause", "builder-1")
+        self.farm.channel.set_version("sea-floor-survey", "8.0")
+        build = self.farm.builds(self.farm.push("Survey anew"))["sea-floor-survey"]
+        self.assertTrue(self.farm.client.api("GET", "/agents/builder-1")["paused"])
+        told = self.farm.server.wait_for(f"/builds/{build['id']}/explain", lambda it: True)
+        self.assertEqual(told["state"], "waiting")
+        self.assertIn("paused", str(told))
+        self.assertEqual(self.farm.build(build["id"])["attempts"], [])
+        self.command("agents", "resume", "builder-1")
+        self.farm.wait_for_build(build["id"], "succeeded")
+
+
+class OfEvaluations(Case):
+    timeout = 120
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.farm = Farm(agents=0)
+        cls.addClassCleanup(cls.farm.delete)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.farm.watch(self)
+
+    def module(self, code: str) -> None:
+        """A module of the channel that runs CODE when it is loaded."""
+        self.farm.channel.write("example/packages/trial.scm",
+                                f"(define-module (example packages trial))\n{code}\n")
+        self.farm.channel.commit("Try")
+
+    def evaluation(self, name: str, **fields) -> tuple[dict, str]:
+        """How the first one ends, and its log."""
+        evaluation = self.farm.evaluate(name=name, **fields)
+        return evaluation, self.farm.client.text(
+            f"/api/panoply/v1/evaluations/{evaluation['id']}/log")
+
+    def test_time(self):
+        self.module("(display \"dozing off\\n\" (current-error-port)) (sleep 100)")
+        evaluation, log = self.evaluation("slow", time_limit_s=10)
+        self.assertEqual(evaluation["state"], "failed")
+        self.assertIn("time_limit_s", evaluation["message"])
+        self.assertIn("dozing off", log)
+        self.assertEqual(evaluation["jobs"], 0)
+
+    def test_memory(self):
+        self.module("(use-modules (rnrs bytevectors))\n"
+                    "(define all (make-bytevector 2000000000 1)) (sleep 100)")
+        evaluation, _ = self.evaluation("big", memory_limit_mb=1500)
+        self.assertEqual(evaluation["state"], "failed")
+        self.assertIn("memory_limit_mb", evaluation["message"])
+
+    def test_cancel(self):
+        self.module("(sleep 100)")
+        self.farm.server.add_specification(self.farm.channel.specification("sleepy", period=300))
+        running = self.farm.server.wait_for(
+            "/evaluations?specification=sleepy",
+            lambda it: it["items"] and it["items"][0]["state"] == "running")["items"][0]
+        self.farm.server.command_line("evaluation", "cancel", running["id"])
+        ended = self.farm.server.wait_for(f"/evaluations/{running['id']}",
+                                          lambda it: it["finished_at"], 20)
+        self.assertEqual(ended["state"], "cancelled")
+        self.farm.server.command_line("spec", "delete", "sleepy")
+
+    def test_time_machine_without_network(self):
+        """Guix's own words, in the log and as the reason."""
+        specification = self.farm.channel.specification("machine", mode="time-machine", period=300)
+        specification["channels"][0]["name"] = "guix"
+        specification["build"] = {"packages": ["hello"]}
+        self.farm.server.add_specification(specification)
+        evaluation = self.farm.evaluation_of(self.farm.channel.git("rev-parse", "HEAD"), "machine")
+        log = self.farm.client.text(f"/api/panoply/v1/evaluations/{evaluation['id']}/log")
+        self.assertEqual(evaluation["state"], "failed")
+        for words in (log, evaluation["message"]):
+            self.assertIn(f"Updating channel 'guix' from Git repository at "
+                          f"'{self.farm.channel.url}'", words)
+            self.assertIn("guix time-machine: error:", words)
