@@ -17,6 +17,16 @@
 #define IDLE_MS 5000
 #define LAST_WORDS 600 /* bytes of the log that explain a failure */
 
+/* Where the time of an evaluation goes. */
+enum stage
+{
+  STAGE_GUIX,    /* and reading derivations meanwhile */
+  STAGE_SOURCES, /* into the cache */
+  STAGE_GRAPH,   /* derivations into the database */
+  STAGE_END,     /* Guix's end, jobs, wishes */
+  STAGES,
+};
+
 struct run
 {
   struct evaluations *evaluations;
@@ -31,7 +41,17 @@ struct run
   struct str_map ids; /* full .drv path to derivation id */
   int64_t new_derivations;
   int64_t next_progress_ms;
+  int64_t stage_began_ms;
+  int64_t stage_ms[STAGES];
 };
+
+static void
+end_stage(struct run *run, enum stage stage)
+{
+  int64_t now = clock_monotonic_ms();
+  run->stage_ms[stage] += now - run->stage_began_ms;
+  run->stage_began_ms = now;
+}
 
 /* ---- claiming ---- */
 
@@ -183,8 +203,10 @@ store_load(struct run *run, struct graph_load *load, size_t first_job, struct er
 {
   struct writing writing = { .load = load };
   int r = adopt_sources(run, load, err);
+  end_stage(run, STAGE_SOURCES);
   if (r == 0)
     r = db_pool_run(run->evaluations->options.pool, DB_WRITE, write_graph, &writing, err);
+  end_stage(run, STAGE_GRAPH);
   if (r < 0)
     return r;
   run->new_derivations += writing.fresh;
@@ -216,6 +238,7 @@ evaluate_with(struct run *run, struct process *process, struct error *err)
   size_t first_job = run->results.jobs_count;
   struct graph_load *load = graph_load_new(options->pool, options->store_root);
   int r = read_results(run, process, load, err);
+  end_stage(run, STAGE_GUIX);
   if (r == 0)
     r = store_load(run, load, first_job, err);
   if (r == 0)
@@ -391,10 +414,24 @@ wake_others(struct evaluations *evaluations)
 }
 
 static void
+log_end(const struct run *run, int64_t begun_ms, const char *outcome)
+{
+  const int64_t *ms = run->stage_ms;
+  log_info("evaluation",
+           "evaluation %lld of %.*s ended after %lld ms: %zu jobs, %zu errors, %s"
+           " (ms: Guix %lld, sources %lld, graph %lld, end %lld)",
+           (long long) run->running.id, STR_FMT(run->name),
+           (long long) (clock_monotonic_ms() - begun_ms), run->results.jobs_count,
+           run->results.errors_count, outcome, (long long) ms[STAGE_GUIX],
+           (long long) ms[STAGE_SOURCES], (long long) ms[STAGE_GRAPH], (long long) ms[STAGE_END]);
+}
+
+static void
 run_claimed(struct run *run)
 {
   struct error err = { 0 };
   int64_t begun = clock_monotonic_ms();
+  run->stage_began_ms = begun;
   list_running(run);
   log_info("evaluation", "evaluation %lld of %.*s begins", (long long) run->running.id,
            STR_FMT(run->name));
@@ -405,10 +442,8 @@ run_claimed(struct run *run)
   if (!interrupted)
     finish(run, r, &err);
   wake_others(run->evaluations);
-  log_info("evaluation", "evaluation %lld of %.*s ended after %lld ms: %zu jobs, %zu errors, %s",
-           (long long) run->running.id, STR_FMT(run->name),
-           (long long) (clock_monotonic_ms() - begun), run->results.jobs_count,
-           run->results.errors_count, r == 0 ? "succeeded" : err.message);
+  end_stage(run, STAGE_END);
+  log_end(run, begun, r == 0 ? "succeeded" : err.message);
   unlist_running(run);
 }
 
