@@ -204,6 +204,7 @@ class Memory:
 
 
 class AllOfGuix(Case):
+    slow = True
     timeout = 1.5 * HOURS
 
     @classmethod

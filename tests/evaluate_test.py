@@ -236,8 +236,8 @@ class Evaluate(Case):
         self.assertIn("cannot build", evaluation.log)
 
 
-@unittest.skipUnless("SLOW" in os.environ, "ten minutes: set SLOW=1")
 class EvaluateAll(Case):
+    slow = True
     timeout = 1800
 
     def test_all_of_guix_as_guix_ci_has_it(self):

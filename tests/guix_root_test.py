@@ -34,6 +34,13 @@ def is_alive(pid: str) -> bool:
         return False
 
 
+def command_of(pid: str) -> str:
+    try:
+        return pathlib.Path("/proc", pid, "cmdline").read_text()
+    except OSError:
+        return ""
+
+
 class GuixRoot(Case):
     def setUp(self) -> None:
         super().setUp()
@@ -41,6 +48,16 @@ class GuixRoot(Case):
 
     def copy_channel(self, machine: Machine) -> None:
         subprocess.run(["cp", "-a", self.example.folder, machine.outside("/example")], check=True)
+
+    def start_survey(self, machine: Machine) -> subprocess.Popen:
+        """Starts the build that takes ten minutes; returns when its builder runs."""
+        build = subprocess.Popen([GUIX_ROOT, "run", machine.folder, "guix", "build",
+                                  "-L", "/example", "sea-floor-survey"],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.addCleanup(build.communicate)
+        self.addCleanup(build.kill)
+        next(line for line in build.stderr if b"line 1 of 600" in line)
+        return build
 
     def test_machine_builds_with_its_own_store(self):
         one, other = self.machine("one"), self.machine("other")
@@ -50,16 +67,21 @@ class GuixRoot(Case):
         self.assertFalse(other.has(item))
         self.assertIn("sunrise at", one.run(f"{item}/bin/almanac", "7").stdout)
 
+    def test_end_of_a_build_leaves_other_machines_builds_alone(self):
+        """guix-daemon kills all that runs as a build's account, in whatever root."""
+        one, other = self.machine("one"), self.machine("other")
+        self.copy_channel(one)
+        self.copy_channel(other)
+        self.start_survey(one)
+        builders = [pid for pid in processes_in(one) if "-builder.sh" in command_of(pid)]
+        self.assertEqual(len(builders), 1)
+        other.run("guix", "build", "-L", "/example", "sunrise")
+        self.assertTrue(is_alive(builders[0]))
+
     def test_stop_during_a_build_leaves_nothing(self):
         machine = self.machine("busy")
         self.copy_channel(machine)
-        build = subprocess.Popen([GUIX_ROOT, "run", machine.folder, "guix", "build",
-                                  "-L", "/example", "sea-floor-survey"],
-                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        self.addCleanup(build.communicate)
-        for line in build.stderr:
-            if b"line 1 of 600" in line:
-                break
+        build = self.start_survey(machine)
         builders = processes_in(machine)
         self.assertGreater(len(builders), 2)  # guix-daemon, that of the connection, the builder
         guix_root("stop", machine.folder)

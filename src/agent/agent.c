@@ -12,7 +12,7 @@
 #include "base/mem.h"
 
 #define PAUSE_FIRST_MS 1000
-#define PAUSE_LAST_MS 60000
+#define PAUSE_LAST_MS 30000 /* with jitter still less than the server's time of grace */
 
 /* What the thread that waits for the order to stop needs. */
 struct watch

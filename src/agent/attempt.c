@@ -12,6 +12,7 @@
 #define RETRY_FIRST_MS 500
 #define RETRY_LAST_MS 30000
 #define RESULT_SILENCE_S 3600
+#define GIVE_BACK_SILENCE_S 5
 #define REPORT_ROUNDS 5 /* answers 422 to a result before the uploads count as failed */
 
 /* ---- cancelling ---- */
@@ -236,6 +237,29 @@ report_verdict(struct report *report, struct verdict *verdict)
   http_client_free(report->patient);
 }
 
+/* The agent is being stopped: its work goes back, so that nobody waits until it counts
+   as lost. Said once: if the server does not hear it, the time of grace will do. */
+static void
+give_back(struct attempt *attempt)
+{
+  static const struct verdict verdict = { "cancelled", "the agent was stopped" };
+  CLEANUP_BUF struct buf body = { 0 };
+  CLEANUP_FREE char *path = mem_printf("/agent/v1/attempts/%lld/result", (long long) attempt->id);
+  CLEANUP_FREE char *fence = mem_printf("Panoply-Fence: %s", attempt->fence);
+  struct http_client *client = agent_client_new(attempt->agent, GIVE_BACK_SILENCE_S);
+  struct http_answer answer = { 0 };
+  write_result(&verdict, 0, STR("[]"), &body);
+  (void) http_client_call(client,
+                          &(struct http_call) { .method = "POST",
+                                                .path = path,
+                                                .type = "application/json",
+                                                .headers = (const char *const[]) { fence, NULL },
+                                                .body = buf_str(&body) },
+                          &answer, NULL);
+  http_answer_free(&answer);
+  http_client_free(client);
+}
+
 /* ---- the way through ---- */
 
 static void
@@ -248,6 +272,18 @@ fetch_and_build(struct attempt *attempt, struct http_client *client, struct guix
     fail(verdict, r == -EREMOTEIO || r == -ECONNRESET ? "daemon" : "missing-input", &err);
   else
     attempt_build(attempt, daemon, spool, verdict);
+}
+
+static void
+log_end(const struct attempt *attempt, const struct verdict *verdict)
+{
+  long long id = attempt->id;
+  if (attempt->cancelled)
+    log_info("agent", "attempt %lld cancelled", id);
+  else if (verdict->cause == NULL)
+    log_info("agent", "attempt %lld succeeded", id);
+  else
+    log_info("agent", "attempt %lld failed (%s): %s", id, verdict->cause, verdict->message);
 }
 
 static void
@@ -268,12 +304,7 @@ work_with_daemon(struct attempt *attempt, struct http_client *client, struct gui
   if (!attempt->cancelled)
     report_verdict(&report, &verdict);
   spool_free(spool);
-  log_info("agent", "attempt %lld %s%s%s", (long long) attempt->id,
-           attempt->cancelled      ? "cancelled"
-           : verdict.cause == NULL ? "succeeded"
-                                   : "failed: ",
-           !attempt->cancelled && verdict.cause != NULL ? verdict.cause : "",
-           attempt->cancelled ? "" : verdict.message);
+  log_end(attempt, &verdict);
 }
 
 static void
@@ -304,6 +335,8 @@ attempt_main(void *context)
     work(attempt, client);
   attempt_drop_client(attempt, client);
   http_client_free(client);
+  if (attempt->cancelled && agent->stopping)
+    give_back(attempt);
   pthread_mutex_lock(&agent->lock);
   attempt->ended = true;
   pthread_mutex_unlock(&agent->lock);

@@ -11,6 +11,9 @@
 
 #include "base/compiler.h"
 
+/* Besides errno values: what something stands on is away for now (a lost database). */
+#define ERROR_UNAVAILABLE 1001
+
 struct error
 {
   int code;          /* negative errno; 0 = no error */
@@ -20,8 +23,7 @@ struct error
 
 /* Sets the error and returns CODE (a negative errno value). */
 int error_set(struct error *err, int code, const char *format, ...) PN_PRINTF(3, 4);
-int error_setv(struct error *err, int code, const char *format, va_list arguments)
-    PN_PRINTF(3, 0);
+int error_setv(struct error *err, int code, const char *format, va_list arguments) PN_PRINTF(3, 0);
 
 /* error_set from errno: appends ": " and its text; returns -errno. */
 int error_set_errno(struct error *err, const char *format, ...) PN_PRINTF(2, 3);

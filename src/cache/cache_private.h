@@ -63,6 +63,11 @@ int cache_nar_source(const struct cache *cache, const struct guix_hash *nar_hash
                      struct guix_source **ret, struct error *err);
 /* The nar of a plain, not executable file with these contents. */
 void cache_nar_of_text(struct str text, struct buf *ret);
+/* The other way: true when NAR holds nothing but such a file. */
+bool cache_text_of_nar(struct str nar, struct str *ret_text);
+/* The size of that file, from the first bytes of a nar; negative: it is none. */
+#define CACHE_TEXT_HEADER 96
+int64_t cache_text_size(const char header[CACHE_TEXT_HEADER]);
 
 /* ---- register.c ---- */
 

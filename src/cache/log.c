@@ -101,7 +101,7 @@ get_live(struct cache *cache, int64_t attempt_id, bool make, struct cache_log **
 {
   pthread_mutex_lock(&cache->mutex);
   int r = find_live(cache, attempt_id, make, ret, err);
-  if (r == 0)
+  if (*ret != NULL)
     (*ret)->users++;
   pthread_mutex_unlock(&cache->mutex);
   return r;
@@ -113,14 +113,14 @@ cache_log_get(struct cache *cache, int64_t attempt_id, struct cache_log **ret, s
   return get_live(cache, attempt_id, false, ret, err);
 }
 
+/* Takes it out of the map; the caller's own reference keeps it. */
 static void
 forget_live(struct cache *cache, struct cache_log *log)
 {
   pthread_mutex_lock(&cache->mutex);
-  bool was_there = int_map_remove(&cache->logs, log->attempt_id) != NULL;
+  if (int_map_remove(&cache->logs, log->attempt_id) != NULL)
+    log->users--;
   pthread_mutex_unlock(&cache->mutex);
-  if (was_there)
-    cache_log_unref(cache, log);
 }
 
 /* ---- appending ---- */

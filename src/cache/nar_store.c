@@ -113,3 +113,30 @@ cache_nar_of_text(struct str text, struct buf *ret)
   for (size_t i = 0; i < ARRAY_SIZE(tokens); i++)
     append_token(ret, tokens[i]);
 }
+
+/* All tokens up to the contents' length, which is the last 8 bytes: reference 3.1. */
+int64_t
+cache_text_size(const char header[CACHE_TEXT_HEADER])
+{
+  CLEANUP_BUF struct buf expected = { 0 };
+  cache_nar_of_text(STR(""), &expected);
+  const size_t place = CACHE_TEXT_HEADER - 8;
+  if (memcmp(header, expected.data, place) != 0)
+    return -EINVAL;
+  uint64_t size = 0;
+  for (int i = 7; i >= 0; i--)
+    size = size << 8 | (unsigned char) header[place + (size_t) i];
+  return size > INT64_MAX ? -EINVAL : (int64_t) size;
+}
+
+bool
+cache_text_of_nar(struct str nar, struct str *ret_text)
+{
+  if (nar.size < CACHE_TEXT_HEADER)
+    return false;
+  int64_t size = cache_text_size(nar.data);
+  if (size < 0 || size > (int64_t) (nar.size - CACHE_TEXT_HEADER))
+    return false;
+  *ret_text = str_make(nar.data + CACHE_TEXT_HEADER, (size_t) size);
+  return true;
+}

@@ -90,7 +90,7 @@ nar_piece(void *context, struct str piece)
 
 /* The small nar is whole: to the database, or to a file after all. */
 static int
-finish_whole(struct cache_packer *packer, struct arena *arena, struct str *ret_contents)
+finish_whole(struct cache_packer *packer, struct str *ret_contents)
 {
   size_t room = ZSTD_compressBound(packer->nar.size);
   buf_clear(&packer->packed);
@@ -101,7 +101,7 @@ finish_whole(struct cache_packer *packer, struct arena *arena, struct str *ret_c
   struct str packed = str_make(packer->packed.data, size);
   if ((int64_t) size <= packer->cache->inline_limit) {
     packer->file_size = (int64_t) size;
-    *ret_contents = arena_str(arena, packed);
+    *ret_contents = packed;
     return 0;
   }
   int r = cache_nar_temporary(packer->cache, &packer->fd, &packer->file, packer->err);
@@ -117,32 +117,32 @@ place_file(struct cache_packer *packer, const struct guix_hash *nar_hash)
 }
 
 static int
-pack_item(struct cache_packer *packer, const char *path, struct arena *arena,
-          struct cache_packed *ret)
+pack_item(struct cache_packer *packer, const char *path, struct cache_packed *ret)
 {
   ret->contents = STR("");
   int r = guix_nar_write(path, nar_piece, packer, packer->err);
   if (r < 0)
     return r;
   r = packer->compressor != NULL ? guix_compressor_end(packer->compressor, packer->err)
-                                 : finish_whole(packer, arena, &ret->contents);
+                                 : finish_whole(packer, &ret->contents);
   if (r < 0)
     return r;
   ret->nar_hash = guix_hasher_digest(packer->hasher);
   ret->nar_size = packer->nar_size;
   ret->file_size = packer->file_size;
+  ret->nar = packer->compressor != NULL ? STR("") : buf_str(&packer->nar);
   return packer->file != NULL ? place_file(packer, &ret->nar_hash) : 0;
 }
 
 int
-cache_pack(struct cache_packer *packer, const char *path, struct arena *arena,
-           struct cache_packed *ret, struct error *err)
+cache_pack(struct cache_packer *packer, const char *path, struct cache_packed *ret,
+           struct error *err)
 {
   buf_clear(&packer->nar);
   packer->hasher = guix_hasher_new();
   packer->nar_size = packer->file_size = 0;
   packer->err = err;
-  int r = pack_item(packer, path, arena, ret);
+  int r = pack_item(packer, path, ret);
 
   guix_hasher_free(packer->hasher);
   guix_compressor_free(packer->compressor);

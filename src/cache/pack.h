@@ -14,9 +14,10 @@ struct cache_packed
   struct guix_hash nar_hash;
   int64_t nar_size;
   int64_t file_size;
-  struct str contents; /* in ARENA; "" = the file is in its place in the nar folder */
+  struct str contents; /* "" = the file is in its place in the nar folder */
+  struct str nar;      /* "" = it is large */
 };
 
-/* Packs the file, link or folder at PATH. */
-int cache_pack(struct cache_packer *packer, const char *path, struct arena *arena,
-               struct cache_packed *ret, struct error *err);
+/* Packs the file, link or folder at PATH. Slices live until the next call. */
+int cache_pack(struct cache_packer *packer, const char *path, struct cache_packed *ret,
+               struct error *err);

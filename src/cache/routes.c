@@ -152,24 +152,6 @@ handle_plain(struct http_request *request, void *context, struct error *err)
 
 /* ---- /file/NAME/sha256/HASH ---- */
 
-/* A flat fixed output's nar begins with these tokens and then the contents'
-   length: reference 3.1. */
-#define FLAT_HEADER_SIZE 96
-
-static int64_t
-flat_size(const char header[FLAT_HEADER_SIZE])
-{
-  static const struct str no_text = { "", 0 };
-  CLEANUP_BUF struct buf expected = { 0 };
-  cache_nar_of_text(no_text, &expected);
-  if (memcmp(header, expected.data, FLAT_HEADER_SIZE - 8) != 0)
-    return -EINVAL;
-  uint64_t size = 0;
-  for (int i = 7; i >= 0; i--)
-    size = size << 8 | (unsigned char) header[FLAT_HEADER_SIZE - 8 + i];
-  return size > INT64_MAX ? -EINVAL : (int64_t) size;
-}
-
 static int
 read_exactly(struct guix_source *source, char *room, size_t size)
 {
@@ -215,7 +197,7 @@ static int
 reply_flat(const struct cache *cache, struct http_request *request, const struct stored *stored,
            struct error *err)
 {
-  char header[FLAT_HEADER_SIZE];
+  char header[CACHE_TEXT_HEADER];
   struct guix_source *source;
   int r = cache_nar_source(cache, &stored->nar_hash, stored->compression, stored->contents, &source,
                            err);
@@ -224,7 +206,7 @@ reply_flat(const struct cache *cache, struct http_request *request, const struct
   struct flat *flat = mem_alloc(sizeof *flat);
   flat->source = source;
   r = read_exactly(source, header, sizeof header);
-  flat->left = r < 0 ? r : flat_size(header);
+  flat->left = r < 0 ? r : cache_text_size(header);
   if (flat->left < 0) {
     flat_free(flat);
     return reply_unknown(request);

@@ -34,7 +34,7 @@ handle_bundle(struct http_request *request, void *context, struct error *err)
 static int
 handle_attempt_log(struct http_request *request, void *context, struct error *err)
 {
-  int64_t attempt_id, from;
+  int64_t attempt_id = 0, from = 0;
   int r = http_param_id(request, "id", &attempt_id, err);
   if (r == 0)
     r = http_query_i64(request, "from", 0, INT64_MAX, 0, &from, err);

@@ -25,6 +25,7 @@ static const struct
   const char *hint;
 } causes[] = {
   { "starting up", false, "it is starting: wait a moment" },
+  { "not yet accepting", false, "it is starting: wait a moment" },
   { "shutting down", false, "it is stopping: start it again" },
   { "recovery", false, "it is recovering: wait a moment" },
   { "too many", false, "raise max_connections there or lower Panoply's pool" },

@@ -13,11 +13,11 @@
 #include "base/str.h"
 
 /* Error codes besides errno values, returned negated like those. */
-#define DB_ERROR_LOST 1001       /* connection lost; outcome of a commit unknown */
-#define DB_ERROR_CONFLICT 1002   /* serialization failure or deadlock: retry */
-#define DB_ERROR_UNIQUE 1003     /* unique or exclusion constraint violated */
-#define DB_ERROR_CONSTRAINT 1004 /* check, foreign key or not-null violated */
-#define DB_ERROR_FAILED 1005     /* any other error of the server */
+#define DB_ERROR_LOST ERROR_UNAVAILABLE /* connection lost; outcome of a commit unknown */
+#define DB_ERROR_CONFLICT 1002          /* serialization failure or deadlock: retry */
+#define DB_ERROR_UNIQUE 1003            /* unique or exclusion constraint violated */
+#define DB_ERROR_CONSTRAINT 1004        /* check, foreign key or not-null violated */
+#define DB_ERROR_FAILED 1005            /* any other error of the server */
 
 /* One connection with its prepared statements. Used by one thread at a time.
    Reconnects by itself when used outside a transaction after a loss. */
@@ -140,8 +140,9 @@ struct cluster;
 
 /* Makes (first time) and starts a PostgreSQL cluster in FOLDER (mode 0700),
    Unix socket in FOLDER/socket only, found again and recovered after a crash of
-   either; as root it runs as the account `postgres`, else as ours. Durable
-   unless DURABLE is false (tests). */
+   either; as root it runs as the account `postgres`, else as ours. Not DURABLE
+   is for tests: no fsync, and it dies with the thread that started it. -EBUSY
+   when another process has the folder. */
 int cluster_start(const char *folder, bool durable, struct cluster **ret, struct error *err);
 
 /* The URI for db_pool_new; owned by the cluster. */

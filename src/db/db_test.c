@@ -332,7 +332,7 @@ test_a_deadlock_is_retried_until_both_succeed(void **state)
   pthread_barrier_destroy(&barrier);
   assert_int_equal(rivals[0].result, 0);
   assert_int_equal(rivals[1].result, 0);
-  assert_int_equal(rivals[0].tries + rivals[1].tries, 3);
+  assert_true(rivals[0].tries + rivals[1].tries >= 3); /* they may meet again */
   struct db *db = NULL;
   assert_int_equal(db_pool_get(database->pool, &db, NULL), 0);
   const struct db_value one[] = { db_value_i64(1) };

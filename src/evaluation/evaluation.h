@@ -19,6 +19,7 @@ struct evaluation_options
                                 store root "chroot STORE_ROOT guix" */
   const char *scheme_folder; /* where evaluate.scm is installed */
   int parallel;              /* evaluations at once; 0 = 1 */
+  bool passive;              /* shows what there is, but neither polls nor evaluates */
 };
 
 struct evaluations;

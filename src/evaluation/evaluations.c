@@ -129,14 +129,15 @@ int
 evaluations_start(const struct evaluation_options *options, struct evaluations **ret,
                   struct error *err)
 {
-  int r = db_pool_run(options->pool, DB_WRITE, requeue, NULL, err);
+  int r = options->passive ? 0 : db_pool_run(options->pool, DB_WRITE, requeue, NULL, err);
   if (r < 0)
     return r;
   struct evaluations *evaluations = mem_alloc(sizeof *evaluations);
   pthread_mutex_init(&evaluations->lock, NULL);
   pthread_cond_init(&evaluations->changed, NULL);
   copy_options(evaluations, options);
-  r = start_threads(evaluations, err);
+  if (!options->passive)
+    r = start_threads(evaluations, err);
   if (r < 0)
     evaluations_stop(evaluations);
   else
@@ -188,10 +189,21 @@ check_exists(struct db *db, void *context, struct error *err)
   return r < 0 ? r : 0;
 }
 
+static int
+need_threads(const struct evaluations *evaluations, struct error *err)
+{
+  if (!evaluations->options.passive)
+    return 0;
+  error_set(err, -EBUSY, "this process does not evaluate");
+  return error_hint(err, "Ask one that has the evaluator role.");
+}
+
 int
 evaluations_request(struct evaluations *evaluations, struct str specification, bool force,
                     struct error *err)
 {
+  if (need_threads(evaluations, err) < 0)
+    return -EBUSY;
   int r = db_pool_run(evaluations->options.pool, DB_READ, check_exists, &specification, err);
   if (r < 0)
     return r;
@@ -212,8 +224,10 @@ cancel_running(struct evaluations *evaluations, int64_t evaluation_id)
   bool found = false;
   pthread_mutex_lock(&evaluations->lock);
   for (struct running *running = evaluations->running; running != NULL; running = running->next)
-    if (running->id == evaluation_id)
-      found = running->cancelled = true;
+    if (running->id == evaluation_id) {
+      running->cancelled = true;
+      found = true;
+    }
   pthread_mutex_unlock(&evaluations->lock);
   return found;
 }

@@ -117,7 +117,7 @@ evaluations_log_reply(struct evaluations *evaluations, struct http_request *requ
   CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0)
     return error_set(err, -ENOENT, "evaluation %lld has no log (yet)", (long long) evaluation_id);
-  if (from == 0 && !follow)
+  if ((from == 0 && !follow) || evaluations->options.passive)
     return reply_file(request, TAKE_FD(fd));
   if (lseek(fd, from, SEEK_SET) < 0)
     return error_set(err, -EINVAL, "no such place in the log");

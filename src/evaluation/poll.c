@@ -150,9 +150,13 @@ make_evaluation(struct db *db, void *context, struct error *err)
 {
   struct poll *poll = context;
   CLEANUP_ARENA struct arena arena = { 0 };
+  struct specification_lock_row locked;
   struct evaluation_newest_row newest;
   poll->made = false;
-  int r = evaluation_newest(db, poll->definition, poll->id, &arena, &newest, err);
+  int r = specification_lock(db, poll->id, &locked, err);
+  if (r <= 0)
+    return r; /* deleted meanwhile */
+  r = evaluation_newest(db, poll->definition, poll->id, &arena, &newest, err);
   if (r < 0 || (r == 1 && !poll->force && is_unchanged(poll, &newest)))
     return r < 0 ? r : 0;
   r = insert_evaluation(db, poll, err);

@@ -22,6 +22,11 @@
    minute. What any user may have; less does no harm. */
 #define PIPE_BYTES (1 << 20)
 
+/* Where guix may be, on Guix System and elsewhere. */
+static const char path_variable[] =
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:"
+    "/run/current-system/profile/bin:/var/guix/profiles/per-user/root/current-guix/bin";
+
 struct process
 {
   struct child child;
@@ -105,12 +110,7 @@ start_child(const struct workspace *workspace, const char *const *argv, int inpu
     return error_set_errno(err, "cannot write %s", workspace->log);
   CLEANUP_FREE char *home = mem_printf("HOME=%s", workspace->home);
   const char *environment[] = {
-    home,
-    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:"
-    "/run/current-system/profile/bin:/var/guix/profiles/per-user/root/current-guix/bin",
-    "LC_ALL=C.UTF-8",
-    "GUILE_AUTO_COMPILE=0",
-    NULL,
+    home, path_variable, "LC_ALL=C.UTF-8", "GUILE_AUTO_COMPILE=0", NULL,
   };
   struct child_options options = CHILD_OPTIONS_INIT;
   options.argv = argv;

@@ -33,6 +33,11 @@ WHERE id = (SELECT id FROM specification
             FOR UPDATE SKIP LOCKED)
 RETURNING id, name, definition, priority;
 
+-- name: specification_lock :one
+-- One evaluation of it is made at a time: else two polls at once, one because it was
+-- due and one because it was asked for, would both find the same commit new.
+SELECT id FROM specification WHERE id = :id FOR NO KEY UPDATE;
+
 -- name: specification_next_due :one
 -- Milliseconds until the next one is due; NULL when none ever is.
 SELECT (extract(epoch FROM min(coalesce(polled_at + make_interval(secs => period_s), now()))

@@ -4,6 +4,13 @@
 -- The transaction's number and the time are the table's own defaults.
 INSERT INTO event (kind, subject, facts) VALUES (:kind, :subject, :facts);
 
+-- name: events_insert_all :exec
+INSERT INTO event (kind, subject, facts)
+SELECT new.kind, new.subject, new.facts::jsonb
+FROM unnest(:kinds::text[], :subjects::bigint[], :facts::text[])
+     WITH ORDINALITY AS new (kind, subject, facts, place)
+ORDER BY new.place;
+
 -- name: events_after :many
 -- What follows a position, among transactions older than every running one:
 -- none of those can still grow, so a reader that goes on from the last row

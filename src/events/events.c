@@ -12,6 +12,26 @@ events_append(struct db *db, const char *kind, int64_t subject, struct str facts
 }
 
 int
+events_append_all(struct db *db, const struct events_new *events, size_t count, struct error *err)
+{
+  if (count == 0)
+    return 0;
+  CLEANUP_ARENA struct arena arena = { 0 };
+  struct str *kinds = arena_array(&arena, count, sizeof *kinds);
+  struct str *facts = arena_array(&arena, count, sizeof *facts);
+  int64_t *subjects = arena_array(&arena, count, sizeof *subjects);
+  for (size_t i = 0; i < count; i++) {
+    kinds[i] = str_of(events[i].kind);
+    facts[i] = events[i].facts;
+    subjects[i] = events[i].subject;
+  }
+  int r =
+      events_insert_all(db, (struct db_strs) { kinds, count }, (struct db_i64s) { subjects, count },
+                        (struct db_strs) { facts, count }, err);
+  return r < 0 ? r : 0;
+}
+
+int
 events_wake(struct db *db, struct error *err)
 {
   return db_notify(db, EVENTS_CHANNEL, err);

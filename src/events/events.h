@@ -11,6 +11,17 @@
 int events_append(struct db *db, const char *kind, int64_t subject, struct str facts,
                   struct error *err);
 
+struct events_new
+{
+  const char *kind;
+  int64_t subject;
+  struct str facts;
+};
+
+/* Many at once, in the order given. */
+int events_append_all(struct db *db, const struct events_new *events, size_t count,
+                      struct error *err);
+
 /* A reader's place: events are ordered by (transaction, id), and only those of
    transactions older than every running one are shown, so that none which
    commits late is skipped. All zero = before the first. */

@@ -65,9 +65,8 @@ DELETE FROM farm_order WHERE id = ANY (:ids::bigint[]);
 -- name: farm_batch_facts :many
 -- Of builds that are told about: the derivation, and whether all outputs are offered.
 SELECT b.id, b.derivation_id, p.basename, s.name AS system,
-       NOT EXISTS (SELECT FROM derivation_output o
-                    WHERE o.derivation_id = b.derivation_id
-                      AND NOT EXISTS (SELECT FROM nar n WHERE n.path_id = o.path_id)) AS "offered!"
+       (SELECT coalesce(bool_and(EXISTS (SELECT FROM nar n WHERE n.path_id = o.path_id)), false)
+          FROM derivation_output o WHERE o.derivation_id = b.derivation_id) AS "offered!"
   FROM build b
   JOIN derivation d ON d.id = b.derivation_id
   JOIN store_path p ON p.id = b.derivation_id

@@ -63,7 +63,7 @@ start_with_agent(struct yard *yard, int jobs)
 static void
 need(struct yard *yard, int64_t from, int64_t needs)
 {
-  yard_need(yard, (const int64_t[][2]) { { from, needs } }, 1);
+  yard_need(yard, &(struct yard_edge) { from, needs }, 1);
 }
 
 /* ---- the way through ---- */
@@ -111,7 +111,9 @@ test_a_chain_is_built(void **state)
 static void
 test_bundle(void **state)
 {
+  static const char end[8]; /* of an export stream */
   struct yard *yard = *state;
+  CLEANUP_BUF struct buf stream = { 0 };
   struct test_agent *agent = start_with_agent(yard, 1);
   struct test_build build;
   char body[256];
@@ -119,13 +121,15 @@ test_bundle(void **state)
   test_agent_expect(agent, "build", &build);
   snprintf(body, sizeof body, "{\"attempt\": %lld, \"paths\": [\"%s\"]}", (long long) build.attempt,
            yard_basename(yard_drv(1)).data);
-  assert_int_equal(test_agent_call(agent, "POST", "/agent/v1/bundle", build.fence,
-                                   "application/json", str_of(body), NULL),
+  assert_int_equal(test_agent_fetch(agent, "/agent/v1/bundle", "77", str_of(body), &stream), 410);
+  buf_clear(&stream);
+  assert_int_equal(test_agent_fetch(agent, "/agent/v1/bundle", build.fence, str_of(body), &stream),
                    200);
+  assert_true(str_ends(buf_str(&stream), str_make(end, sizeof end)));
+  assert_non_null(memmem(stream.data, stream.size, "Derive(", 7));
   snprintf(body, sizeof body, "{\"attempt\": %lld, \"paths\": [\"%s\"]}", (long long) build.attempt,
            yard_basename(yard_out(3)).data);
-  assert_int_equal(test_agent_call(agent, "POST", "/agent/v1/bundle", build.fence,
-                                   "application/json", str_of(body), NULL),
+  assert_int_equal(test_agent_fetch(agent, "/agent/v1/bundle", build.fence, str_of(body), &stream),
                    404);
   test_agent_free(agent);
 }
@@ -443,6 +447,38 @@ test_a_wish_that_commits_late_is_not_missed(void **state)
   test_agent_free(agent);
 }
 
+/* Raises the priority of a build that runs, and stays open until that has ended. */
+static int
+wish_for_running(struct db *db, void *context, struct error *err)
+{
+  struct late *late = context;
+  struct farm_wish wish = { .derivation_id = yard_drv(1), .priority = 9 };
+  struct test_build build;
+  int r = farm_wish(db, &wish, 1, &late->build_id, err);
+  if (r < 0)
+    return r;
+  test_agent_expect(late->agent, "build", &build);
+  assert_int_equal(test_agent_succeed(late->agent, &build), 200);
+  return 0;
+}
+
+static void
+test_an_open_wish_holds_up_nothing(void **state)
+{
+  struct yard *yard = *state;
+  struct error err = { 0 };
+  struct test_agent *agent = start_with_agent(yard, 1);
+  struct late late = { .yard = yard, .agent = agent };
+  yard_wish(yard, 1, 0);
+  assert_int_equal(db_pool_run(yard->database->pool, DB_WRITE, wish_for_running, &late, &err), 0);
+  yard_wish(yard, 2, 0);
+  test_agent_expect(agent, "build", NULL);
+  yard_await_orders_done(yard);
+  assert_int_equal(yard_build_of(yard, 1).state, FARM_BUILD_SUCCEEDED);
+  assert_int_equal(yard_build_of(yard, 1).attempts, 1);
+  test_agent_free(agent);
+}
+
 /* ---- failures ---- */
 
 static void
@@ -592,6 +628,28 @@ test_a_success_must_be_whole(void **state)
   assert_int_equal(number_of(reply, "size"), 0); /* the log lacks six bytes */
   assert_int_equal(test_agent_succeed(agent, &build), 200);
   assert_int_equal(yard_build_of(yard, 1).attempts, 1);
+  test_agent_free(agent);
+}
+
+static void
+test_items_that_cannot_be_registered_are_asked_for_again(void **state)
+{
+  struct yard *yard = *state;
+  struct test_agent *agent = start_with_agent(yard, 1);
+  struct test_build build;
+  json_t *reply;
+  yard_wish(yard, 1, 0);
+  test_agent_expect(agent, "build", &build);
+  yard_let_register(yard, false);
+  assert_int_equal(test_agent_succeed(agent, &build), 422);
+  test_agent_await_end(agent); /* the scheduler begins anew */
+  yard_let_register(yard, true);
+  test_agent_dial(agent, &build, 1);
+  assert_int_equal(yard_build_of(yard, 1).state, FARM_BUILD_RUNNING);
+  assert_int_equal(test_agent_report(agent, &build, NULL, &reply), 200);
+  json_decref(reply);
+  assert_int_equal(yard_build_of(yard, 1).attempts, 1);
+  assert_int_equal(yard_events_of(yard, "build.succeeded"), 1);
   test_agent_free(agent);
 }
 
@@ -818,11 +876,13 @@ main(void)
     CASE(test_a_second_scheduler_takes_over),
     CASE(test_an_ousted_scheduler_writes_nothing_more),
     CASE(test_a_wish_that_commits_late_is_not_missed),
+    CASE(test_an_open_wish_holds_up_nothing),
     CASE(test_failure_reaches_dependents_and_restart_brings_them_back),
     CASE(test_restart_of_a_dependent_restarts_what_failed_below),
     CASE(test_a_timeout_holds_dependents_until_a_restart),
     CASE(test_a_missing_input_is_built_anew),
     CASE(test_a_success_must_be_whole),
+    CASE(test_items_that_cannot_be_registered_are_asked_for_again),
     CASE(test_uploads_go_on_where_they_broke_off),
     CASE(test_an_agent_supplies_only_what_belongs_to_its_attempt),
     CASE(test_logs_grow_by_offset),

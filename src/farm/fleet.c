@@ -154,13 +154,13 @@ mirror_succeeded(struct mirror *mirror, struct attempt *attempt, int64_t log_siz
   node_succeed(mirror, node, id);
 }
 
-/* 1, 4, 16 ... times the pause. A machine that went away tells nothing against
-   starting at once on another. */
+/* 1, 4, 16 ... times the pause. A machine that went away, or gave its work back,
+   tells nothing against starting at once on another. */
 static int64_t
 pause_before_retry(const struct mirror *mirror, const struct node *node, enum farm_cause cause)
 {
   int64_t pause = mirror->options.retry_pause_ms;
-  if (cause == FARM_CAUSE_AGENT_LOST)
+  if (cause == FARM_CAUSE_AGENT_LOST || cause == FARM_CAUSE_CANCELLED)
     return 0;
   for (int32_t i = 1; i < node->tries && pause < RETRY_PAUSE_MAX_MS; i++)
     pause *= 4;
@@ -187,6 +187,7 @@ give_up(struct mirror *mirror, struct attempt *attempt, enum farm_cause cause, s
 {
   struct node *node = attempt->node;
   struct attempt ended = *attempt;
+  node->tries -= cause == FARM_CAUSE_CANCELLED; /* however often agents are restarted */
   bool again = cause_is_retried(cause) && node->tries < mirror->options.attempts_limit;
   if (again || cause == FARM_CAUSE_AGENT_LOST)
     tell_attempt(mirror, attempt, cause, message);
@@ -249,11 +250,12 @@ mirror_connect(struct mirror *mirror, const struct mirror_agent *facts, int64_t 
                size_t *ret_unknown_count)
 {
   struct agent *agent = mirror_agent(mirror, facts);
+  size_t credible = agent->token_id == facts->token_id ? count : 0;
   set_facts(mirror, agent, facts);
   agent->session = session;
   touch_agent(mirror, agent);
   tell_agent(mirror, EVENT_AGENT_CONNECTED, agent);
-  lose_unclaimed(mirror, agent, claims, count);
+  lose_unclaimed(mirror, agent, claims, credible);
   *ret_unknown_count = 0;
   for (size_t i = 0; i < count; i++) {
     const struct attempt *known =

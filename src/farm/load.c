@@ -262,9 +262,12 @@ read_news(struct db *db, void *context, struct error *err)
 {
   struct reading *reading = context;
   struct farm_load_horizon_row horizon;
+  struct farm_load_by_index_row settings;
   reading_clear(reading);
   reading->db = db;
-  int r = farm_load_horizon(db, &horizon, err);
+  int r = farm_load_by_index(db, &reading->arena, &settings, err);
+  if (r >= 0)
+    r = farm_load_horizon(db, &horizon, err);
   if (r < 0)
     return r;
   reading->next_horizon = horizon.horizon;

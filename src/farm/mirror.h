@@ -113,7 +113,8 @@ void mirror_resume(struct mirror *mirror, int64_t attempt_id, int64_t fence, str
                    struct agent *agent);
 
 /* A new session (number SESSION) of an agent, which replaces its old one. What
-   the agent runs but did not claim is lost. RET_UNKNOWN (COUNT places) gets the
+   the agent runs but did not claim is lost, and all of it when the agent enrolled
+   again: its attempts were begun under another token. RET_UNKNOWN (COUNT places) gets the
    attempts that it claims and shall stop. */
 struct agent *mirror_connect(struct mirror *mirror, const struct mirror_agent *facts,
                              int64_t session, const struct mirror_claim *claims, size_t count,

@@ -419,6 +419,27 @@ test_new_session_keeps_loses_and_stops(void **state)
 }
 
 static void
+test_attempts_end_with_the_token_they_began_under(void **state)
+{
+  struct farmyard *yard = *state;
+  add_build(yard, 1, 0);
+  connect_agent(yard, 1, 1);
+  step(yard);
+  struct change_start start = yard->changes.starts.items[0];
+  struct mirror_claim claim = { start.attempt_id, start.fence };
+  struct mirror_agent facts = agent_facts(1, 1);
+  facts.token_id = 77;
+  int64_t unknown[1];
+  size_t unknown_count;
+  mirror_disconnect(yard->mirror, 1, SESSION_BASE + 1);
+  mirror_connect(yard->mirror, &facts, 2000, &claim, 1, unknown, &unknown_count);
+  assert_int_equal(unknown_count, 1);
+  step(yard);
+  assert_int_equal(yard->changes.ends.count, 1);
+  assert_int_equal(yard->changes.starts.items[0].token_id, 77);
+}
+
+static void
 test_attempts_survive_a_restart_of_the_server(void **state)
 {
   struct farmyard *yard = *state;
@@ -675,6 +696,7 @@ main(void)
     CASE(test_pause),
     CASE(test_lost_agent_frees_its_builds_after_the_grace_time),
     CASE(test_new_session_keeps_loses_and_stops),
+    CASE(test_attempts_end_with_the_token_they_began_under),
     CASE(test_attempts_survive_a_restart_of_the_server),
     CASE(test_cancel_takes_dependents_and_orphans_along),
     CASE(test_cancel_of_a_running_build_tells_the_agent),

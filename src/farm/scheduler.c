@@ -20,7 +20,8 @@
 #define SCHEDULER_LOCK INT64_C(0x70616e6f66617231) /* "panofar1": session advisory lock */
 #define STANDBY_MS 1000       /* between looks at the lock while another holds it */
 #define BACK_OFF_MAX_MS 15000 /* between tries to reach the database */
-#define WAIT_MAX_MS 30000     /* then wishes are looked for, unasked */
+#define NEWS_MS 30000         /* wishes are looked for unasked: a waker may have died */
+#define SEEN_MS 60000         /* between notes of who is there */
 #define ATTEMPT_IDS 1000      /* one draw of the sequence: see the migration */
 #define RETRY_PAUSE_MS 10000
 
@@ -101,6 +102,7 @@ read_news(struct scheduler *scheduler, struct error *err)
   scheduler->batch.orders = load.orders;
   scheduler->healed.count = 0;
   scheduler->news_wanted = false;
+  scheduler->news_at_ms = clock_monotonic_ms() + NEWS_MS;
   return 0;
 }
 
@@ -324,21 +326,36 @@ run_round(struct scheduler *scheduler, struct error *err)
 
 /* ---- running ---- */
 
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+  return a < b ? a : b;
+}
+
 /* Waits until there is something to do. */
 static int
 await(struct scheduler *scheduler, struct error *err)
 {
-  int64_t now_ms = clock_monotonic_ms();
-  int64_t due_ms = mirror_due(scheduler->mirror);
-  if (due_ms > scheduler->ping_at_ms)
-    due_ms = scheduler->ping_at_ms;
-  int64_t wait_ms = due_ms > now_ms ? due_ms - now_ms : 0;
-  if (wait_ms > WAIT_MAX_MS)
-    wait_ms = WAIT_MAX_MS;
-  if (scheduler->again)
+  int64_t due_ms = earlier(mirror_due(scheduler->mirror), scheduler->ping_at_ms);
+  due_ms = earlier(due_ms, scheduler->news_at_ms);
+  int64_t wait_ms = due_ms - clock_monotonic_ms();
+  if (wait_ms < 0 || scheduler->again)
     wait_ms = 0;
   int r = db_wait(scheduler->db, (int) wait_ms, scheduler->farm->mailbox.wake, err);
-  scheduler->news_wanted |= r == 1;
+  scheduler->news_wanted |= r == 1 || clock_monotonic_ms() >= scheduler->news_at_ms;
+  return r < 0 ? r : 0;
+}
+
+/* For people: agents that are connected were seen just now. */
+static int
+note_seen(struct scheduler *scheduler, struct error *err)
+{
+  CLEANUP_ARENA struct arena arena = { 0 };
+  int64_t now_ms = clock_monotonic_ms();
+  if (now_ms < scheduler->seen_at_ms)
+    return 0;
+  scheduler->seen_at_ms = now_ms + SEEN_MS;
+  int r = farm_batch_seen(scheduler->db, sessions_agents(scheduler, &arena), err);
   return r < 0 ? r : 0;
 }
 
@@ -350,6 +367,8 @@ run_active(struct scheduler *scheduler, struct error *err)
     r = await(scheduler, err);
     if (r == 0)
       r = run_round(scheduler, err);
+    if (r == 0)
+      r = note_seen(scheduler, err);
     if (r == -DB_ERROR_LOST)
       r = regain(scheduler, err);
     sessions_tick(scheduler);

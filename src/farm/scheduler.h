@@ -36,6 +36,8 @@ struct scheduler
   bool news_wanted; /* wishes or orders may have come */
   bool again;       /* the next round need not wait for anything */
   int64_t ping_at_ms;
+  int64_t news_at_ms;              /* when they are read unasked */
+  int64_t seen_at_ms;              /* when it is next noted which agents are there */
   SCHEDULER_LIST(int64_t, healed); /* builds whose needs are to be read anew */
   SCHEDULER_LIST(struct session, sessions);
 
@@ -71,5 +73,6 @@ void sessions_open(struct scheduler *scheduler, struct message *message);
 void sessions_write(struct scheduler *scheduler, int64_t number, struct str line);
 /* Pings, and ends the sessions of agents that are silent. */
 void sessions_tick(struct scheduler *scheduler);
-void sessions_end(struct scheduler *scheduler, int64_t number);
+/* The ids of agents with a session, in ARENA. */
+struct db_i64s sessions_agents(const struct scheduler *scheduler, struct arena *arena);
 void sessions_end_all(struct scheduler *scheduler);

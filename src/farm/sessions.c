@@ -96,12 +96,13 @@ sessions_write(struct scheduler *scheduler, int64_t number, struct str line)
     http_stream_write(scheduler->sessions.items[place].stream, line);
 }
 
-void
-sessions_end(struct scheduler *scheduler, int64_t number)
+struct db_i64s
+sessions_agents(const struct scheduler *scheduler, struct arena *arena)
 {
-  ptrdiff_t place = find(scheduler, number);
-  if (place >= 0)
-    drop(scheduler, (size_t) place);
+  int64_t *ids = arena_array(arena, scheduler->sessions.count, sizeof *ids);
+  for (size_t i = 0; i < scheduler->sessions.count; i++)
+    ids[i] = scheduler->sessions.items[i].agent_id;
+  return (struct db_i64s) { ids, scheduler->sessions.count };
 }
 
 void

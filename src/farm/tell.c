@@ -61,18 +61,22 @@ did_happen(const struct batch *batch, const struct change_event *event)
 int
 tell_events(const struct batch *batch, struct db *db, struct error *err)
 {
+  CLEANUP_ARENA struct arena arena = { 0 };
   CLEANUP_BUF struct buf text = { 0 };
-  int r = 0;
-  for (size_t i = 0; r >= 0 && i < batch->changes.events.count; i++) {
-    const struct change_event *event = &batch->changes.events.items[i];
+  const struct changes *changes = &batch->changes;
+  struct events_new *events = arena_array(&arena, changes->events.count, sizeof *events);
+  size_t count = 0;
+  for (size_t i = 0; i < changes->events.count; i++) {
+    const struct change_event *event = &changes->events.items[i];
     if (!did_happen(batch, event))
       continue;
     buf_clear(&text);
     struct json json = json_begin(&text);
     put_event_facts(&json, batch, event);
-    r = events_append(db, event_names[event->kind], event->subject, buf_str(&text), err);
+    events[count++] = (struct events_new) { event_names[event->kind], event->subject,
+                                            arena_str(&arena, buf_str(&text)) };
   }
-  return r;
+  return events_append_all(db, events, count, err);
 }
 
 /* ---- messages to agents ---- */

@@ -311,9 +311,9 @@ test_agent_expect(struct test_agent *agent, const char *type, struct test_build 
 
 /* ---- calls ---- */
 
-int
-test_agent_call(struct test_agent *agent, const char *method, const char *path, const char *fence,
-                const char *type, struct str body, json_t **ret_json)
+static struct http_answer
+call_server(struct test_agent *agent, const char *method, const char *path, const char *fence,
+            const char *type, struct str body)
 {
   char header[64];
   const char *headers[] = { header, NULL };
@@ -325,8 +325,27 @@ test_agent_call(struct test_agent *agent, const char *method, const char *path, 
   struct error err = { 0 };
   if (http_client_call(agent->client, &call, &answer, &err) < 0)
     fail_msg("%s %s: %s", method, path, err.message);
+  return answer;
+}
+
+int
+test_agent_call(struct test_agent *agent, const char *method, const char *path, const char *fence,
+                const char *type, struct str body, json_t **ret_json)
+{
+  struct http_answer answer = call_server(agent, method, path, fence, type, body);
   if (ret_json != NULL)
     *ret_json = json_loadb(answer.body.data, answer.body.size, 0, NULL);
+  int status = answer.status;
+  http_answer_free(&answer);
+  return status;
+}
+
+int
+test_agent_fetch(struct test_agent *agent, const char *path, const char *fence, struct str body,
+                 struct buf *ret)
+{
+  struct http_answer answer = call_server(agent, "POST", path, fence, "application/json", body);
+  buf_append_str(ret, buf_str(&answer.body));
   int status = answer.status;
   http_answer_free(&answer);
   return status;

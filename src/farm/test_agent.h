@@ -41,6 +41,10 @@ bool test_agent_next(struct test_agent *agent, int milliseconds, const char *typ
 int test_agent_call(struct test_agent *agent, const char *method, const char *path,
                     const char *fence, const char *type, struct str body, json_t **ret_json);
 
+/* The same for a reply of bytes. */
+int test_agent_fetch(struct test_agent *agent, const char *path, const char *fence, struct str body,
+                     struct buf *ret);
+
 /* POST of an attempt's route. */
 int test_agent_post(struct test_agent *agent, const struct test_build *build, const char *what,
                     const char *body, json_t **ret_json);

@@ -90,46 +90,71 @@ append_piece(void *context, struct str piece)
   return 0;
 }
 
-void
-yard_derivations(struct yard *yard, int64_t first, int64_t count)
+/* The text is the same for all: nobody builds here. */
+static void
+insert_derivations(struct yard *yard, struct db_i64s drvs, struct db_i64s outs)
 {
   CLEANUP_ARENA struct arena arena = { 0 };
   CLEANUP_BUF struct buf packed = { 0 };
-  struct str text = STR("Derive([],[],[],\"x86_64-linux\",\"/bin/sh\",[],[])");
+  struct str text =
+      STR("Derive([(\"out\",\"/gnu/store/00000000000000000000000000000000-x\",\"\",\"\")],[],"
+          "[],\"x86_64-linux\",\"/bin/sh\",[],[(\"out\",\"/gnu/store/"
+          "00000000000000000000000000000000-x\")])");
   struct guix_compressor *zstd =
       guix_compressor_new(GUIX_COMPRESSION_ZSTD, 1, append_piece, &packed);
   assert_int_equal(guix_compressor_feed(zstd, text, NULL), 0);
   assert_int_equal(guix_compressor_end(zstd, NULL), 0);
   guix_compressor_free(zstd);
-  size_t size = (size_t) count;
-  int64_t *ids = arena_array(&arena, 2 * size, sizeof *ids);
-  struct str *names = arena_array(&arena, 2 * size, sizeof *names);
-  struct str *out = arena_array(&arena, size, sizeof *out);
-  for (size_t i = 0; i < size; i++) {
-    ids[i] = yard_drv(first + (int64_t) i);
-    ids[size + i] = yard_out(first + (int64_t) i);
-    out[i] = STR("out");
-  }
-  for (size_t i = 0; i < 2 * size; i++)
-    names[i] = arena_str(&arena, yard_basename(ids[i]));
-  struct db_i64s drvs = { ids, size }, outs = { ids + size, size };
-  RUN(yard, yard_insert_paths(db, (struct db_i64s) { ids, 2 * size },
-                              (struct db_strs) { names, 2 * size }, &err));
+  struct str *names = arena_array(&arena, drvs.count, sizeof *names);
+  for (size_t i = 0; i < drvs.count; i++)
+    names[i] = STR("out");
   RUN(yard, yard_insert_system(db, STR(YARD_SYSTEM), &err));
   RUN(yard, yard_insert_derivations(db, STR(YARD_SYSTEM), (int32_t) text.size, buf_str(&packed),
                                     drvs, outs, &err));
-  RUN(yard, yard_insert_outputs(db, drvs, (struct db_strs) { out, size }, outs, &err));
+  RUN(yard, yard_insert_outputs(db, drvs, (struct db_strs) { names, drvs.count }, outs, &err));
+}
+
+static void
+insert_paths(struct yard *yard, struct db_i64s ids)
+{
+  CLEANUP_ARENA struct arena arena = { 0 };
+  struct str *names = arena_array(&arena, ids.count, sizeof *names);
+  for (size_t i = 0; i < ids.count; i++)
+    names[i] = arena_str(&arena, yard_basename(ids.items[i]));
+  RUN(yard, yard_insert_paths(db, ids, (struct db_strs) { names, ids.count }, &err));
 }
 
 void
-yard_need(struct yard *yard, const int64_t (*edges)[2], size_t count)
+yard_derivations(struct yard *yard, int64_t first, int64_t count)
+{
+  CLEANUP_ARENA struct arena arena = { 0 };
+  size_t size = (size_t) count;
+  int64_t *ids = arena_array(&arena, 2 * size, sizeof *ids);
+  for (size_t i = 0; i < size; i++) {
+    ids[i] = yard_drv(first + (int64_t) i);
+    ids[size + i] = yard_out(first + (int64_t) i);
+  }
+  insert_paths(yard, (struct db_i64s) { ids, 2 * size });
+  insert_derivations(yard, (struct db_i64s) { ids, size }, (struct db_i64s) { ids + size, size });
+}
+
+void
+yard_twin(struct yard *yard, int64_t n, int64_t other)
+{
+  int64_t drv = yard_drv(n), out = yard_out(other);
+  insert_paths(yard, (struct db_i64s) { &drv, 1 });
+  insert_derivations(yard, (struct db_i64s) { &drv, 1 }, (struct db_i64s) { &out, 1 });
+}
+
+void
+yard_need(struct yard *yard, const struct yard_edge *edges, size_t count)
 {
   CLEANUP_ARENA struct arena arena = { 0 };
   int64_t *from = arena_array(&arena, count, sizeof *from);
   int64_t *needs = arena_array(&arena, count, sizeof *needs);
   for (size_t i = 0; i < count; i++) {
-    from[i] = yard_drv(edges[i][0]);
-    needs[i] = yard_drv(edges[i][1]);
+    from[i] = yard_drv(edges[i].from);
+    needs[i] = yard_drv(edges[i].needs);
   }
   RUN(yard, yard_insert_inputs(db, (struct db_i64s) { from, count },
                                (struct db_i64s) { needs, count }, &err));
@@ -145,16 +170,54 @@ yard_offer(struct yard *yard, int64_t n)
 }
 
 void
+yard_offer_built(struct yard *yard)
+{
+  struct guix_hash hash = { { 1 } };
+  RUN(yard,
+      yard_offer_succeeded(db, str_make(hash.bytes, GUIX_HASH_SIZE), FARM_BUILD_SUCCEEDED, &err));
+}
+
+void
+yard_let_register(struct yard *yard, bool allowed)
+{
+  RUN(yard, allowed ? yard_accept_nars(db, &err) : yard_refuse_nars(db, &err));
+}
+
+void
 yard_withdraw(struct yard *yard, int64_t n)
 {
   RUN(yard, yard_delete_nar(db, yard_out(n), &err));
 }
 
-void
+int64_t
 yard_bump_epoch(struct yard *yard)
 {
-  struct farm_load_epoch_row row;
+  struct farm_load_epoch_row row = { 0 };
   RUN(yard, farm_load_epoch(db, &row, &err));
+  return row.epoch;
+}
+
+static int
+make_agent(struct db *db, void *context, struct error *err)
+{
+  const char *name = context;
+  static const struct str systems[] = { { YARD_SYSTEM, sizeof YARD_SYSTEM - 1 } };
+  char token[ACCOUNTS_TOKEN_SIZE];
+  struct farm_agent_insert_row row;
+  int64_t token_id;
+  int r = accounts_token_create(db, "agent", str_of(name), 0, token, &token_id, err);
+  return r < 0 ? r
+               : farm_agent_insert(db, str_of(name), token_id, (struct db_strs) { systems, 1 }, 1,
+                                   STR("{}"), &row, err);
+}
+
+int64_t
+yard_make_agent(struct yard *yard, const char *name)
+{
+  struct yard_agent_row row = { 0 };
+  RUN(yard, db_run(db, DB_WRITE, make_agent, (void *) name, &err));
+  RUN(yard, yard_agent(db, str_of(name), &row, &err));
+  return row.id;
 }
 
 struct wish
@@ -182,12 +245,46 @@ yard_wish(struct yard *yard, int64_t n, int32_t priority)
   return wish.build_id;
 }
 
+bool
+yard_find_build(struct yard *yard, int64_t n, struct yard_build_row *ret)
+{
+  struct yard_build_row row = { 0 };
+  int found = 0;
+  RUN(yard, found = yard_build(db, yard_drv(n), &row, &err));
+  if (ret != NULL)
+    *ret = row;
+  return found == 1;
+}
+
 struct yard_build_row
 yard_build_of(struct yard *yard, int64_t n)
 {
-  struct yard_build_row row = { 0 };
-  RUN(yard, yard_build(db, yard_drv(n), &row, &err));
-  assert_int_not_equal(row.id, 0);
+  struct yard_build_row row;
+  assert_true(yard_find_build(yard, n, &row));
+  return row;
+}
+
+int64_t
+yard_orders_of(struct yard *yard)
+{
+  struct yard_orders_row row = { 0 };
+  RUN(yard, yard_orders(db, &row, &err));
+  return row.count;
+}
+
+int64_t
+yard_count_of(struct yard *yard, enum farm_build_state state)
+{
+  struct yard_count_row row = { 0 };
+  RUN(yard, yard_count(db, (int16_t) state, &row, &err));
+  return row.count;
+}
+
+struct yard_attempts_row
+yard_attempts_of(struct yard *yard, enum farm_cause cause)
+{
+  struct yard_attempts_row row = { 0 };
+  RUN(yard, yard_attempts(db, (int16_t) cause, &row, &err));
   return row;
 }
 
@@ -240,16 +337,21 @@ void
 yard_await_count(struct yard *yard, enum farm_build_state state, int64_t count)
 {
   int64_t until = clock_monotonic_ms() + PATIENCE_MS;
-  struct yard_count_row row = { 0 };
-  for (;;) {
-    RUN(yard, yard_count(db, (int16_t) state, &row, &err));
-    if (row.count == count)
-      return;
-    if (clock_monotonic_ms() > until)
-      fail_msg("%lld builds are %s, not %lld", (long long) row.count, farm_build_state_name(state),
-               (long long) count);
+  int64_t found;
+  while ((found = yard_count_of(yard, state)) != count && clock_monotonic_ms() < until)
     clock_sleep_ms(10);
-  }
+  if (found != count)
+    fail_msg("%lld builds are %s, not %lld", (long long) found, farm_build_state_name(state),
+             (long long) count);
+}
+
+void
+yard_await_orders_done(struct yard *yard)
+{
+  int64_t until = clock_monotonic_ms() + PATIENCE_MS;
+  while (yard_orders_of(yard) > 0 && clock_monotonic_ms() < until)
+    clock_sleep_ms(10);
+  assert_int_equal(yard_orders_of(yard), 0);
 }
 
 void

@@ -9,6 +9,12 @@
 
 #define YARD_SYSTEM "x86_64-linux"
 
+struct yard_edge
+{
+  int64_t from;
+  int64_t needs;
+};
+
 struct yard
 {
   struct test_database *database;
@@ -39,8 +45,12 @@ struct str yard_basename(int64_t path_id);
 
 /* Makes derivations 1 to COUNT of YARD_SYSTEM. */
 void yard_derivations(struct yard *yard, int64_t first, int64_t count);
-void yard_need(struct yard *yard, const int64_t (*edges)[2], size_t count); /* { from, needs } */
-void yard_offer(struct yard *yard, int64_t n); /* as if it were in the cache */
+/* Derivation N with the outputs of another. */
+void yard_twin(struct yard *yard, int64_t n, int64_t other);
+void yard_need(struct yard *yard, const struct yard_edge *edges, size_t count);
+void yard_offer(struct yard *yard, int64_t n);           /* as if it were in the cache */
+void yard_offer_built(struct yard *yard);                /* outputs of all succeeded builds */
+void yard_let_register(struct yard *yard, bool allowed); /* false: the database refuses */
 void yard_withdraw(struct yard *yard, int64_t n);
 
 /* Wishes for N in a transaction of its own, and wakes; returns the build's id. */
@@ -48,13 +58,21 @@ int64_t yard_wish(struct yard *yard, int64_t n, int32_t priority);
 
 /* The row of the build of derivation N, which must exist. */
 struct yard_build_row yard_build_of(struct yard *yard, int64_t n);
+bool yard_find_build(struct yard *yard, int64_t n,
+                     struct yard_build_row *ret); /* RET may be NULL */
 struct yard_attempt_row yard_attempt_of(struct yard *yard, int64_t attempt_id);
 struct yard_scheduler_row yard_scheduler_of(struct yard *yard);
 int64_t yard_events_of(struct yard *yard, const char *kind);
-void yard_bump_epoch(struct yard *yard);
+int64_t yard_orders_of(struct yard *yard);
+int64_t yard_count_of(struct yard *yard, enum farm_build_state state);
+struct yard_attempts_row yard_attempts_of(struct yard *yard, enum farm_cause cause);
+int64_t yard_bump_epoch(struct yard *yard);
+/* Without a session; the same id for the same name. */
+int64_t yard_make_agent(struct yard *yard, const char *name);
 
 /* Wait until something is so; fail after a time that is generous. */
 void yard_await_state(struct yard *yard, int64_t n, enum farm_build_state state);
 void yard_await_count(struct yard *yard, enum farm_build_state state, int64_t count);
+void yard_await_orders_done(struct yard *yard);
 void yard_await_loaded(struct yard *yard, int64_t build_id); /* the scheduler knows it */
 void yard_await_connected(struct yard *yard, const char *agent, bool connected);

@@ -5,9 +5,8 @@
 -- are offered. DERIVATION_ID is the build's own, which may be another one with the
 -- same outputs.
 SELECT d.id AS "wished_id!", coalesce(b.derivation_id, d.id) AS "derivation_id!", d.output_key AS "output_key!", b.id AS "build_id?", b.state AS "state?",
-       NOT EXISTS (SELECT FROM derivation_output o
-                    WHERE o.derivation_id = d.id
-                      AND NOT EXISTS (SELECT FROM nar n WHERE n.path_id = o.path_id)) AS "offered!"
+       (SELECT coalesce(bool_and(EXISTS (SELECT FROM nar n WHERE n.path_id = o.path_id)), false)
+          FROM derivation_output o WHERE o.derivation_id = d.id) AS "offered!"
   FROM unnest(:derivation_ids::bigint[]) AS wanted (id)
   JOIN derivation d ON d.id = wanted.id
   LEFT JOIN build b ON b.output_key = d.output_key;

@@ -60,3 +60,16 @@ SELECT epoch, batch FROM farm_scheduler;
 
 -- name: yard_agent :one
 SELECT id, jobs, paused, (connected_at IS NOT NULL) AS "connected!" FROM agent WHERE name = :name;
+
+-- name: yard_offer_succeeded :exec
+-- What cache_register would have done in the same transactions.
+INSERT INTO nar (path_id, nar_hash, nar_size, reference_ids)
+SELECT b.output_key, :nar_hash::bytea, 1, '{}' FROM build b WHERE b.state = :succeeded::smallint
+    ON CONFLICT DO NOTHING;
+
+-- name: yard_refuse_nars :exec
+-- From now on registering anything fails, as if what it refers to had just gone.
+ALTER TABLE nar ADD CONSTRAINT refused CHECK (nar_size < 0) NOT VALID;
+
+-- name: yard_accept_nars :exec
+ALTER TABLE nar DROP CONSTRAINT refused;

@@ -146,8 +146,8 @@ test_paths(void **state)
 struct crowd_member
 {
   struct test_database *database;
-  unsigned seed;
   int64_t ids[CROWD_NAMES];
+  unsigned seed;
   int result;
 };
 

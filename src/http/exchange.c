@@ -18,7 +18,7 @@
 static void
 fail(struct http_request *request, int code, const struct error *err)
 {
-  if (status_of_error(code) == 500)
+  if (error_is_internal(code))
     log_failure("http", err, "%s %s failed", request->method, request->path.data);
   reply_error(request, code, err);
 }

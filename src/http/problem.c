@@ -11,9 +11,16 @@ static const struct
   int error;
   int status;
 } statuses[] = {
-  { -EINVAL, 400 }, { -EACCES, 401 }, { -EPERM, 403 }, { -ENOENT, 404 },
-  { -EEXIST, 409 }, { -ESTALE, 410 }, { -EFBIG, 413 }, { -EBUSY, 503 },
+  { -EINVAL, 400 }, { -EACCES, 401 }, { -EPERM, 403 },
+  { -ENOENT, 404 }, { -EEXIST, 409 }, { -ESTALE, 410 },
+  { -EFBIG, 413 },  { -EBUSY, 503 },  { -ERROR_UNAVAILABLE, 503 },
 };
+
+bool
+error_is_internal(int code)
+{
+  return status_of_error(code) == 500 || code == -ERROR_UNAVAILABLE;
+}
 
 int
 status_of_error(int code)
@@ -115,13 +122,15 @@ void
 reply_error(struct http_request *request, int code, const struct error *err)
 {
   int status = status_of_error(code);
-  if (status != 500) {
+  if (!error_is_internal(code)) {
     reply_refusal(request, status, err);
     return;
   }
   /* What went wrong inside is for the log (see exchange.c), not for strangers. */
   struct error said = { 0 };
-  error_set(&said, code, "the server failed to handle this request");
-  error_hint(&said, "Its log says why.");
+  error_set(&said, code,
+            status == 503 ? "the server has lost its database"
+                          : "the server failed to handle this request");
+  error_hint(&said, status == 503 ? "Try again in a moment." : "Its log says why.");
   reply_refusal(request, status, &said);
 }

@@ -78,5 +78,6 @@ void reply_refusal(struct http_request *request, int status, const struct error 
 
 /* ---- status codes and errno values, both ways ---- */
 
-int status_of_error(int code);   /* 500 for what is not in the table */
-int error_of_status(int status); /* -EIO for what is not in the table */
+int status_of_error(int code);    /* 500 for what is not in the table */
+bool error_is_internal(int code); /* its cause is for the log only */
+int error_of_status(int status);  /* -EIO for what is not in the table */

@@ -250,25 +250,38 @@ struct log_question
 {
   int64_t build_id;
   int64_t attempt_id; /* 0 = the newest */
+  bool is_running;
 };
 
 static int
 find_attempt(struct db *db, void *context, struct error *err)
 {
   struct log_question *question = context;
-  struct serve_newest_attempt_row newest;
-  struct serve_attempt_of_build_row given;
-  int r;
-  if (question->attempt_id != 0)
-    r = serve_attempt_of_build(db, question->build_id, question->attempt_id, &given, err);
-  else {
-    r = serve_newest_attempt(db, question->build_id, &newest, err);
-    question->attempt_id = r == 1 ? newest.id : 0;
-  }
+  const int64_t *given = question->attempt_id != 0 ? &question->attempt_id : NULL;
+  struct serve_attempt_of_build_row row;
+  int r = serve_attempt_of_build(db, question->build_id, given, &row, err);
   if (r == 0)
     return error_set(err, -ENOENT, "build %lld has no such attempt (yet)",
                      (long long) question->build_id);
-  return r < 0 ? r : 0;
+  if (r < 0)
+    return r;
+  question->attempt_id = row.id;
+  question->is_running = row.is_running;
+  return 0;
+}
+
+/* An attempt that has said nothing has no log yet, and it takes one to wait at. When
+   the attempt ends before we look again, nobody else will finish it. */
+static int
+begin_log(const struct serve_context *serve, struct log_question *question, struct error *err)
+{
+  int64_t size;
+  int r = cache_log_append(serve->cache, question->attempt_id, 0, STR(""), &size, err);
+  if (r == 0)
+    r = db_pool_run(serve->pool, DB_READ, find_attempt, question, err);
+  if (r == 0 && !question->is_running)
+    r = cache_log_finish(serve->cache, question->attempt_id, &size, err);
+  return r == -ESTALE ? 0 : r;
 }
 
 static int
@@ -285,19 +298,18 @@ get_log(struct http_request *request, void *context, struct error *err)
     r = http_query_i64(request, "from", 0, INT64_MAX, 0, &from, err);
   if (r == 0)
     r = db_pool_run(serve->pool, DB_READ, find_attempt, &question, err);
+  if (r < 0)
+    return r;
+  r = cache_log_reply(serve->cache, request, question.attempt_id, from, follow, err);
+  if (r != -ENOENT)
+    return r;
+  if (!follow || !question.is_running)
+    return http_reply_text(request, 200, "text/plain; charset=utf-8", "");
+  r = begin_log(serve, &question, err);
   return r < 0 ? r : cache_log_reply(serve->cache, request, question.attempt_id, from, follow, err);
 }
 
 /* ---- actions ---- */
-
-static int
-need_scheduler(const struct serve_context *serve, struct error *err)
-{
-  if (serve->farm != NULL)
-    return 0;
-  error_set(err, -EBUSY, "the scheduler does not run in this process");
-  return error_hint(err, "Ask a process that has the scheduler role.");
-}
 
 static int
 reply_accepted(struct http_request *request)
@@ -313,8 +325,6 @@ get_explain(struct http_request *request, void *context, struct error *err)
   int64_t id = 0;
   int r = http_param_id(request, "id", &id, err);
   if (r == 0)
-    r = need_scheduler(serve, err);
-  if (r == 0)
     r = farm_build_explain(serve->farm, id, &body, err);
   return r < 0 ? r : http_reply_json(request, 200, &body);
 }
@@ -325,8 +335,6 @@ post_cancel(struct http_request *request, void *context, struct error *err)
   struct serve_context *serve = context;
   int64_t id = 0;
   int r = http_param_id(request, "id", &id, err);
-  if (r == 0)
-    r = need_scheduler(serve, err);
   if (r == 0)
     r = farm_build_cancel(serve->farm, id, err);
   return r < 0 ? r : reply_accepted(request);
@@ -339,8 +347,6 @@ post_restart(struct http_request *request, void *context, struct error *err)
   bool dependents = str_equal(http_query(request, "dependents"), STR("yes"));
   int64_t id = 0;
   int r = http_param_id(request, "id", &id, err);
-  if (r == 0)
-    r = need_scheduler(serve, err);
   if (r == 0)
     r = farm_build_restart(serve->farm, id, dependents, err);
   return r < 0 ? r : reply_accepted(request);

@@ -31,7 +31,7 @@ get_status(struct http_request *request, void *context, struct error *err)
   struct json json = json_begin(&body);
   json_object_open(&json);
   json_put_cstr(&json, "version", PANOPLY_VERSION);
-  json_put_bool(&json, "scheduler", serve->farm != NULL);
+  json_put_bool(&json, "scheduler", serve->schedules);
   json_key(&json, "builds");
   json_object_open(&json);
   json_put_i64(&json, "waiting", counts.waiting);
@@ -175,8 +175,6 @@ static int
 set_paused(struct http_request *request, struct serve_context *serve, bool paused,
            struct error *err)
 {
-  if (serve->farm == NULL)
-    return error_set(err, -EBUSY, "the scheduler does not run in this process");
   int r = farm_agent_pause(serve->farm, http_param(request, "name"), paused, err);
   return r < 0 ? r : http_reply_text(request, 202, "application/json", "{}");
 }

@@ -80,8 +80,8 @@ JOIN specification ON specification.id = specification_id
 WHERE build_id = :build_id
 ORDER BY evaluation_id DESC, job_name.name LIMIT 20;
 
--- name: serve_newest_attempt :one
-SELECT id, state FROM attempt WHERE build_id = :build_id ORDER BY id DESC LIMIT 1;
-
 -- name: serve_attempt_of_build :one
-SELECT id FROM attempt WHERE build_id = :build_id AND id = :attempt_id;
+-- The newest, or the one that is named.
+SELECT id, state = 0 AS "is_running!" FROM attempt
+WHERE build_id = :build_id AND (:attempt_id?::bigint IS NULL OR id = :attempt_id?)
+ORDER BY id DESC LIMIT 1;

@@ -10,9 +10,9 @@ read_state(struct str name, struct build_filter *filter, struct error *err)
 {
   if (name.size == 0)
     return 0;
-  for (int16_t state = 0; state < FARM_BUILD_STATE_MAX; state++)
+  for (int state = 0; state < FARM_BUILD_STATE_MAX; state++)
     if (str_equal(name, str_of(farm_build_state_name((enum farm_build_state) state)))) {
-      filter->state_value = state;
+      filter->state_value = (int16_t) state;
       filter->state = &filter->state_value;
       return 0;
     }

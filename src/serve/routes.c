@@ -13,11 +13,9 @@ serve_routes(struct serve_context *context, struct http_routes ret[SERVE_ROUTES_
   ret[count++] = ui_routes();
   ret[count++] = events_routes(context->feed, context->pool);
   ret[count++] = cache_routes(context->cache);
-  if (context->farm != NULL)
+  if (context->schedules)
     ret[count++] = farm_agent_routes(context->farm);
-  if (context->evaluations != NULL) {
-    ret[count++] = evaluations_routes(context->evaluations);
-    ret[count++] = evaluations_pages(context->evaluations);
-  }
+  ret[count++] = evaluations_routes(context->evaluations);
+  ret[count++] = evaluations_pages(context->evaluations);
   return count;
 }

@@ -10,8 +10,9 @@ struct serve_context
 {
   struct db_pool *pool;
   struct cache *cache;
-  struct farm *farm;               /* NULL without the scheduler role */
-  struct evaluations *evaluations; /* NULL without the evaluator role */
+  struct farm *farm;
+  bool schedules; /* has the scheduler role: agents may dial in here */
+  struct evaluations *evaluations;
   struct events_feed *feed;
   const char *store_root;
 };

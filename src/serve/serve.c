@@ -137,6 +137,7 @@ start_farm(struct server *server, struct error *err)
           .cache = server->cache,
           .agent_grace_s = (int) server->options->agent_grace_s,
           .attempts_limit = (int) server->options->attempts,
+          .passive = !has_role(server, "scheduler"),
       },
       &server->farm, err);
 }
@@ -158,6 +159,7 @@ start_evaluations(struct server *server, struct error *err)
           .guix = options->guix,
           .scheme_folder = options->scheme,
           .parallel = (int) options->evaluations,
+          .passive = !has_role(server, "evaluator"),
       },
       &server->evaluations, err);
 }
@@ -169,6 +171,7 @@ start_web(struct server *server, struct error *err)
   *context = (struct serve_context) { .pool = server->pool,
                                       .cache = server->cache,
                                       .farm = server->farm,
+                                      .schedules = has_role(server, "scheduler"),
                                       .evaluations = server->evaluations,
                                       .feed = server->feed,
                                       .store_root = server->options->store_root };
@@ -199,8 +202,8 @@ start_all(struct server *server, struct error *err)
     int (*start)(struct server *server, struct error *err);
     const char *role; /* NULL = always */
   } steps[] = {
-    { lock_state, NULL },        { start_database, NULL },           { start_cache, NULL },
-    { start_farm, "scheduler" }, { start_evaluations, "evaluator" }, { start_web, "web" },
+    { lock_state, NULL }, { start_database, NULL },    { start_cache, NULL },
+    { start_farm, NULL }, { start_evaluations, NULL }, { start_web, "web" },
   };
   for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
     int r =

@@ -83,6 +83,13 @@ ui_text_view(const struct ui_text *text)
 
 /* ---- escaping ---- */
 
+/* HTML has no control characters, and a copied one could steer a terminal. */
+static bool
+is_control(char c)
+{
+  return ((unsigned char) c < 0x20 && c != '\n' && c != '\t' && c != '\r') || c == 0x7f;
+}
+
 /* The same five for content and for attributes in either quotes. */
 static const char *
 entity(char c)
@@ -99,7 +106,7 @@ entity(char c)
   case '\'':
     return "&#39;";
   default:
-    return NULL;
+    return is_control(c) ? "\xef\xbf\xbd" : NULL; /* U+FFFD */
   }
 }
 

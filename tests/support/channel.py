@@ -75,11 +75,21 @@ class Channel:
                  else line for line in path.read_text().splitlines()]
         path.write_text("\n".join(lines) + "\n")
 
+    def set_version(self, package: str, version: str) -> None:
+        """Changes the version of PACKAGE, and so its derivation and those that need it."""
+        start = f'(name "{package}")\n    (version "'
+        for path in (self.folder / "example/packages").glob("*.scm"):
+            before, found, after = path.read_text().partition(start)
+            if found:
+                path.write_text(before + found + version + after[after.index('"'):])
+                return
+        raise AssertionError(f"there is no package {package}")
+
     def repair_sextant(self) -> None:
         """Mends the package that fails."""
         self.replace("example/packages/survey.scm",
-                     "echo 'sextant.c:42: error: the mirror is broken' >&2\nexit 1\n",
-                     "mkdir -p $out/bin\necho $sunrise > $out/bin/sextant\n")
+                     "echo 'sextant.c:42: error: the mirror is broken' >&2\nexit 1",
+                     "mkdir -p $out/bin\necho $sunrise > $out/bin/sextant")
 
     def add_package(self, name: str, script: str, inputs: str = "", version: str = "1.0") -> None:
         """Adds a module with one package. SCRIPT as in examples/channel/README.md; INPUTS is

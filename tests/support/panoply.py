@@ -175,12 +175,12 @@ class Server(Program):
 
     def wait_for(self, path: str, condition, seconds: float = 60, what: str = ""):
         """Waits until CONDITION holds for the JSON at PATH below the API; returns that JSON.
-        What is not there yet may come."""
+        What is not there yet may come, and so may a database that is away."""
         def holds():
             try:
                 value = self.client.api("GET", path)
             except Refused as refused:
-                if refused.status != 404:
+                if refused.status not in (404, 503):
                     raise
                 raise AssertionError(str(refused)) from None
             assert condition(value), json.dumps(value)[:1000]

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every page and every answer of the API, with names that mean harm."""
+
+import html.parser
+import json
+
+from support.case import Case
+from support.panoply import API, Client
+
+SCRIPT = "<script>alert(1)</script>\"'&"
+VOID = {"meta", "link", "input", "br", "hr", "img"}
+
+
+class Page(html.parser.HTMLParser):
+    """Checks that elements nest; remembers links and scripts."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open, self.links, self.scripts, self.problems = [], [], [], []
+        self.feed(text)
+        self.problems += [f"<{tag}> never ends" for tag in self.open]
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        if tag == "a":
+            self.links.append(values.get("href", ""))
+        if tag == "script":
+            self.scripts.append(values.get("src"))
+        if any(name.startswith("on") for name in values) or "style" in values:
+            self.problems.append(f"<{tag}> with {sorted(values)}")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        # HTML lets the ends of some elements be left out.
+        while self.open and self.open[-1] in ("dt", "dd", "li", "p", "option") and self.open[-1] != tag:
+            self.open.pop()
+        if not self.open or self.open.pop() != tag:
+            self.problems.append(f"</{tag}> without beginning")
+
+
+class Pages(Case):
+    timeout = 240
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.repository = self.channel()
+        self.repository.write("note", "a change")
+        self.repository.commit(f"{SCRIPT} \x1b[31mred\u202e {'long ' * 500}")
+        self.panoply = self.server(machine=self.machine("evaluator"))
+        self.agent(self.panoply, self.machine("worker"), jobs=2)
+        self.panoply.add_specification(self.repository.specification())
+        self.client = self.panoply.client
+        self.panoply.wait_for("/specifications/example", lambda value:
+                              value["newest_evaluation"]
+                              and value["newest_evaluation"]["state"] == "succeeded", 120)
+        self.panoply.wait_for("/status", lambda value:
+                              value["builds"]["waiting"] + value["builds"]["running"] == 0, 120)
+
+    def page(self, path: str, status: int = 200) -> Page:
+        answer = self.client.request("GET", path, headers={"Accept": "text/html"})
+        self.assertEqual(answer.status, status, path)
+        self.assertIn("default-src", answer.headers["Content-Security-Policy"])
+        text = answer.body.decode()
+        self.assertNotIn(SCRIPT, text)
+        self.assertNotIn("\x1b", text)
+        page = Page(text)
+        self.assertEqual(page.problems, [], path)
+        self.assertEqual(page.scripts, ["/static/live.js"])
+        return page
+
+    def api(self, path: str) -> dict:
+        return self.client.api("GET", path)
+
+    def has(self, value: dict, members: str) -> None:
+        self.assertEqual(set(members.split()) - set(value), set())
+
+    def builds(self) -> dict[str, dict]:
+        return {build["name"].rsplit("-", 1)[0]: build
+                for build in self.api("/builds?limit=1000")["items"]}
+
+    def test_all(self):
+        # One farm for all: it takes longer to make than to ask.
+        self.check_pages()
+        self.check_links()
+        self.check_api()
+        self.check_lists()
+        self.check_who_may_write()
+        self.check_terminal()
+
+    def check_pages(self) -> None:
+        builds = self.builds()
+        for path in ("/", "/specifications", "/specifications/example", "/evaluations/1",
+                     "/evaluations/1?state=failed", "/builds", "/builds?state=failed", "/agents",
+                     "/agents/worker", "/substitutes", f"/builds?name={SCRIPT.replace('&', '')}",
+                     *(f"/builds/{build['id']}" for build in builds.values())):
+            self.page(path)
+        for path in ("/nothing", "/builds/99999", "/builds/x", "/specifications/none",
+                     "/evaluations/77", "/agents/nobody"):
+            self.page(path, 404)
+        self.page("/builds?state=odd", 400)
+        log = self.client.text(f"/builds/{builds['sounding-log']['id']}")
+        self.assertLess(len(log), 300000)
+
+    def check_links(self) -> None:
+        """Every link of every page leads somewhere."""
+        seen, waiting = set(), ["/"]
+        while waiting:
+            path = waiting.pop()
+            if path in seen or not path.startswith("/"):
+                continue
+            seen.add(path)
+            answer = self.client.request("GET", path, headers={"Accept": "text/html"})
+            self.assertEqual(answer.status, 200, path)
+            if answer.headers["Content-Type"].startswith("text/html"):
+                waiting += Page(answer.body.decode()).links
+        self.assertGreater(len(seen), 25)
+
+    def check_api(self) -> None:
+        self.has(self.api("/status"), "version scheduler builds agents")
+        self.has(self.api("/key"), "public_key")
+        self.has(self.api("/specifications")["items"][0],
+                 "name definition active period_s priority created_at changed_at polled_at "
+                 "failure newest_evaluation")
+        evaluation = self.api("/evaluations/1")
+        self.has(evaluation, "id specification state created_at started_at finished_at jobs "
+                             "errors derivations message revisions builds")
+        self.has(evaluation["revisions"][0], "channel url commit subject author committed_at")
+        self.assertEqual(sum(evaluation["builds"].values()), evaluation["jobs"])
+        self.has(self.api("/evaluations/1/errors")["items"][0], "name message file line column")
+        self.has(self.api("/evaluations/1/jobs")["items"][0], "name system derivation build")
+        build = self.api(f"/builds/{self.builds()['navigator']['id']}")
+        self.has(build, "id name derivation system state priority timeout_s max_silent_s "
+                        "created_at finished_at failed_build outputs attempts dependencies "
+                        "dependents jobs")
+        self.assertEqual(build["state"], "dependency-failed")
+        self.assertEqual(build["failed_build"], self.builds()["sextant"]["id"])
+        self.has(self.api(f"/builds/{build['id']}/explain"), "state reason")
+        sextant = self.api(f"/builds/{build['failed_build']}")
+        self.has(sextant["attempts"][0], "id agent state cause message created_at started_at "
+                                         "finished_at log_size")
+        self.assertEqual(sextant["attempts"][0]["cause"], "build")
+        self.has(self.api("/agents/worker"), "name systems jobs paused connected connected_at "
+                                             "seen_at enrolled_at facts running")
+        problem = self.client.request("GET", API + "/builds/99999")
+        self.assertEqual(problem.headers["Content-Type"], "application/problem+json")
+        self.has(json.loads(problem.body), "title status detail")
+
+    def check_lists(self) -> None:
+        """Pages of a list join without gap or repetition."""
+        for path in ("/builds", "/evaluations/1/jobs"):
+            whole = self.api(f"{path}?limit=1000")
+            self.assertIsNone(whole["next"])
+            pieces, cursor = [], ""
+            while cursor is not None:
+                piece = self.api(f"{path}?limit=4{cursor}")
+                pieces += piece["items"]
+                cursor = piece["next"] and f"&before={piece['next']}"
+            self.assertEqual(pieces, whole["items"], path)
+
+    def check_who_may_write(self) -> None:
+        nobody = Client(self.panoply.url)
+        joining = Client(self.panoply.url, self.panoply.join_token_file().read_text().strip())
+        for method, path in (("POST", "/specifications"), ("PUT", "/specifications/example"),
+                             ("DELETE", "/specifications/example"),
+                             ("POST", "/specifications/example/evaluate"),
+                             ("POST", "/evaluations/1/cancel"), ("POST", "/builds"),
+                             ("POST", "/builds/1/cancel"), ("POST", "/builds/1/restart"),
+                             ("POST", "/agents/worker/pause"), ("POST", "/agents/tokens")):
+            self.assertEqual(nobody.request(method, API + path, b"{}").status, 401, path)
+            self.assertIn(joining.request(method, API + path, b"{}").status, (401, 403), path)
+
+    def check_terminal(self) -> None:
+        for words in (("spec", "list"), ("spec", "show", "example"), ("evaluation", "list"),
+                      ("evaluation", "show", "1"), ("evaluation", "jobs", "1"),
+                      ("evaluation", "errors", "1"), ("build", "list"), ("agents", "list"),
+                      ("build", "list", "--state", "failed"), ("agents", "show", "worker"),
+                      ("key", "show"), ("doctor",)):
+            printed = self.panoply.command_line(*words).stdout
+            self.assertNotIn("\x1b", printed, words)
+            self.assertTrue(printed, words)
+        json.loads(self.panoply.command_line("build", "list", "--json").stdout)
+
+

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the server makes of an agent that breaks off, lies, or comes too late. The agent is played
+here, in the words of doc/agent-protocol.md."""
+
+import hashlib
+import json
+import subprocess
+import urllib.parse
+
+from support.case import Case
+from support.panoply import Client
+from support.waiting import wait_until
+
+DIGITS = "0123456789abcdfghijklmnpqrsvwxyz"
+UNKNOWN = "00000000000000000000000000000000-nowhere"
+
+
+def base32(data: bytes) -> str:
+    number = int.from_bytes(data, "little")
+    size = (len(data) * 8 + 4) // 5
+    return "".join(DIGITS[number >> 5 * place & 31] for place in reversed(range(size)))
+
+
+def nar_of_file(contents: bytes) -> bytes:
+    def token(data: bytes) -> bytes:
+        return len(data).to_bytes(8, "little") + data + b"\0" * (-len(data) % 8)
+    return b"".join(map(token, [b"nix-archive-1", b"(", b"type", b"regular", b"contents",
+                                contents, b")"]))
+
+
+def compress(data: bytes) -> bytes:
+    return subprocess.run(["zstd", "-q", "-3"], input=data, capture_output=True, check=True).stdout
+
+
+class PlayedAgent:
+    """An agent of one slot. `order` is the build that the server gave it."""
+
+    def __init__(self, server, name: str):
+        joining = Client(server.url, server.join_token_file().read_text().strip())
+        enrolled = joining.json("POST", "/agent/v1/enrol", {
+            "name": name, "systems": ["x86_64-linux"], "jobs": 1, "facts": {}})
+        self.client = Client(server.url, enrolled["token"])
+        self.open_session([])
+
+    def open_session(self, running: list) -> None:
+        status, self.lines, self.connection = self.client.stream(
+            "POST", "/agent/v1/session",
+            {"protocol": 1, "version": "test", "systems": ["x86_64-linux"], "jobs": 1,
+             "facts": {}, "running": running})
+        assert status == 200, status
+        assert self.message()["type"] == "welcome"
+
+    def message(self) -> dict:
+        """The next message that is no ping."""
+        for line in self.lines:
+            message = json.loads(line) if line.strip() else {"type": "ping"}
+            if message["type"] != "ping":
+                return message
+        raise AssertionError("the session ended")
+
+    def take_order(self) -> dict:
+        self.order = self.message()
+        assert self.order["type"] == "build", self.order
+        return self.order
+
+    def call(self, method: str, path: str, body: bytes = b"", fence: str | None = None):
+        headers = {"Panoply-Fence": fence or self.order["fence"],
+                   "Content-Type": "application/json"}
+        return self.client.request(method, f"/agent/v1/attempts/{self.order['attempt']}/{path}",
+                                   body, headers)
+
+    def upload(self, basename: str, data: bytes, offset: int = 0):
+        return self.call("PUT", f"uploads/{urllib.parse.quote(basename)}?offset={offset}", data)
+
+    def offset(self, basename: str) -> int:
+        return json.loads(self.call("GET", f"uploads/{basename}").body)["offset"]
+
+    def result(self, **members):
+        return self.call("POST", "result", json.dumps({"log_size": 0, **members}).encode())
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+class Uploads(Case):
+    def setUp(self) -> None:
+        super().setUp()
+        self.panoply = self.server(machine=self.machine("evaluator"))
+        repository = self.channel()
+        self.panoply.add_specification(repository.specification())
+        self.agent = self.play("liar")
+        self.agent.take_order()
+        self.output = self.agent.order["outputs"][0]["path"]
+        nars = {output["path"]: nar_of_file(output["path"].encode() * 20000)
+                for output in self.agent.order["outputs"]}
+        self.nars = nars
+        self.packed = {path: compress(nar) for path, nar in nars.items()}
+
+    def play(self, name: str) -> PlayedAgent:
+        agent = PlayedAgent(self.panoply, name)
+        self.addCleanup(agent.close)
+        return agent
+
+    def items(self, **changes) -> list[dict]:
+        return [{"path": path, "nar_hash": "sha256:" + base32(hashlib.sha256(nar).digest()),
+                 "nar_size": len(nar), "references": [], "deriver": "", **changes}
+                for path, nar in self.nars.items()]
+
+    def upload_all(self) -> None:
+        self.agent.call("POST", "missing", json.dumps({"paths": list(self.nars)}).encode())
+        for path, data in self.packed.items():
+            self.assertEqual(self.agent.upload(path, data).status, 200)
+
+    def is_offered(self, path: str) -> bool:
+        answer = self.panoply.client.request("GET", f"/{path[:32]}.narinfo")
+        return answer.status == 200
+
+    def test_a_truncated_upload_is_resumed(self):
+        data = self.packed[self.output]
+        half = len(data) // 2
+        # A body that promises more than it brings, as when the line breaks.
+        connection = self.agent.client.connect()
+        connection.putrequest("PUT", f"/agent/v1/attempts/{self.agent.order['attempt']}/uploads/"
+                                     f"{self.output}?offset=0")
+        for name, value in self.agent.client.headers(
+                {"Panoply-Fence": self.agent.order["fence"],
+                 "Content-Length": str(len(data))}).items():
+            connection.putheader(name, value)
+        connection.endheaders(data[:half])
+        connection.close()
+        wait_until(lambda: self.agent.offset(self.output) == half, 20, "half of it arrived")
+        self.assertEqual(self.agent.upload(self.output, data[half:], half + 1).status, 409)
+        self.assertEqual(self.agent.upload(self.output, data[half:], half).status, 200)
+        self.agent.call("POST", "missing", json.dumps({"paths": list(self.nars)}).encode())
+        for path in list(self.nars)[1:]:
+            self.agent.upload(path, self.packed[path])
+        self.assertEqual(self.agent.result(status="succeeded", items=self.items()).status, 200)
+        self.assertTrue(self.is_offered(self.output))
+        nar = self.panoply.client.request("GET", f"/nar/{self.output}")
+        self.assertEqual(nar.body, self.nars[self.output])
+        # The same word once more is answered the same; another one comes too late.
+        self.assertEqual(self.agent.result(status="succeeded", items=self.items()).status, 200)
+        self.assertEqual(self.agent.result(status="failed", cause="build", message="").status, 410)
+
+    def test_a_wrong_hash_is_refused(self):
+        self.upload_all()
+        lie = "sha256:" + base32(hashlib.sha256(b"another").digest())
+        answer = self.agent.result(status="succeeded", items=self.items(nar_hash=lie))
+        self.assertEqual(answer.status, 422)
+        self.assertEqual(sorted(json.loads(answer.body)["damaged"]), sorted(self.nars))
+        self.assertFalse(self.is_offered(self.output))
+        self.assertEqual(self.agent.offset(self.output), 0)
+        # Uploaded again with the truth, it is taken.
+        self.upload_all()
+        self.assertEqual(self.agent.result(status="succeeded", items=self.items()).status, 200)
+        self.assertTrue(self.is_offered(self.output))
+
+    def test_what_is_no_nar_is_refused(self):
+        self.agent.call("POST", "missing", json.dumps({"paths": list(self.nars)}).encode())
+        for path in self.nars:
+            self.agent.upload(path, compress(b"not a nar" * 1000))
+        answer = self.agent.result(status="succeeded", items=self.items())
+        self.assertEqual(answer.status, 422)
+        self.assertFalse(self.is_offered(self.output))
+
+    def test_a_reference_that_is_not_there_is_refused(self):
+        self.upload_all()
+        answer = self.agent.result(status="succeeded", items=self.items(references=[UNKNOWN]))
+        self.assertGreaterEqual(answer.status, 400)
+        self.assertFalse(self.is_offered(self.output))
+
+    def test_only_the_holder_of_the_fence_is_heard(self):
+        stale = str(int(self.agent.order["fence"]) // 2 + 1)
+        for method, path, body in (("POST", "started", b"{}"), ("GET", "closure", b""),
+                                   ("GET", f"uploads/{self.output}", b"")):
+            self.assertEqual(self.agent.call(method, path, body, fence=stale).status, 410, path)
+        other = self.play("other")
+        other.order = self.agent.order
+        self.assertEqual(other.upload(self.output, b"x").status, 410)
+        unknown = Client(self.panoply.url, "panoply_agent_" + "0" * 64)
+        self.assertEqual(unknown.request("POST", "/agent/v1/session", b"{}").status, 401)
+
+    def test_paths_that_are_not_its_own_are_refused(self):
+        for path in ("..%2F..%2Fetc%2Fpasswd", "passwd", UNKNOWN, "%00"):
+            answer = self.agent.call("PUT", f"uploads/{path}?offset=0", b"x")
+            self.assertIn(answer.status, (400, 403, 404), path)
