@@ -2,30 +2,18 @@
 """What the server makes of an agent that breaks off, lies, or comes too late. The agent is played
 here, in the words of doc/agent-protocol.md."""
 
-import hashlib
+import itertools
 import json
 import subprocess
 import urllib.parse
 
 from support.case import Case
+from support.farm import Farm
+from support.nar import nar_of_file, sha256
 from support.panoply import Client
 from support.waiting import wait_until
 
-DIGITS = "0123456789abcdfghijklmnpqrsvwxyz"
 UNKNOWN = "00000000000000000000000000000000-nowhere"
-
-
-def base32(data: bytes) -> str:
-    number = int.from_bytes(data, "little")
-    size = (len(data) * 8 + 4) // 5
-    return "".join(DIGITS[number >> 5 * place & 31] for place in reversed(range(size)))
-
-
-def nar_of_file(contents: bytes) -> bytes:
-    def token(data: bytes) -> bytes:
-        return len(data).to_bytes(8, "little") + data + b"\0" * (-len(data) % 8)
-    return b"".join(map(token, [b"nix-archive-1", b"(", b"type", b"regular", b"contents",
-                                contents, b")"]))
 
 
 def compress(data: bytes) -> bytes:
@@ -35,17 +23,18 @@ def compress(data: bytes) -> bytes:
 class PlayedAgent:
     """An agent of one slot. `order` is the build that the server gave it."""
 
-    def __init__(self, server, name: str):
+    def __init__(self, server, name: str, system: str):
+        self.systems = [system]
         joining = Client(server.url, server.join_token_file().read_text().strip())
         enrolled = joining.json("POST", "/agent/v1/enrol", {
-            "name": name, "systems": ["x86_64-linux"], "jobs": 1, "facts": {}})
+            "name": name, "systems": self.systems, "jobs": 1, "facts": {}})
         self.client = Client(server.url, enrolled["token"])
         self.open_session([])
 
     def open_session(self, running: list) -> None:
         status, self.lines, self.connection = self.client.stream(
             "POST", "/agent/v1/session",
-            {"protocol": 1, "version": "test", "systems": ["x86_64-linux"], "jobs": 1,
+            {"protocol": 1, "version": "test", "systems": self.systems, "jobs": 1,
              "facts": {}, "running": running})
         assert status == 200, status
         assert self.message()["type"] == "welcome"
@@ -83,12 +72,21 @@ class PlayedAgent:
 
 
 class Uploads(Case):
+    names = (f"liar-{number}" for number in itertools.count())
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.farm = Farm(agents=0)
+        cls.addClassCleanup(cls.farm.delete)
+        cls.panoply = cls.farm.server
+        cls.farm.evaluate()
+
     def setUp(self) -> None:
         super().setUp()
-        self.panoply = self.server(machine=self.machine("evaluator"))
-        repository = self.channel()
-        self.panoply.add_specification(repository.specification())
-        self.agent = self.play("liar")
+        self.farm.watch(self)
+        name = next(self.names)
+        self.addCleanup(self.give_back, name)
+        self.agent = self.play(name)
         self.agent.take_order()
         self.output = self.agent.order["outputs"][0]["path"]
         nars = {output["path"]: nar_of_file(output["path"].encode() * 20000)
@@ -96,13 +94,19 @@ class Uploads(Case):
         self.nars = nars
         self.packed = {path: compress(nar) for path, nar in nars.items()}
 
-    def play(self, name: str) -> PlayedAgent:
-        agent = PlayedAgent(self.panoply, name)
+    def play(self, name: str, system: str = "x86_64-linux") -> PlayedAgent:
+        agent = PlayedAgent(self.panoply, name, system)
         self.addCleanup(agent.close)
         return agent
 
+    def give_back(self, name: str) -> None:
+        """Lets the next test have the order, if this one has not done with it. The session must
+        have ended, or another order comes at once."""
+        self.panoply.wait_for(f"/agents/{name}", lambda agent: not agent["connected"])
+        self.agent.result(status="failed", cause="cancelled", message="")
+
     def items(self, **changes) -> list[dict]:
-        return [{"path": path, "nar_hash": "sha256:" + base32(hashlib.sha256(nar).digest()),
+        return [{"path": path, "nar_hash": sha256(nar),
                  "nar_size": len(nar), "references": [], "deriver": "", **changes}
                 for path, nar in self.nars.items()]
 
@@ -144,7 +148,7 @@ class Uploads(Case):
 
     def test_a_wrong_hash_is_refused(self):
         self.upload_all()
-        lie = "sha256:" + base32(hashlib.sha256(b"another").digest())
+        lie = sha256(b"another")
         answer = self.agent.result(status="succeeded", items=self.items(nar_hash=lie))
         self.assertEqual(answer.status, 422)
         self.assertEqual(sorted(json.loads(answer.body)["damaged"]), sorted(self.nars))
@@ -174,7 +178,7 @@ class Uploads(Case):
         for method, path, body in (("POST", "started", b"{}"), ("GET", "closure", b""),
                                    ("GET", f"uploads/{self.output}", b"")):
             self.assertEqual(self.agent.call(method, path, body, fence=stale).status, 410, path)
-        other = self.play("other")
+        other = self.play("other", system="mips64el-linux")  # gets no order
         other.order = self.agent.order
         self.assertEqual(other.upload(self.output, b"x").status, 410)
         unknown = Client(self.panoply.url, "panoply_agent_" + "0" * 64)

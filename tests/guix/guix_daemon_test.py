@@ -339,7 +339,7 @@ class CopyTest(DaemonCase):
     def authorize(self) -> None:
         """Makes the other machine trust this one's key."""
         key = self.guix.outside("/etc/guix/signing-key.pub").read_text()
-        self.other.run("guix", "archive", "--authorize", input=key, stdin=None)
+        self.other.run("guix", "archive", "--authorize", given=key)
 
     def export(self, sign: bool) -> bytes:
         """An export stream, of the items that op 16 makes one by one."""

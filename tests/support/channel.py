@@ -91,14 +91,16 @@ class Channel:
                      "echo 'sextant.c:42: error: the mirror is broken' >&2\nexit 1",
                      "mkdir -p $out/bin\necho $sunrise > $out/bin/sextant")
 
-    def add_package(self, name: str, script: str, inputs: str = "", version: str = "1.0") -> None:
+    def add_package(self, name: str, script: str, inputs: str = "", version: str = "1.0",
+                    modules: str = "", properties: str = "") -> None:
         """Adds a module with one package. SCRIPT as in examples/channel/README.md; INPUTS is
-        Scheme, the names of variables of (example packages almanac)."""
+        Scheme, the names of variables of (example packages almanac) and of MODULES; PROPERTIES
+        too, an association list."""
         quoted = script.replace("\\", "\\\\").replace('"', '\\"')
         self.write(f"example/packages/{name}.scm", f"""\
 (define-module (example packages {name})
   #:use-module (example build-system busybox)
-  #:use-module (example packages almanac)
+  #:use-module (example packages almanac){modules and " #:use-module " + modules}
   #:use-module ((guix licenses) #:prefix license:)
   #:use-module (guix packages))
 
@@ -110,6 +112,7 @@ class Channel:
     (build-system busybox-build-system)
     (inputs (list {inputs}))
     (arguments (list #:script "{quoted}"))
+    (properties '({properties}))
     (home-page "https://example.org/{name}")
     (synopsis "Added by a test")
     (description "Added by a test.")
