@@ -9,10 +9,10 @@ ONESHOT ?=
 NAME ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps demo check check-fast lint format install bench clean
+.PHONY: all help deps demo check check-fast check-all-of-guix lint format install bench clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 all: $(BUILD)/build.ninja ## build everything
 	@ninja -C $(BUILD) -j $(JOBS)
@@ -33,6 +33,9 @@ check: all ## every test: units, generators, whole programs on real Guix, saniti
 
 check-fast: all ## unit tests only
 	@BUILD=$(BUILD) tools/check --fast
+
+check-all-of-guix: all ## all 31,000 jobs of Guix against Guix itself: half an hour
+	@BUILD=$(BUILD) tests/all_of_guix.py
 
 lint: $(BUILD)/build.ninja ## figures of the tree, arrows between rooms, format, clang-tidy
 	@BUILD=$(BUILD) tools/lint

@@ -2,13 +2,11 @@
 """scheme/evaluate.scm in a real Guix: what it reports, and what it costs to fail."""
 
 import base64
-import collections
 import hashlib
 import json
 import os
 import shutil
 import subprocess
-import unittest
 
 from support import channel as example
 from support.case import Case
@@ -234,29 +232,3 @@ class Evaluate(Case):
         evaluation = self.evaluate({"colours": ["red"]})
         self.assertEqual(evaluation.let_go(), 1)
         self.assertIn("cannot build", evaluation.log)
-
-
-class EvaluateAll(Case):
-    slow = True
-    timeout = 1800
-
-    def test_all_of_guix_as_guix_ci_has_it(self):
-        guix = self.machine("evaluator")
-        script = guix.outside("/cuirass-jobs.scm")
-        script.write_text("""\
-(use-modules (gnu ci) (guix))
-(with-store store
-  (for-each (lambda (job)
-              (format #t "~a ~a~%" (assq-ref job #:job-name) (assq-ref job #:derivation)))
-            (cuirass-jobs store
-                          '((subset . all) (systems "x86_64-linux")
-                            (channels (repository (version 0) (url "/x") (branch "master")
-                                                  (commit "0") (name guix)))))))
-""")
-        theirs = guix.run("guix", "repl", "--", "/cuirass-jobs.scm", seconds=1800).stdout
-        evaluation = Evaluation(guix, "/", mode="overlay", build="all",
-                                system="x86_64-linux", channels=[])
-        self.addCleanup(evaluation.let_go)
-        ours = [f"{job['name']} {job['derivation']}" for job in evaluation.of_type("job")]
-        self.assertEqual(collections.Counter(ours), collections.Counter(theirs.splitlines()))
-        self.assertEqual(evaluation.errors(), {})

@@ -118,6 +118,7 @@ struct results
   struct arena arena;
   struct result_job *jobs;
   size_t jobs_count, jobs_capacity;
+  struct str_map seen; /* derivation and name of each job */
   struct result_error *errors;
   size_t errors_count, errors_capacity;
   struct buf line; /* an unfinished one */

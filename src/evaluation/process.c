@@ -18,6 +18,9 @@
 #define LOOK_EVERY_MS 1000
 #define ARGUMENTS_MAX 64
 #define FINISH_MS 60000
+/* Of the results' pipe: while we store what came, Guix can go on for half a
+   minute. What any user may have; less does no harm. */
+#define PIPE_BYTES (1 << 20)
 
 /* Where guix may be, on Guix System and elsewhere. */
 static const char path_variable[] =
@@ -148,6 +151,7 @@ process_start(struct evaluations *evaluations, const struct workspace *workspace
     return error_set_errno(err, "cannot make a pipe");
   CLEANUP_FD int output_read = output[0];
   CLEANUP_FD int output_write = output[1];
+  (void) fcntl(output_read, F_SETPIPE_SZ, PIPE_BYTES);
 
   CLEANUP_FREE char *script = mem_printf("%s/evaluate.scm", workspace->inside);
   CLEANUP_FREE char *channels = mem_printf("%s/channels.scm", workspace->inside);

@@ -19,6 +19,7 @@ results_free(struct results *results)
 {
   arena_free(&results->arena);
   buf_free(&results->line);
+  str_map_free(&results->seen);
   free(results->jobs);
   free(results->errors);
   *results = (struct results) { 0 };
@@ -51,6 +52,17 @@ struct reading
   struct error *err;
 };
 
+/* Guix has some packages under two names: a job that is repeated is one job. */
+static bool
+is_new(struct results *results, const struct result_job *job)
+{
+  CLEANUP_BUF struct buf key = { 0 };
+  buf_append_str(&key, job->derivation);
+  buf_append_char(&key, '\n');
+  buf_append_str(&key, job->name);
+  return str_map_put(&results->seen, buf_str(&key), 1);
+}
+
 static int
 read_job(const struct reading *reading, const json_t *line)
 {
@@ -63,6 +75,8 @@ read_job(const struct reading *reading, const json_t *line)
   };
   if (job.name.size == 0 || !guix_path_is_derivation(job.derivation))
     return error_set(reading->err, -EPROTO, "the evaluator reported a job without derivation");
+  if (!is_new(results, &job))
+    return 0;
   if (results->jobs_count == JOBS_MAX)
     return error_set(reading->err, -E2BIG, "the evaluator reported more than %d jobs", JOBS_MAX);
   mem_grow(&results->jobs, &results->jobs_capacity, results->jobs_count + 1, sizeof *results->jobs);

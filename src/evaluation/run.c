@@ -16,6 +16,19 @@
 #define PROGRESS_EVERY_MS 2000
 #define IDLE_MS 5000
 #define LAST_WORDS 600 /* bytes of the log that explain a failure */
+/* New derivations that are stored together, while Guix goes on: bounds memory and
+   transactions, and leaves little to do after it. */
+#define LOAD_TARGET 4096
+
+/* Where the time of an evaluation goes. */
+enum stage
+{
+  STAGE_GUIX,    /* waiting for it, and reading derivations meanwhile */
+  STAGE_SOURCES, /* into the cache */
+  STAGE_GRAPH,   /* derivations into the database */
+  STAGE_END,     /* Guix's end, jobs, wishes */
+  STAGES,
+};
 
 struct run
 {
@@ -28,10 +41,23 @@ struct run
   struct str *commits;
   struct workspace workspace;
   struct results results;
-  struct str_map ids; /* full .drv path to derivation id */
+  struct graph_load *load; /* of what is not stored yet */
+  size_t stored_jobs;      /* of `results`: their derivations are in `ids` */
+  struct str_map ids;      /* full .drv path to derivation id */
   int64_t new_derivations;
   int64_t next_progress_ms;
+  int64_t stage_began_ms;
+  int64_t stage_ms[STAGES];
+  int64_t guix_done_ms; /* when it wrote its last line */
 };
+
+static void
+end_stage(struct run *run, enum stage stage)
+{
+  int64_t now = clock_monotonic_ms();
+  run->stage_ms[stage] += now - run->stage_began_ms;
+  run->stage_began_ms = now;
+}
 
 /* ---- claiming ---- */
 
@@ -86,63 +112,22 @@ unlist_running(struct run *run)
   pthread_mutex_unlock(&evaluations->lock);
 }
 
-/* ---- reading one evaluator ---- */
-
-static int
-on_job(void *context, const struct result_job *job, struct error *err)
-{
-  return graph_load_add(context, job->derivation, err);
-}
-
-static int
-save_progress(struct db *db, void *context, struct error *err)
-{
-  const struct run *run = context;
-  int r = evaluation_progress(db, (int32_t) run->results.jobs_count,
-                              (int32_t) run->results.errors_count, run->running.id, err);
-  return r < 0 ? r : 0;
-}
+/* ---- storing what an evaluator made ---- */
 
 static void
-tell_progress(struct run *run)
+begin_load(struct run *run)
 {
-  int64_t now = clock_monotonic_ms();
-  if (now < run->next_progress_ms)
-    return;
-  run->next_progress_ms = now + PROGRESS_EVERY_MS;
-  /* Only for people to see: the end writes the counts again. */
-  (void) db_pool_run(run->evaluations->options.pool, DB_WRITE, save_progress, run, NULL);
+  const struct evaluation_options *options = &run->evaluations->options;
+  graph_load_free(run->load);
+  run->load = graph_load_new(options->pool, options->store_root);
 }
 
 static int
-read_results(struct run *run, struct process *process, struct graph_load *load, struct error *err)
-{
-  CLEANUP_BUF struct buf piece = { 0 };
-  run->results.done = false;
-  while (!run->results.done) {
-    if (run->running.cancelled || run->evaluations->stopping)
-      return error_set(err, -ECANCELED, "cancelled");
-    buf_clear(&piece);
-    int r = process_read(process, READ_MS, &piece, err);
-    if (r == -EPIPE)
-      return r;
-    if (r > 0)
-      r = results_feed(&run->results, buf_str(&piece), on_job, load, err);
-    if (r < 0)
-      return r;
-    tell_progress(run);
-  }
-  return 0;
-}
-
-/* ---- storing what one evaluator made ---- */
-
-static int
-adopt_sources(struct run *run, struct graph_load *load, struct error *err)
+adopt_sources(struct run *run, struct error *err)
 {
   const struct evaluation_options *options = &run->evaluations->options;
   size_t count = 0;
-  const struct str *sources = graph_load_sources(load, &count);
+  const struct str *sources = graph_load_sources(run->load, &count);
   if (count == 0)
     return 0;
   CLEANUP_FREE char *socket = mem_printf("%s/var/guix/daemon-socket/socket", options->store_root);
@@ -168,27 +153,83 @@ write_graph(struct db *db, void *context, struct error *err)
 }
 
 static void
-remember_ids(struct run *run, const struct graph_load *load, size_t first_job)
+remember_ids(struct run *run)
 {
-  for (size_t i = first_job; i < run->results.jobs_count; i++) {
-    struct str path = run->results.jobs[i].derivation;
-    (void) str_map_put(&run->ids, path, graph_load_id(load, path));
+  for (; run->stored_jobs < run->results.jobs_count; run->stored_jobs++) {
+    struct str path = run->results.jobs[run->stored_jobs].derivation;
+    (void) str_map_put(&run->ids, path, graph_load_id(run->load, path));
   }
 }
 
 /* Sources first: a derivation in the graph promises that its sources are in the
    cache. */
 static int
-store_load(struct run *run, struct graph_load *load, size_t first_job, struct error *err)
+store_load(struct run *run, struct error *err)
 {
-  struct writing writing = { .load = load };
-  int r = adopt_sources(run, load, err);
+  struct writing writing = { .load = run->load };
+  end_stage(run, STAGE_GUIX);
+  int r = adopt_sources(run, err);
+  end_stage(run, STAGE_SOURCES);
   if (r == 0)
     r = db_pool_run(run->evaluations->options.pool, DB_WRITE, write_graph, &writing, err);
+  end_stage(run, STAGE_GRAPH);
   if (r < 0)
     return r;
   run->new_derivations += writing.fresh;
-  remember_ids(run, load, first_job);
+  remember_ids(run);
+  begin_load(run);
+  return 0;
+}
+
+/* ---- reading one evaluator ---- */
+
+static int
+on_job(void *context, const struct result_job *job, struct error *err)
+{
+  struct run *run = context;
+  int r = graph_load_add(run->load, job->derivation, err);
+  return r < 0 || graph_load_count(run->load) < LOAD_TARGET ? r : store_load(run, err);
+}
+
+static int
+save_progress(struct db *db, void *context, struct error *err)
+{
+  const struct run *run = context;
+  int r = evaluation_progress(db, (int32_t) run->results.jobs_count,
+                              (int32_t) run->results.errors_count, run->running.id, err);
+  return r < 0 ? r : 0;
+}
+
+static void
+tell_progress(struct run *run)
+{
+  int64_t now = clock_monotonic_ms();
+  if (now < run->next_progress_ms)
+    return;
+  run->next_progress_ms = now + PROGRESS_EVERY_MS;
+  /* Only for people to see: the end writes the counts again. */
+  (void) db_pool_run(run->evaluations->options.pool, DB_WRITE, save_progress, run, NULL);
+}
+
+static int
+read_results(struct run *run, struct process *process, struct error *err)
+{
+  CLEANUP_BUF struct buf piece = { 0 };
+  run->results.done = false;
+  while (!run->results.done) {
+    if (run->running.cancelled || run->evaluations->stopping)
+      return error_set(err, -ECANCELED, "cancelled");
+    buf_clear(&piece);
+    int r = process_read(process, READ_MS, &piece, err);
+    if (r == -EPIPE)
+      return r;
+    if (r > 0)
+      r = results_feed(&run->results, buf_str(&piece), on_job, run, err);
+    if (r < 0)
+      return r;
+    tell_progress(run);
+  }
+  run->guix_done_ms = clock_monotonic_ms();
   return 0;
 }
 
@@ -212,18 +253,13 @@ explain_by_log(const struct run *run, struct error *err)
 static int
 evaluate_with(struct run *run, struct process *process, struct error *err)
 {
-  const struct evaluation_options *options = &run->evaluations->options;
-  size_t first_job = run->results.jobs_count;
-  struct graph_load *load = graph_load_new(options->pool, options->store_root);
-  int r = read_results(run, process, load, err);
+  begin_load(run);
+  int r = read_results(run, process, err);
   if (r == 0)
-    r = store_load(run, load, first_job, err);
+    r = store_load(run, err);
   if (r == 0)
-    r = process_finish(process, err);
-  else if (r == -EPIPE)
-    r = explain_by_log(run, err);
-  graph_load_free(load);
-  return r;
+    return process_finish(process, err);
+  return r == -EPIPE ? explain_by_log(run, err) : r;
 }
 
 static int
@@ -391,10 +427,25 @@ wake_others(struct evaluations *evaluations)
 }
 
 static void
+log_end(const struct run *run, int64_t begun_ms, const char *outcome)
+{
+  const int64_t *ms = run->stage_ms;
+  int64_t now = clock_monotonic_ms();
+  log_info("evaluation",
+           "evaluation %lld of %.*s ended after %lld ms: %zu jobs, %zu errors, %s"
+           " (ms: Guix %lld, sources %lld, graph %lld, end %lld; %lld of them after Guix was done)",
+           (long long) run->running.id, STR_FMT(run->name), (long long) (now - begun_ms),
+           run->results.jobs_count, run->results.errors_count, outcome, (long long) ms[STAGE_GUIX],
+           (long long) ms[STAGE_SOURCES], (long long) ms[STAGE_GRAPH], (long long) ms[STAGE_END],
+           (long long) (run->guix_done_ms == 0 ? 0 : now - run->guix_done_ms));
+}
+
+static void
 run_claimed(struct run *run)
 {
   struct error err = { 0 };
   int64_t begun = clock_monotonic_ms();
+  run->stage_began_ms = begun;
   list_running(run);
   log_info("evaluation", "evaluation %lld of %.*s begins", (long long) run->running.id,
            STR_FMT(run->name));
@@ -405,10 +456,8 @@ run_claimed(struct run *run)
   if (!interrupted)
     finish(run, r, &err);
   wake_others(run->evaluations);
-  log_info("evaluation", "evaluation %lld of %.*s ended after %lld ms: %zu jobs, %zu errors, %s",
-           (long long) run->running.id, STR_FMT(run->name),
-           (long long) (clock_monotonic_ms() - begun), run->results.jobs_count,
-           run->results.errors_count, r == 0 ? "succeeded" : err.message);
+  end_stage(run, STAGE_END);
+  log_end(run, begun, r == 0 ? "succeeded" : err.message);
   unlist_running(run);
 }
 
@@ -417,6 +466,7 @@ run_free(struct run *run)
 {
   workspace_clear(&run->workspace);
   results_free(&run->results);
+  graph_load_free(run->load);
   str_map_free(&run->ids);
   arena_free(&run->arena);
 }

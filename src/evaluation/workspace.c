@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The folder in which one evaluation happens. With a store root, Guix runs
    inside that root, so all it reads lies below it. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -34,6 +37,34 @@ settle_paths(const struct evaluations *evaluations, int64_t evaluation_id,
   workspace->home = mem_printf("%s/home", base);
 }
 
+static bool
+is_left_behind(struct str name, struct str start)
+{
+  int64_t pid;
+  return str_starts(name, start) && str_to_i64(str_from(name, start.size), &pid) == 0 && pid > 0
+         && pid <= INT32_MAX && kill((pid_t) pid, 0) != 0 && errno == ESRCH;
+}
+
+/* What servers that were killed in the middle of this evaluation left. Not by the
+   number alone: another database may have an evaluation of that number here. */
+static void
+remove_left_behind(int64_t evaluation_id, const struct workspace *workspace)
+{
+  CLEANUP_FREE char *base = mem_strdup(workspace->outside);
+  *strrchr(base, '/') = '\0';
+  CLEANUP_FREE char *start = mem_printf("evaluation-%lld-", (long long) evaluation_id);
+  DIR *folder = opendir(base);
+  if (folder == NULL)
+    return;
+  const struct dirent *entry;
+  while ((entry = readdir(folder)) != NULL)
+    if (is_left_behind(str_of(entry->d_name), str_of(start))) {
+      CLEANUP_FREE char *path = mem_printf("%s/%s", base, entry->d_name);
+      (void) file_remove_tree(path, NULL);
+    }
+  closedir(folder);
+}
+
 static int
 make_folders(const struct evaluations *evaluations, int64_t evaluation_id,
              const struct workspace *workspace, struct error *err)
@@ -42,6 +73,7 @@ make_folders(const struct evaluations *evaluations, int64_t evaluation_id,
       mem_printf("%s/%lld", evaluations->options.folder, (long long) evaluation_id);
   CLEANUP_FREE char *checkouts = mem_printf("%s/channels", workspace->outside);
   CLEANUP_FREE char *home = mem_printf("%s%s", evaluations->options.store_root, workspace->home);
+  remove_left_behind(evaluation_id, workspace);
   int r = file_make_dirs(own, 0755, err);
   if (r == 0)
     r = file_remove_tree(workspace->outside, err);

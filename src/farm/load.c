@@ -8,8 +8,9 @@
 
 #include <stdlib.h>
 
-/* Builds asked about at once: bounds what one result takes of memory. */
-#define CHUNK 10000
+/* Builds asked about at once: bounds what one result takes of memory. All of Guix
+   are 72,000 builds with 1.6 million edges, which are joined faster together. */
+#define CHUNK 50000
 
 /* A build that is read because it is new, ordered or needed. */
 struct found

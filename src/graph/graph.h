@@ -39,6 +39,10 @@ void graph_load_free(struct graph_load *load);
    stays: the load is then good for nothing but _free. Nothing is written yet. */
 int graph_load_add(struct graph_load *load, struct str drv_path, struct error *err);
 
+/* How many new derivations it has read so far: the caller may write them and begin
+   another load, rather than let one grow. */
+size_t graph_load_count(const struct graph_load *load);
+
 /* Full paths of the new derivations' sources (not derivations), without
    repeats, for cache_adopt; valid until the next _add or _free. Works off what is
    queued; if that fails, graph_load_write says so. */

@@ -321,6 +321,12 @@ graph_load_add(struct graph_load *load, struct str drv_path, struct error *err)
   return graph_load_finish(load, err);
 }
 
+size_t
+graph_load_count(const struct graph_load *load)
+{
+  return load->derivations_count;
+}
+
 const struct str *
 graph_load_sources(struct graph_load *load, size_t *ret_count)
 {

@@ -12,7 +12,8 @@ JOIN system ON system.id = system_id
 JOIN store_path ON store_path.id = derivation_id
 WHERE build.id < :before
   AND (:state?::smallint IS NULL OR state = :state?)
-  AND (:system?::text IS NULL OR system.name = :system?)
+  AND (:system?::text IS NULL
+       OR system_id = (SELECT system.id FROM system WHERE system.name = :system?))
   AND (:name?::text IS NULL OR strpos(basename, :name?) > 33)
   AND (:evaluation?::bigint IS NULL
        OR build.id IN (SELECT build_id FROM job WHERE evaluation_id = :evaluation?))

@@ -96,9 +96,12 @@ def ensure_base() -> pathlib.Path:
 class Machine:
     """A machine with Guix, up as soon as it exists. `root` is what --store-root wants."""
 
-    def __init__(self, name: str, daemon: bool = True, daemon_options: tuple[str, ...] = ()):
+    def __init__(self, name: str, daemon: bool = True, daemon_options: tuple[str, ...] = (),
+                 folder: pathlib.Path | None = None):
+        """FOLDER: stays after the test, with the store; one that is there is taken up again."""
         self.name = name
-        self.folder = temporary_folder(name)
+        self.kept = folder is not None
+        self.folder = folder or temporary_folder(name)
         self.root = self.folder / "merged"
         self.daemon_log = self.folder / "guix-daemon.log"
         self.daemon: Program | None = None
@@ -147,7 +150,7 @@ class Machine:
         return self.root / path.lstrip("/")
 
     def delete(self) -> None:
-        """Ends all that runs in it, unmounts and deletes it."""
+        """Ends all that runs in it, unmounts and, unless it is kept, deletes it."""
         if self.daemon is not None:
             self.daemon.kill()
-        guix_root("delete", self.folder)
+        guix_root("stop" if self.kept else "delete", self.folder)
