@@ -88,9 +88,14 @@ class Scratch:
 
     def make_folder(self) -> None:
         """Ours alone: its name can be guessed, so what is there already is not trusted."""
-        with contextlib.suppress(FileExistsError):
-            self.folder.mkdir(mode=0o700)
-            os.chown(self.folder, self.account.pw_uid, self.account.pw_gid)
+        if not self.folder.exists():
+            # Whole at once: another generator of the same build may look at this moment.
+            fresh = Path(tempfile.mkdtemp(prefix=f"{self.folder.name}.", dir=self.folder.parent))
+            os.chown(fresh, self.account.pw_uid, self.account.pw_gid)
+            try:
+                fresh.rename(self.folder)
+            except OSError:
+                fresh.rmdir()
         found = self.folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != self.account.pw_uid or found.st_mode & 0o077:
             raise ScratchError(f"{self.folder} is not a folder of '{self.account.pw_name}' alone; remove it")
