@@ -8,6 +8,7 @@ from support.case import Case
 from support.panoply import API, Client
 
 SCRIPT = "<script>alert(1)</script>\"'&"
+HOSTILE = f"{SCRIPT} \x1b[31mred\u202e {'x' * 10000}"
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 
 
@@ -47,6 +48,12 @@ class Pages(Case):
         self.repository = self.channel()
         self.repository.write("note", "a change")
         self.repository.commit(f"{SCRIPT} \x1b[31mred\u202e {'long ' * 500}")
+        self.repository.add_package("hostile", f"cat <<'END'\n{HOSTILE}\nEND\nexit 1\n")
+        self.repository.add_package("unspeakable", "mkdir $out\n")
+        self.repository.replace("example/packages/unspeakable.scm", "(inputs (list ))",
+                                f"(inputs (list (error {json.dumps(SCRIPT)}"
+                                f" (string #\\x1b) (make-string 10000 #\\x))))")
+        self.repository.commit("Packages that mean harm")
         self.panoply = self.server(machine=self.machine("evaluator"))
         self.agent(self.panoply, self.machine("worker"), jobs=2)
         self.panoply.add_specification(self.repository.specification())
@@ -81,18 +88,41 @@ class Pages(Case):
 
     def test_all(self):
         # One farm for all: it takes longer to make than to ask.
+        self.enrol_hostile()
         self.check_pages()
+        self.check_hostile()
         self.check_links()
         self.check_api()
         self.check_lists()
         self.check_who_may_write()
         self.check_terminal()
 
+    def enrol_hostile(self) -> None:
+        """An agent that says of itself what no machine is."""
+        joining = Client(self.panoply.url, self.panoply.join_token_file().read_text().strip())
+        joining.json("POST", "/agent/v1/enrol", {
+            "name": "hostile", "systems": ["x86_64-linux"], "jobs": 1,
+            "facts": {"host": HOSTILE, SCRIPT: {"deep": [HOSTILE[:100]]}}})
+
+    def check_hostile(self) -> None:
+        """What means harm is shown, as the text that it is."""
+        builds = self.builds()
+        for path in (f"/builds/{builds['hostile']['id']}", "/evaluations/1", "/agents/hostile"):
+            self.page(path)
+            self.assertIn("&lt;script&gt;alert(1)", self.client.text(path), path)
+        log = self.client.text(f"/builds/{builds['sounding-log']['id']}")
+        self.assertIn("green", log)
+        self.assertIn("&lt;b&gt;&amp;amp; no markup&lt;/b&gt;", log)
+        self.assertIn("~" * 10000, log)
+        self.assertIn("Größe der Bucht: 12 km²", log)
+        errors = {row["name"]: row for row in self.api("/evaluations/1/errors")["items"]}
+        self.assertIn(SCRIPT, errors["unspeakable@1.0"]["message"])
+
     def check_pages(self) -> None:
         builds = self.builds()
         for path in ("/", "/specifications", "/specifications/example", "/evaluations/1",
                      "/evaluations/1?state=failed", "/builds", "/builds?state=failed", "/agents",
-                     "/agents/worker", "/substitutes", f"/builds?name={SCRIPT.replace('&', '')}",
+                     "/agents/worker", "/agents/hostile", "/substitutes", f"/builds?name={SCRIPT.replace('&', '')}",
                      *(f"/builds/{build['id']}" for build in builds.values())):
             self.page(path)
         for path in ("/nothing", "/builds/99999", "/builds/x", "/specifications/none",
@@ -133,6 +163,14 @@ class Pages(Case):
         self.has(build, "id name derivation system state priority timeout_s max_silent_s "
                         "created_at finished_at failed_build outputs attempts dependencies "
                         "dependents jobs")
+        in_list = next(it for it in self.api("/builds?limit=1000")["items"]
+                       if it["id"] == build["id"])
+        lists = {"outputs", "attempts", "dependencies", "dependents", "jobs"}
+        self.assertEqual(in_list, {name: value for name, value in build.items()
+                                   if name not in lists})
+        self.has(build["outputs"][0], "name path available nar_size")
+        self.has(build["dependencies"][0], "id name state")
+        self.has(build["jobs"][0], "specification evaluation name")
         self.assertEqual(build["state"], "dependency-failed")
         self.assertEqual(build["failed_build"], self.builds()["sextant"]["id"])
         self.has(self.api(f"/builds/{build['id']}/explain"), "state reason")

@@ -39,17 +39,25 @@ read_list(struct db *db, void *context, struct error *err)
   return build_filter_run(db, &question->filter, question->arena, &question->rows, err);
 }
 
+/* The members of a build in a list, into an open object. */
 static void
 write_row(struct json *json, const struct serve_builds_row *row)
 {
-  json_object_open(json);
   json_put_i64(json, "id", row->id);
   json_put_text(json, "name", row->name);
+  json_put_text(json, "derivation", row->derivation);
   json_put_text(json, "system", row->system);
   json_put_text(json, "state", row->state);
+  json_put_i64(json, "priority", row->priority);
+  json_put_i64(json, "timeout_s", row->timeout_s);
+  json_put_i64(json, "max_silent_s", row->max_silent_s);
   put_time(json, "created_at", row->created_at, false);
   put_time(json, "finished_at", row->finished_at, row->finished_at_null);
-  json_object_close(json);
+  json_key(json, "failed_build");
+  if (row->failed_build_id_null)
+    json_none(json);
+  else
+    json_i64(json, row->failed_build_id);
 }
 
 static int
@@ -67,8 +75,11 @@ get_builds(struct http_request *request, void *context, struct error *err)
   json_object_open(&json);
   json_key(&json, "items");
   json_array_open(&json);
-  for (size_t i = 0; i < question.rows.count; i++)
+  for (size_t i = 0; i < question.rows.count; i++) {
+    json_object_open(&json);
     write_row(&json, &question.rows.items[i]);
+    json_object_close(&json);
+  }
   json_array_close(&json);
   int64_t next = build_filter_next(&question.filter, &question.rows);
   json_put_cstr(&json, "next",
@@ -83,7 +94,7 @@ struct build_facts
 {
   struct arena *arena;
   int64_t id;
-  struct serve_build_row build;
+  struct serve_builds_row build;
   struct serve_build_outputs_rows outputs;
   struct serve_build_attempts_rows attempts;
   struct serve_build_dependencies_rows dependencies;
@@ -96,11 +107,9 @@ read_facts(struct db *db, void *context, struct error *err)
 {
   struct build_facts *facts = context;
   struct arena *arena = facts->arena;
-  int r = serve_build(db, facts->id, arena, &facts->build, err);
+  int r = build_find(db, facts->id, arena, &facts->build, err);
+  int64_t derivation_id = r == 0 ? facts->build.derivation_id : 0;
   if (r == 0)
-    return error_set(err, -ENOENT, "there is no build %lld", (long long) facts->id);
-  int64_t derivation_id = facts->build.derivation_id;
-  if (r == 1)
     r = serve_build_outputs(db, derivation_id, arena, &facts->outputs, err);
   if (r == 0)
     r = serve_build_attempts(db, facts->id, arena, &facts->attempts, err);
@@ -204,23 +213,8 @@ write_jobs(struct json *json, const struct serve_build_jobs_rows *jobs)
 static void
 write_build(struct json *json, const struct build_facts *facts)
 {
-  const struct serve_build_row *build = &facts->build;
   json_object_open(json);
-  json_put_i64(json, "id", build->id);
-  json_put_text(json, "name", build->name);
-  json_put_text(json, "derivation", build->derivation);
-  json_put_text(json, "system", build->system);
-  json_put_text(json, "state", build->state);
-  json_put_i64(json, "priority", build->priority);
-  json_put_i64(json, "timeout_s", build->timeout_s);
-  json_put_i64(json, "max_silent_s", build->max_silent_s);
-  put_time(json, "created_at", build->created_at, false);
-  put_time(json, "finished_at", build->finished_at, build->finished_at_null);
-  json_key(json, "failed_build");
-  if (build->failed_build_id_null)
-    json_none(json);
-  else
-    json_i64(json, build->failed_build_id);
+  write_row(json, &facts->build);
   write_outputs(json, &facts->outputs);
   write_attempts(json, &facts->attempts);
   write_neighbours(json, facts);

@@ -4,8 +4,10 @@
 
 -- name: serve_builds :many
 -- Newest first. The name is the derivation's, without ".drv".
-SELECT build.id, left(substr(basename, 34), -4) AS "name!", system.name AS system,
-       build_state_name(state) AS "state!", created_at, finished_at
+SELECT build.id, left(substr(basename, 34), -4) AS "name!",
+       '/gnu/store/' || basename AS "derivation!", derivation_id, system.name AS system,
+       build_state_name(state) AS "state!", priority, timeout_s, max_silent_s, created_at,
+       finished_at, failed_build_id
 FROM build
 JOIN derivation ON derivation.id = derivation_id
 JOIN system ON system.id = system_id
@@ -18,17 +20,6 @@ WHERE build.id < :before
   AND (:evaluation?::bigint IS NULL
        OR build.id IN (SELECT build_id FROM job WHERE evaluation_id = :evaluation?))
 ORDER BY build.id DESC LIMIT :limit::bigint;
-
--- name: serve_build :one
-SELECT build.id, left(substr(basename, 34), -4) AS "name!",
-       '/gnu/store/' || basename AS "derivation!", derivation_id, system.name AS system,
-       build_state_name(state) AS "state!", priority, timeout_s, max_silent_s, created_at,
-       finished_at, failed_build_id
-FROM build
-JOIN derivation ON derivation.id = derivation_id
-JOIN system ON system.id = system_id
-JOIN store_path ON store_path.id = derivation_id
-WHERE build.id = :id;
 
 -- name: serve_build_outputs :many
 SELECT derivation_output.name, '/gnu/store/' || basename AS "path!",

@@ -50,6 +50,21 @@ build_filter_run(struct db *db, const struct build_filter *filter, struct arena 
                       filter->evaluation, filter->limit, arena, ret, err);
 }
 
+int
+build_find(struct db *db, int64_t id, struct arena *arena, struct serve_builds_row *ret,
+           struct error *err)
+{
+  const struct build_filter filter = { .before = id < INT64_MAX ? id + 1 : id, .limit = 1 };
+  struct serve_builds_rows rows;
+  int r = build_filter_run(db, &filter, arena, &rows, err);
+  if (r < 0)
+    return r;
+  if (rows.count == 0 || rows.items[0].id != id)
+    return error_set(err, -ENOENT, "there is no build %lld", (long long) id);
+  *ret = rows.items[0];
+  return 0;
+}
+
 int64_t
 build_filter_next(const struct build_filter *filter, const struct serve_builds_rows *rows)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What lists of builds can be narrowed by, from a request's query. */
+/* Builds, as lists that a request's query narrows, and single ones. */
 #pragma once
 
 #include "serve/routes.h"
@@ -22,5 +22,8 @@ int build_filter_read(struct http_request *request, int64_t limit, struct build_
                       struct error *err);
 int build_filter_run(struct db *db, const struct build_filter *filter, struct arena *arena,
                      struct serve_builds_rows *ret, struct error *err);
+/* One build; -ENOENT when there is none. */
+int build_find(struct db *db, int64_t id, struct arena *arena, struct serve_builds_row *ret,
+               struct error *err);
 /* The cursor for older ones; 0 = there are none. */
 int64_t build_filter_next(const struct build_filter *filter, const struct serve_builds_rows *rows);

@@ -120,10 +120,8 @@ read_build(struct db *db, void *context, struct error *err)
   struct build_question *question = context;
   struct arena *arena = question->ask.arena;
   struct build_view *view = &question->view;
-  int r = serve_build(db, question->id, arena, &view->build, err);
+  int r = build_find(db, question->id, arena, &view->build, err);
   if (r == 0)
-    return error_set(err, -ENOENT, "there is no build %lld", (long long) question->id);
-  if (r == 1)
     r = serve_build_outputs(db, view->build.derivation_id, arena, &view->outputs, err);
   if (r == 0)
     r = serve_build_attempts(db, question->id, arena, &view->attempts, err);

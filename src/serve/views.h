@@ -23,7 +23,7 @@ struct builds_view
 
 struct build_view
 {
-  struct serve_build_row build;
+  struct serve_builds_row build;
   struct serve_build_outputs_rows outputs;
   struct serve_build_attempts_rows attempts;
   struct serve_build_dependencies_rows dependencies;
