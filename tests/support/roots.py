@@ -6,6 +6,8 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import tempfile
 
@@ -118,12 +120,24 @@ class Machine:
         return self.root / "var/guix/daemon-socket/socket"
 
     def start_daemon(self, *options: str) -> None:
-        """Starts guix-daemon and waits until it listens."""
+        """Starts guix-daemon and waits until it serves."""
         self.socket.unlink(missing_ok=True)
         self.daemon = Program(f"guix-daemon of {self.name}",
                               [GUIX_ROOT, "daemon", self.folder, *options], self.daemon_log)
         self.daemon.start()
-        wait_until(self.socket.exists, 20, f"guix-daemon of {self.name} listens")
+        wait_until(self._serves, 20, f"guix-daemon of {self.name} serves")
+
+    def _serves(self) -> bool:
+        """Has guix-daemon answered a whole greeting? Its first connection makes the store's
+        database; a second one at the same moment would fail with "database is locked"."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            if connection.connect_ex(str(self.socket)) != 0:
+                return False
+            hello, version, no_affinity, no_reserve = 0x6e697863, 0x163, 0, 0
+            connection.sendall(struct.pack("<4Q", hello, version, no_affinity, no_reserve))
+            with connection.makefile("rb") as answer:
+                words = struct.unpack("<3Q", answer.read(24))
+            return words[0] == 0x6478696f and words[2] == 0x616c7473
 
     def stop_daemon(self) -> None:
         """Ends guix-daemon; connections that are open stay until their clients leave."""
