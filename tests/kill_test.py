@@ -66,6 +66,20 @@ class Kill(Case):
         after = self.assert_ended_well(build, [("succeeded", None)])
         self.assertEqual(after["attempts"][0]["id"], build["attempts"][0]["id"])
 
+    def test_server_that_promised_an_evaluation(self):
+        """What was answered with 202 comes to pass, once, though no period asks for it again."""
+        def evaluations() -> list[dict]:
+            return self.farm.client.api("GET", "/evaluations?specification=example")["items"]
+
+        before = len(evaluations())
+        self.farm.client.api("POST", "/specifications/example/evaluate?force=yes")
+        self.farm.server.restart(kill=True)
+        wait_until(lambda: len(evaluations()) > before
+                   and all(it["finished_at"] for it in evaluations()), 60, "it evaluates")
+        self.farm.server.wait_for("/specifications/example", lambda it: not it["requested_at"])
+        self.assertEqual(len(evaluations()), before + 1)
+        self.assertEqual(evaluations()[0]["state"], "succeeded")
+
     def test_server_while_a_build_ends(self):
         """The agent keeps its result until somebody hears it."""
         build = self.survey()

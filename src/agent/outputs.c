@@ -23,7 +23,7 @@ struct item
   bool from_start; /* what the server has of it is damaged */
 };
 
-struct work
+struct delivery
 {
   struct attempt *attempt;
   struct arena arena;
@@ -41,34 +41,35 @@ struct work
 /* ---- the closure of the outputs ---- */
 
 static void
-add_path(struct work *work, struct str path)
+add_path(struct delivery *delivery, struct str path)
 {
   int64_t place;
-  if (str_map_get(&work->index, path, &place))
+  if (str_map_get(&delivery->index, path, &place))
     return;
-  mem_grow(&work->items, &work->capacity, work->count + 1, sizeof *work->items);
-  work->items[work->count] = (struct item) { .path = arena_str(&work->arena, path) };
-  (void) str_map_put(&work->index, path, (int64_t) work->count);
-  work->count++;
+  mem_grow(&delivery->items, &delivery->capacity, delivery->count + 1, sizeof *delivery->items);
+  delivery->items[delivery->count] = (struct item) { .path = arena_str(&delivery->arena, path) };
+  (void) str_map_put(&delivery->index, path, (int64_t) delivery->count);
+  delivery->count++;
 }
 
 /* Breadth-first: the list is its own queue. */
 static int
-collect_closure(struct work *work, struct guix_daemon *daemon, struct error *err)
+collect_closure(struct delivery *delivery, struct guix_daemon *daemon, struct error *err)
 {
-  const struct attempt *attempt = work->attempt;
+  const struct attempt *attempt = delivery->attempt;
   for (size_t i = 0; i < attempt->outputs_count; i++)
-    add_path(work, attempt->outputs[i].path);
-  for (size_t i = 0; i < work->count; i++) {
-    if (work->count > CLOSURE_MAX)
+    add_path(delivery, attempt->outputs[i].path);
+  for (size_t i = 0; i < delivery->count; i++) {
+    if (delivery->count > CLOSURE_MAX)
       return error_set(err, -E2BIG, "the outputs refer to more than %d items", CLOSURE_MAX);
     struct guix_path_info info;
-    int r = guix_daemon_query_path_info(daemon, work->items[i].path, &work->arena, &info, err);
+    int r =
+        guix_daemon_query_path_info(daemon, delivery->items[i].path, &delivery->arena, &info, err);
     if (r < 0)
       return r;
-    work->items[i].info = info;
+    delivery->items[i].info = info;
     for (size_t k = 0; k < info.references_count; k++)
-      add_path(work, info.references[k]);
+      add_path(delivery, info.references[k]);
   }
   return 0;
 }
@@ -76,36 +77,36 @@ collect_closure(struct work *work, struct guix_daemon *daemon, struct error *err
 /* ---- what the server lacks ---- */
 
 static int
-mark_list(struct work *work, const json_t *list, bool from_start, struct error *err)
+mark_list(struct delivery *delivery, const json_t *list, bool from_start, struct error *err)
 {
   for (size_t i = 0; i < json_array_size(list); i++) {
     const char *basename = json_string_value(json_array_get(list, i));
     CLEANUP_FREE char *path = mem_printf(GUIX_STORE_PREFIX "%s", basename != NULL ? basename : "");
     int64_t place;
-    if (!str_map_get(&work->index, str_of(path), &place))
+    if (!str_map_get(&delivery->index, str_of(path), &place))
       return error_set(err, -EPROTO, "the server wants %s, which is not ours to give", path);
-    work->items[place].wanted = true;
-    work->items[place].from_start = from_start;
+    delivery->items[place].wanted = true;
+    delivery->items[place].from_start = from_start;
   }
   return 0;
 }
 
 static int
-ask_missing(struct work *work, struct http_client *client, struct error *err)
+ask_missing(struct delivery *delivery, struct http_client *client, struct error *err)
 {
   CLEANUP_BUF struct buf body = { 0 };
   struct json json = json_begin(&body);
   json_object_open(&json);
   json_key(&json, "paths");
   json_array_open(&json);
-  for (size_t i = 0; i < work->count; i++)
-    json_text(&json, guix_path_basename(work->items[i].path));
+  for (size_t i = 0; i < delivery->count; i++)
+    json_text(&json, guix_path_basename(delivery->items[i].path));
   json_array_close(&json);
   json_object_close(&json);
   json_t *reply = NULL;
-  int r = attempt_post(work->attempt, client, "missing", buf_str(&body), &reply, err);
+  int r = attempt_post(delivery->attempt, client, "missing", buf_str(&body), &reply, err);
   if (r >= 0)
-    r = r == 200 ? mark_list(work, json_object_get(reply, "missing"), false, err) : -EPROTO;
+    r = r == 200 ? mark_list(delivery, json_object_get(reply, "missing"), false, err) : -EPROTO;
   json_decref(reply);
   return r;
 }
@@ -154,10 +155,10 @@ produce_nar(void *state, guix_sink *sink, void *sink_context, struct error *err)
 }
 
 static int
-send_nar(struct work *work, struct http_client *client, const struct item *item, int64_t offset,
-         struct error *err)
+send_nar(struct delivery *delivery, struct http_client *client, const struct item *item,
+         int64_t offset, struct error *err)
 {
-  struct attempt *attempt = work->attempt;
+  struct attempt *attempt = delivery->attempt;
   struct str basename = guix_path_basename(item->path);
   CLEANUP_FREE char *file = mem_printf("%s%.*s", attempt->agent->store_root, STR_FMT(item->path));
   CLEANUP_FREE char *path =
@@ -185,14 +186,14 @@ send_nar(struct work *work, struct http_client *client, const struct item *item,
 }
 
 static int
-ask_offset(struct work *work, struct http_client *client, const struct item *item,
+ask_offset(struct delivery *delivery, struct http_client *client, const struct item *item,
            int64_t *ret_offset, struct error *err)
 {
   struct str basename = guix_path_basename(item->path);
   CLEANUP_FREE char *path = mem_printf("/agent/v1/attempts/%lld/uploads/%.*s",
-                                       (long long) work->attempt->id, STR_FMT(basename));
+                                       (long long) delivery->attempt->id, STR_FMT(basename));
   struct http_answer answer = { 0 };
-  int status = attempt_call(work->attempt, client,
+  int status = attempt_call(delivery->attempt, client,
                             &(struct http_call) { .method = "GET", .path = path }, &answer, err);
   if (status < 0)
     return status;
@@ -210,22 +211,22 @@ ask_offset(struct work *work, struct http_client *client, const struct item *ite
 
 /* A refused offset is asked for anew; a broken connection too. */
 static int
-upload_item(struct work *work, struct http_client *client, const struct item *item,
+upload_item(struct delivery *delivery, struct http_client *client, const struct item *item,
             struct error *err)
 {
   for (int try = 0; try < UPLOAD_TRIES; try++) {
     int64_t offset = 0;
-    int r = item->from_start && try == 0 ? 0 : ask_offset(work, client, item, &offset, err);
+    int r = item->from_start && try == 0 ? 0 : ask_offset(delivery, client, item, &offset, err);
     if (r < 0)
       return r;
-    int status = send_nar(work, client, item, offset, err);
+    int status = send_nar(delivery, client, item, offset, err);
     if (status / 100 == 2)
       return 0;
-    if (status == -ECANCELED && work->attempt->cancelled)
+    if (status == -ECANCELED && delivery->attempt->cancelled)
       return status;
     if (status / 100 == 4 && status != 409)
       return err->code; /* the same again would be refused again */
-    if (!attempt_sleep(work->attempt, 500 << try))
+    if (!attempt_sleep(delivery->attempt, 500 << try))
       return error_set(err, -ECANCELED, "the attempt was cancelled");
   }
   return error_prefix(err, "cannot upload %.*s", STR_FMT(item->path));
@@ -234,57 +235,57 @@ upload_item(struct work *work, struct http_client *client, const struct item *it
 /* ---- several at once ---- */
 
 static const struct item *
-next_item(struct work *work)
+next_item(struct delivery *delivery)
 {
   const struct item *item = NULL;
-  pthread_mutex_lock(&work->lock);
-  while (work->result == 0 && item == NULL && work->next < work->count) {
-    const struct item *candidate = &work->items[work->next++];
+  pthread_mutex_lock(&delivery->lock);
+  while (delivery->result == 0 && item == NULL && delivery->next < delivery->count) {
+    const struct item *candidate = &delivery->items[delivery->next++];
     item = candidate->wanted ? candidate : NULL;
   }
-  pthread_mutex_unlock(&work->lock);
+  pthread_mutex_unlock(&delivery->lock);
   return item;
 }
 
 static void *
 uploader_main(void *context)
 {
-  struct work *work = context;
+  struct delivery *delivery = context;
   struct error err = { 0 };
-  struct http_client *client = agent_client_new(work->attempt->agent, 0);
+  struct http_client *client = agent_client_new(delivery->attempt->agent, 0);
   const struct item *item;
-  int r = attempt_hold_client(work->attempt, client) ? 0 : -ECANCELED;
-  while (r == 0 && (item = next_item(work)) != NULL)
-    r = upload_item(work, client, item, &err);
-  attempt_drop_client(work->attempt, client);
+  int r = attempt_hold_client(delivery->attempt, client) ? 0 : -ECANCELED;
+  while (r == 0 && (item = next_item(delivery)) != NULL)
+    r = upload_item(delivery, client, item, &err);
+  attempt_drop_client(delivery->attempt, client);
   http_client_free(client);
-  pthread_mutex_lock(&work->lock);
-  if (r < 0 && work->result == 0) {
-    work->result = r;
-    work->err = err;
+  pthread_mutex_lock(&delivery->lock);
+  if (r < 0 && delivery->result == 0) {
+    delivery->result = r;
+    delivery->err = err;
   }
-  pthread_mutex_unlock(&work->lock);
+  pthread_mutex_unlock(&delivery->lock);
   return NULL;
 }
 
 static int
-upload_all(struct work *work, struct error *err)
+upload_all(struct delivery *delivery, struct error *err)
 {
   pthread_t threads[AGENT_UPLOADS_MAX];
   size_t wanted = 0;
   size_t started = 0;
-  for (size_t i = 0; i < work->count; i++)
-    wanted += work->items[i].wanted;
-  while (started < wanted && started < (size_t) work->attempt->agent->uploads
-         && pthread_create(&threads[started], NULL, uploader_main, work) == 0)
+  for (size_t i = 0; i < delivery->count; i++)
+    wanted += delivery->items[i].wanted;
+  while (started < wanted && started < (size_t) delivery->attempt->agent->uploads
+         && pthread_create(&threads[started], NULL, uploader_main, delivery) == 0)
     started++;
   for (size_t i = 0; i < started; i++)
     pthread_join(threads[i], NULL);
   if (wanted > 0 && started == 0)
     return error_set(err, -EAGAIN, "cannot start a thread");
-  if (work->result < 0)
-    *err = work->err;
-  return work->result;
+  if (delivery->result < 0)
+    *err = delivery->err;
+  return delivery->result;
 }
 
 /* ---- what was uploaded, in words ---- */
@@ -309,13 +310,13 @@ write_item(struct json *json, const struct item *item)
 }
 
 static void
-write_items(const struct work *work, struct buf *out)
+write_items(const struct delivery *delivery, struct buf *out)
 {
   struct json json = json_begin(out);
   json_array_open(&json);
-  for (size_t i = 0; i < work->count; i++)
-    if (work->items[i].wanted)
-      write_item(&json, &work->items[i]);
+  for (size_t i = 0; i < delivery->count; i++)
+    if (delivery->items[i].wanted)
+      write_item(&json, &delivery->items[i]);
   json_array_close(&json);
 }
 
@@ -323,22 +324,22 @@ int
 attempt_upload(struct attempt *attempt, struct http_client *client, struct guix_daemon *daemon,
                const json_t *again, struct buf *items, struct error *err)
 {
-  struct work work = { .attempt = attempt };
-  pthread_mutex_init(&work.lock, NULL);
-  int r = collect_closure(&work, daemon, err);
+  struct delivery delivery = { .attempt = attempt };
+  pthread_mutex_init(&delivery.lock, NULL);
+  int r = collect_closure(&delivery, daemon, err);
   if (r == 0)
-    r = ask_missing(&work, client, err);
+    r = ask_missing(&delivery, client, err);
   if (r == 0 && again != NULL)
-    r = mark_list(&work, json_object_get(again, "missing"), false, err);
+    r = mark_list(&delivery, json_object_get(again, "missing"), false, err);
   if (r == 0 && again != NULL)
-    r = mark_list(&work, json_object_get(again, "damaged"), true, err);
+    r = mark_list(&delivery, json_object_get(again, "damaged"), true, err);
   if (r == 0)
-    r = upload_all(&work, err);
+    r = upload_all(&delivery, err);
   if (r == 0)
-    write_items(&work, items);
-  pthread_mutex_destroy(&work.lock);
-  str_map_free(&work.index);
-  arena_free(&work.arena);
-  free(work.items);
+    write_items(&delivery, items);
+  pthread_mutex_destroy(&delivery.lock);
+  str_map_free(&delivery.index);
+  arena_free(&delivery.arena);
+  free(delivery.items);
   return r;
 }

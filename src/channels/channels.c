@@ -169,6 +169,19 @@ keep_outcome(struct db *db, void *context, struct error *err)
 
 /* ---- polling ---- */
 
+/* Fetches BRANCH when the clone lacks COMMIT. The clone's lock is held. */
+static int
+ensure_commit(const struct channels *channels, const char *clone, const char *url,
+              const char *branch, const char *commit, struct error *err)
+{
+  if (git_has_commit(clone, commit))
+    return 0;
+  int r = git_fetch(clone, url, branch, channels->timeout_s, err);
+  if (r == 0 && !git_has_commit(clone, commit))
+    return error_set(err, -ENOENT, "%s has no commit %s on branch \"%s\"", url, commit, branch);
+  return r;
+}
+
 /* What the clone lacks is fetched; the commit's own words are read. */
 static int
 fetch_and_record(struct channels *channels, const char *branch, struct sighting *sighting,
@@ -179,12 +192,7 @@ fetch_and_record(struct channels *channels, const char *branch, struct sighting 
   CLEANUP_FD int lock = lock_clone(channels, clone, err);
   if (lock < 0)
     return lock;
-  int r = 0;
-  if (!git_has_commit(clone, sighting->commit))
-    r = git_fetch(clone, sighting->url, branch, channels->timeout_s, err);
-  if (r == 0 && !git_has_commit(clone, sighting->commit))
-    r = error_set(err, -ENOENT, "%s has no commit %s on branch \"%s\"", sighting->url,
-                  sighting->commit, branch);
+  int r = ensure_commit(channels, clone, sighting->url, branch, sighting->commit, err);
   if (r == 0)
     r = git_read_commit(clone, sighting->commit, &arena, &sighting->details, err);
   if (r == 0)
@@ -249,8 +257,8 @@ find_repository(struct db *db, void *context, struct error *err)
 }
 
 int
-channels_checkout(struct channels *channels, const char *url, const char *commit,
-                  const char *folder, struct error *err)
+channels_checkout(struct channels *channels, const char *url, const char *branch,
+                  const char *commit, const char *folder, struct error *err)
 {
   if (!git_commit_hash_is_valid(str_of(commit)))
     return error_set(err, -EINVAL, "\"%s\" is no full commit hash", commit);
@@ -262,5 +270,6 @@ channels_checkout(struct channels *channels, const char *url, const char *commit
   CLEANUP_FD int lock = lock_clone(channels, clone, err);
   if (lock < 0)
     return lock;
-  return git_export(clone, commit, folder, err);
+  r = ensure_commit(channels, clone, url, branch, commit, err);
+  return r < 0 ? r : git_export(clone, commit, folder, err);
 }

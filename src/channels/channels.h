@@ -32,6 +32,8 @@ struct channels_tip
 int channels_poll(struct channels *channels, const char *url, const char *branch,
                   const char *commit, struct channels_tip *ret, struct error *err);
 
-/* Writes the files of COMMIT of URL's repository to FOLDER (must not exist). */
-int channels_checkout(struct channels *channels, const char *url, const char *commit,
-                      const char *folder, struct error *err);
+/* Writes the files of COMMIT of URL's repository, which was polled once, to FOLDER
+   (must not exist). Fetches BRANCH again where the clone is new: another process may
+   have polled. */
+int channels_checkout(struct channels *channels, const char *url, const char *branch,
+                      const char *commit, const char *folder, struct error *err);

@@ -10,6 +10,8 @@ CREATE TABLE specification (
   created_at timestamptz NOT NULL DEFAULT now(),
   changed_at timestamptz NOT NULL DEFAULT now(),
   polled_at  timestamptz,
+  requested_at timestamptz,              -- somebody asked for a poll that has not ended yet
+  request_forces boolean NOT NULL DEFAULT false, -- an evaluation even when nothing changed
   failure    text                         -- of the last poll; NULL = fine
 );
 
@@ -22,6 +24,7 @@ CREATE TABLE evaluation (
   created_at       timestamptz NOT NULL DEFAULT now(),
   started_at       timestamptz,
   finished_at      timestamptz,
+  cancel_requested boolean NOT NULL DEFAULT false, -- of a running one
   jobs_count       integer NOT NULL DEFAULT 0,
   errors_count     integer NOT NULL DEFAULT 0,
   derivations_count integer NOT NULL DEFAULT 0, -- new ones
@@ -85,7 +88,7 @@ SELECT specification.id, name,
        json_build_object(
          'name', name, 'definition', definition, 'active', active, 'period_s', period_s,
          'priority', priority, 'created_at', created_at, 'changed_at', changed_at,
-         'polled_at', polled_at, 'failure', failure,
+         'polled_at', polled_at, 'requested_at', requested_at, 'failure', failure,
          'newest_evaluation', (SELECT json FROM evaluation_json
                                WHERE specification_id = specification.id
                                ORDER BY id DESC LIMIT 1)) AS json

@@ -23,8 +23,8 @@ struct evaluation_options
 };
 
 struct evaluations;
-/* Starts the poller and the evaluators (each a thread). Evaluations that a
-   crash left running are run again. */
+/* Starts pollers and evaluators (threads). Evaluations that a crash left running are
+   run again, by whichever process comes first. */
 int evaluations_start(const struct evaluation_options *options, struct evaluations **ret,
                       struct error *err);
 void evaluations_stop(struct evaluations *evaluations);
@@ -79,9 +79,11 @@ int specification_add(struct db_pool *pool, struct str json, int64_t *ret_id, st
 int specification_edit(struct db_pool *pool, struct str name, struct str json, struct error *err);
 int specification_delete(struct db_pool *pool, struct str name, struct error *err);
 
-/* Polls now, whatever the period; FORCE: evaluate even when nothing changed. */
+/* Both store what is asked for: any process may ask, and nothing of it is lost. */
+/* A poll soon, whatever the period; FORCE: evaluate even when nothing changed. -ENOENT. */
 int evaluations_request(struct evaluations *evaluations, struct str specification, bool force,
                         struct error *err);
+/* -ENOENT; -EEXIST: it has ended. */
 int evaluations_cancel(struct evaluations *evaluations, int64_t evaluation_id, struct error *err);
 
 /* Answers with an evaluation's log (Guix's own words) from byte FROM; FOLLOW

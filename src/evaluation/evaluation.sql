@@ -21,17 +21,16 @@ INSERT INTO evaluation_revision (evaluation_id, channel, revision_id)
 SELECT :evaluation_id, channel, revision_id
 FROM unnest(:channels::text[], :revision_ids::bigint[]) AS input (channel, revision_id);
 
--- name: evaluation_requeue :exec
--- What a crash left running waits again.
-UPDATE evaluation SET state = 0, started_at = NULL WHERE state = 1;
+-- name: evaluation_unfinished :many
+-- Oldest first, without those under way in this process. One that is running is up
+-- for grabs when nobody holds its lock: its process is gone.
+SELECT id FROM evaluation WHERE finished_at IS NULL AND id <> ALL (:running::bigint[]) ORDER BY id;
 
 -- name: evaluation_claim :one
 UPDATE evaluation
 SET state = 1, started_at = clock_timestamp()
 FROM specification
-WHERE specification.id = specification_id
-  AND evaluation.id = (SELECT id FROM evaluation WHERE state = 0
-                       ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
+WHERE specification.id = specification_id AND evaluation.id = :id AND finished_at IS NULL
 RETURNING evaluation.id, specification.name, evaluation.definition, specification.priority;
 
 -- name: evaluation_commits :many
@@ -43,9 +42,13 @@ JOIN repository ON repository.id = repository_id
 WHERE evaluation_id = :evaluation_id
 ORDER BY channel;
 
--- name: evaluation_progress :exec
+-- name: evaluation_progress :one
 UPDATE evaluation SET jobs_count = :jobs_count, errors_count = :errors_count
-WHERE id = :id AND state = 1;
+WHERE id = :id AND state = 1
+RETURNING cancel_requested;
+
+-- name: evaluation_cancel_running :exec
+UPDATE evaluation SET cancel_requested = true WHERE id = :id AND state = 1;
 
 -- name: evaluation_finish :exec
 UPDATE evaluation

@@ -33,9 +33,13 @@ struct evaluations
   pthread_mutex_t lock; /* guards all below */
   pthread_cond_t changed;
   unsigned pokes;             /* counts evaluations_poke, so that none is missed */
-  struct wish *wishes;        /* polls asked for by evaluations_request */
+  struct polled *polled;      /* specifications under poll in this process */
   struct running *running;    /* evaluations under way in this process */
   struct follower *followers; /* of their logs */
+
+  /* Held from reading `polled` to adding what was claimed: two pollers never take
+     the same. Taken before `lock`. */
+  pthread_mutex_t claiming;
 
   pthread_t pollers[EVALUATION_POLLERS];
   pthread_t *evaluators;
@@ -43,12 +47,11 @@ struct evaluations
   int threads_started; /* pollers, then evaluators, then the tailer */
 };
 
-/* A poll that somebody asked for. */
-struct wish
+/* A specification under poll; on the list from claim to outcome. */
+struct polled
 {
-  struct wish *next;
-  bool force;
-  char name[64];
+  struct polled *next;
+  int64_t id;
 };
 
 /* An evaluation under way; on the list from claim to end. */

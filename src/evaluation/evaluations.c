@@ -99,14 +99,6 @@ copy_options(struct evaluations *evaluations, const struct evaluation_options *o
 }
 
 static int
-requeue(struct db *db, void *context, struct error *err)
-{
-  (void) context;
-  int r = evaluation_requeue(db, err);
-  return r < 0 ? r : 0;
-}
-
-static int
 start_threads(struct evaluations *evaluations, struct error *err)
 {
   int parallel = evaluations->options.parallel;
@@ -129,15 +121,12 @@ int
 evaluations_start(const struct evaluation_options *options, struct evaluations **ret,
                   struct error *err)
 {
-  int r = options->passive ? 0 : db_pool_run(options->pool, DB_WRITE, requeue, NULL, err);
-  if (r < 0)
-    return r;
   struct evaluations *evaluations = mem_alloc(sizeof *evaluations);
   pthread_mutex_init(&evaluations->lock, NULL);
+  pthread_mutex_init(&evaluations->claiming, NULL);
   pthread_cond_init(&evaluations->changed, NULL);
   copy_options(evaluations, options);
-  if (!options->passive)
-    r = start_threads(evaluations, err);
+  int r = options->passive ? 0 : start_threads(evaluations, err);
   if (r < 0)
     evaluations_stop(evaluations);
   else
@@ -166,11 +155,6 @@ evaluations_stop(struct evaluations *evaluations)
   evaluations->stopping = true;
   evaluations_poke(evaluations);
   join_threads(evaluations);
-  while (evaluations->wishes != NULL) {
-    struct wish *next = evaluations->wishes->next;
-    free(evaluations->wishes);
-    evaluations->wishes = next;
-  }
   free(evaluations->evaluators);
   arena_free(&evaluations->arena);
   free(evaluations);
@@ -178,44 +162,32 @@ evaluations_stop(struct evaluations *evaluations)
 
 /* ---- asking ---- */
 
-static int
-check_exists(struct db *db, void *context, struct error *err)
+struct request
 {
-  const struct str *name = context;
-  struct specification_exists_row row;
-  int r = specification_exists(db, *name, &row, err);
-  if (r == 0)
-    return error_set(err, -ENOENT, "there is no specification \"%.*s\"", STR_FMT(*name));
-  return r < 0 ? r : 0;
-}
+  struct str name;
+  bool force;
+};
 
 static int
-need_threads(const struct evaluations *evaluations, struct error *err)
+write_request(struct db *db, void *context, struct error *err)
 {
-  if (!evaluations->options.passive)
-    return 0;
-  error_set(err, -EBUSY, "this process does not evaluate");
-  return error_hint(err, "Ask one that has the evaluator role.");
+  const struct request *request = context;
+  struct specification_request_row row;
+  int r = specification_request(db, request->force, request->name, &row, err);
+  if (r == 0)
+    return error_set(err, -ENOENT, "there is no specification \"%.*s\"", STR_FMT(request->name));
+  return r < 0 ? r : 0;
 }
 
 int
 evaluations_request(struct evaluations *evaluations, struct str specification, bool force,
                     struct error *err)
 {
-  if (need_threads(evaluations, err) < 0)
-    return -EBUSY;
-  int r = db_pool_run(evaluations->options.pool, DB_READ, check_exists, &specification, err);
-  if (r < 0)
-    return r;
-  struct wish *wish = mem_alloc(sizeof *wish);
-  wish->force = force;
-  snprintf(wish->name, sizeof wish->name, "%.*s", STR_FMT(specification));
-  pthread_mutex_lock(&evaluations->lock);
-  wish->next = evaluations->wishes;
-  evaluations->wishes = wish;
-  pthread_mutex_unlock(&evaluations->lock);
-  evaluations_poke(evaluations);
-  return 0;
+  struct request request = { specification, force };
+  int r = db_pool_run(evaluations->options.pool, DB_WRITE, write_request, &request, err);
+  if (r == 0)
+    evaluations_poke(evaluations);
+  return r;
 }
 
 static bool
@@ -232,14 +204,18 @@ cancel_running(struct evaluations *evaluations, int64_t evaluation_id)
   return found;
 }
 
+/* A running one of another process (or of one that is gone) is told by its row. */
 static int
-cancel_waiting(struct db *db, void *context, struct error *err)
+cancel_stored(struct db *db, void *context, struct error *err)
 {
   const int64_t *id = context;
   struct evaluation_state_row row;
   int r = evaluation_cancel_waiting(db, *id, err);
   if (r != 0)
     return r < 0 ? r : events_append(db, "evaluation.cancelled", *id, STR("{}"), err);
+  r = evaluation_cancel_running(db, *id, err);
+  if (r != 0)
+    return r < 0 ? r : 0;
   r = evaluation_state(db, *id, &row, err);
   if (r == 0)
     return error_set(err, -ENOENT, "there is no evaluation %lld", (long long) *id);
@@ -251,7 +227,7 @@ evaluations_cancel(struct evaluations *evaluations, int64_t evaluation_id, struc
 {
   if (cancel_running(evaluations, evaluation_id))
     return 0;
-  int r = db_pool_run(evaluations->options.pool, DB_WRITE, cancel_waiting, &evaluation_id, err);
+  int r = db_pool_run(evaluations->options.pool, DB_WRITE, cancel_stored, &evaluation_id, err);
   if (r == 0)
     evaluations_wake_feeds(evaluations);
   return r;

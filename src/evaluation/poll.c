@@ -18,68 +18,76 @@ struct poll
 {
   struct evaluations *evaluations;
   struct arena arena;
-  struct db_strs requested; /* names that are wanted now */
-  int64_t id;               /* of the specification; 0 = nothing to do */
+  struct polled listed; /* its id is the specification's; 0 = nothing to do */
   struct str name;
   struct str definition;
   struct specification specification;
   struct channels_tip *tips;
-  bool force;
-  bool made; /* an evaluation */
+  int64_t requested_at; /* the request that this poll answers; 0 = none */
+  bool made;            /* an evaluation */
 };
 
-/* ---- wishes ---- */
+/* ---- claiming ---- */
 
-static void
-list_wishes(struct poll *poll)
+static struct db_i64s
+list_polled(struct poll *poll)
 {
   struct evaluations *evaluations = poll->evaluations;
   size_t count = 0;
   pthread_mutex_lock(&evaluations->lock);
-  for (const struct wish *wish = evaluations->wishes; wish != NULL; wish = wish->next)
+  for (const struct polled *polled = evaluations->polled; polled != NULL; polled = polled->next)
     count++;
-  struct str *names = arena_array(&poll->arena, count + 1, sizeof *names);
-  size_t i = 0;
-  for (const struct wish *wish = evaluations->wishes; wish != NULL; wish = wish->next)
-    names[i++] = arena_str(&poll->arena, str_of(wish->name));
+  int64_t *ids = arena_array(&poll->arena, count + 1, sizeof *ids);
+  count = 0;
+  for (const struct polled *polled = evaluations->polled; polled != NULL; polled = polled->next)
+    ids[count++] = polled->id;
   pthread_mutex_unlock(&evaluations->lock);
-  poll->requested = (struct db_strs) { names, count };
+  return (struct db_i64s) { ids, count };
 }
-
-/* Takes the wishes for this specification off the list. */
-static void
-take_wishes(struct poll *poll)
-{
-  struct evaluations *evaluations = poll->evaluations;
-  pthread_mutex_lock(&evaluations->lock);
-  struct wish **link = &evaluations->wishes;
-  while (*link != NULL) {
-    struct wish *wish = *link;
-    if (!str_equal(str_of(wish->name), poll->name)) {
-      link = &wish->next;
-      continue;
-    }
-    poll->force |= wish->force;
-    *link = wish->next;
-    free(wish);
-  }
-  pthread_mutex_unlock(&evaluations->lock);
-}
-
-/* ---- claiming ---- */
 
 static int
 claim(struct db *db, void *context, struct error *err)
 {
   struct poll *poll = context;
   struct specification_claim_row row;
-  int r = specification_claim(db, poll->requested, &poll->arena, &row, err);
-  poll->id = r == 1 ? row.id : 0;
+  int r = specification_claim(db, list_polled(poll), &poll->arena, &row, err);
+  poll->listed.id = r == 1 ? row.id : 0;
   if (r <= 0)
     return r;
   poll->name = row.name;
   poll->definition = row.definition;
+  poll->requested_at = row.requested_at_null ? 0 : row.requested_at;
   return 0;
+}
+
+static bool
+claim_next(struct poll *poll)
+{
+  struct evaluations *evaluations = poll->evaluations;
+  struct error err = { 0 };
+  pthread_mutex_lock(&evaluations->claiming);
+  int r = db_pool_run(evaluations->options.pool, DB_WRITE, claim, poll, &err);
+  bool found = r == 0 && poll->listed.id != 0;
+  if (found) {
+    pthread_mutex_lock(&evaluations->lock);
+    poll->listed.next = evaluations->polled;
+    evaluations->polled = &poll->listed;
+    pthread_mutex_unlock(&evaluations->lock);
+  }
+  pthread_mutex_unlock(&evaluations->claiming);
+  return found;
+}
+
+static void
+unlist(struct poll *poll)
+{
+  struct evaluations *evaluations = poll->evaluations;
+  pthread_mutex_lock(&evaluations->lock);
+  struct polled **link = &evaluations->polled;
+  while (*link != &poll->listed)
+    link = &(*link)->next;
+  *link = poll->listed.next;
+  pthread_mutex_unlock(&evaluations->lock);
 }
 
 static int
@@ -128,7 +136,7 @@ insert_evaluation(struct db *db, const struct poll *poll, struct error *err)
     revisions[i] = poll->tips[i].revision_id;
   }
   struct evaluation_insert_row row;
-  int r = evaluation_insert(db, poll->id, poll->definition, &row, err);
+  int r = evaluation_insert(db, poll->listed.id, poll->definition, &row, err);
   if (r == 1)
     r = evaluation_revisions_insert(db, row.id, (struct db_strs) { names, count },
                                     (struct db_i64s) { revisions, count }, err);
@@ -143,8 +151,19 @@ insert_evaluation(struct db *db, const struct poll *poll, struct error *err)
   return events_append(db, "evaluation.queued", row.id, buf_str(&facts), err);
 }
 
-/* A commit of unknown outcome is repeated: then the newest evaluation is ours and
-   nothing has changed, unless it was forced; a second one does no harm. */
+/* Takes back the request, if it is still the one that was seen. */
+static int
+end_request(struct db *db, const struct poll *poll, struct error *err)
+{
+  int r = poll->requested_at == 0
+              ? 0
+              : specification_request_done(db, poll->listed.id, poll->requested_at, err);
+  return r < 0 ? r : 0;
+}
+
+/* An evaluation and the end of the request are one transaction: a kill neither loses
+   the request nor answers it twice. A commit of unknown outcome is repeated: then
+   the request is gone, the newest evaluation is ours and nothing has changed. */
 static int
 make_evaluation(struct db *db, void *context, struct error *err)
 {
@@ -153,11 +172,15 @@ make_evaluation(struct db *db, void *context, struct error *err)
   struct specification_lock_row locked;
   struct evaluation_newest_row newest;
   poll->made = false;
-  int r = specification_lock(db, poll->id, &locked, err);
+  int r = specification_lock(db, poll->listed.id, &locked, err);
   if (r <= 0)
     return r; /* deleted meanwhile */
-  r = evaluation_newest(db, poll->definition, poll->id, &arena, &newest, err);
-  if (r < 0 || (r == 1 && !poll->force && is_unchanged(poll, &newest)))
+  bool force = locked.request_forces && !locked.requested_at_null
+               && locked.requested_at == poll->requested_at;
+  r = end_request(db, poll, err);
+  if (r == 0)
+    r = evaluation_newest(db, poll->definition, poll->listed.id, &arena, &newest, err);
+  if (r < 0 || (r == 1 && !force && is_unchanged(poll, &newest)))
     return r < 0 ? r : 0;
   r = insert_evaluation(db, poll, err);
   poll->made = r == 0;
@@ -193,7 +216,9 @@ save_outcome(struct db *db, void *context, struct error *err)
 {
   const struct outcome *outcome = context;
   const struct poll *poll = outcome->poll;
-  int changed = specification_outcome(db, str_of(outcome->failure), poll->id, err);
+  int r = end_request(db, poll, err);
+  int changed =
+      r < 0 ? r : specification_outcome(db, str_of(outcome->failure), poll->listed.id, err);
   if (changed <= 0)
     return changed;
   CLEANUP_BUF struct buf facts = { 0 };
@@ -204,14 +229,13 @@ save_outcome(struct db *db, void *context, struct error *err)
   json_object_close(&json);
   return events_append(
       db, outcome->failure != NULL ? "specification.poll_failed" : "specification.poll_recovered",
-      poll->id, buf_str(&facts), err);
+      poll->listed.id, buf_str(&facts), err);
 }
 
 static void
 poll_claimed(struct poll *poll)
 {
   struct error err = { 0 };
-  take_wishes(poll);
   int r = poll_channels(poll, &err);
   if (r < 0)
     log_failure("evaluation", &err, "cannot poll %.*s", STR_FMT(poll->name));
@@ -230,12 +254,11 @@ evaluation_poller_main(void *context)
   while (!evaluations->stopping) {
     unsigned seen = evaluations_seen(evaluations);
     struct poll poll = { .evaluations = evaluations };
-    struct error err = { 0 };
-    list_wishes(&poll);
-    int r = db_pool_run(evaluations->options.pool, DB_WRITE, claim, &poll, &err);
-    bool found = r == 0 && poll.id != 0;
-    if (found)
+    bool found = claim_next(&poll);
+    if (found) {
       poll_claimed(&poll);
+      unlist(&poll);
+    }
     arena_free(&poll.arena);
     if (!found)
       evaluations_pause(evaluations, seen, wait_until_due(evaluations));

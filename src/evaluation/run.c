@@ -15,7 +15,8 @@
 #define READ_MS 500
 #define PROGRESS_EVERY_MS 2000
 #define IDLE_MS 5000
-#define LAST_WORDS 600 /* bytes of the log that explain a failure */
+#define EVALUATION_LOCK INT64_C(0x70616e6500000000) /* "pane", and the evaluation's id */
+#define LAST_WORDS 600                              /* bytes of the log that explain a failure */
 /* New derivations that are stored together, while Guix goes on: bounds memory and
    transactions, and leaves little to do after it. */
 #define LOAD_TARGET 4096
@@ -34,6 +35,8 @@ struct run
 {
   struct evaluations *evaluations;
   struct running running;
+  struct db *guard; /* its session lock says that the evaluation is ours */
+  bool taken_over;  /* by another process, while the database was away */
   struct arena arena;
   struct str name; /* of the specification */
   struct specification specification;
@@ -61,30 +64,65 @@ end_stage(struct run *run, enum stage stage)
 
 /* ---- claiming ---- */
 
+static struct db_i64s
+list_of_running(struct run *run)
+{
+  struct evaluations *evaluations = run->evaluations;
+  size_t count = 0;
+  pthread_mutex_lock(&evaluations->lock);
+  int64_t *ids = arena_array(&run->arena, (size_t) evaluations->options.parallel, sizeof *ids);
+  for (const struct running *running = evaluations->running; running != NULL;
+       running = running->next)
+    ids[count++] = running->id;
+  pthread_mutex_unlock(&evaluations->lock);
+  return (struct db_i64s) { ids, count };
+}
+
+/* The definition as it was when the evaluation was made. One that cannot be read any
+   more fails this evaluation, not us: it counts as without channels. */
+static int
+read_definition(struct db *db, struct run *run, struct str definition, struct error *err)
+{
+  struct evaluation_commits_rows commits = { 0 };
+  int r = evaluation_commits(db, run->running.id, &run->arena, &commits, err);
+  if (r < 0)
+    return r;
+  struct specification *specification = &run->specification;
+  if (specification_parse(definition, &run->arena, specification, NULL) < 0
+      || commits.count != specification->channels_count)
+    specification->channels_count = 0;
+  run->commits = arena_array(&run->arena, commits.count + 1, sizeof *run->commits);
+  for (size_t i = 0; i < commits.count; i++)
+    run->commits[i] = commits.items[i].commit_hash;
+  return 0;
+}
+
+/* Takes the oldest evaluation that nobody runs. The lock first, then a second look:
+   whoever had the lock may have ended it meanwhile. */
 static int
 claim(struct db *db, void *context, struct error *err)
 {
   struct run *run = context;
   arena_free(&run->arena);
+  run->running.id = 0;
+  struct evaluation_unfinished_rows unfinished = { 0 };
   struct evaluation_claim_row row;
-  int r = evaluation_claim(db, &run->arena, &row, err);
-  run->running.id = r == 1 ? row.id : 0;
-  if (r <= 0)
-    return r;
-  run->name = row.name;
-  run->priority = row.priority;
-  r = specification_parse(row.definition, &run->arena, &run->specification, err);
-  struct evaluation_commits_rows commits = { 0 };
-  if (r == 0)
-    r = evaluation_commits(db, row.id, &run->arena, &commits, err);
-  if (r == 0 && commits.count != run->specification.channels_count)
-    r = error_set(err, -EINVAL, "the evaluation does not fit its specification");
-  run->commits = arena_array(&run->arena, commits.count + 1, sizeof *run->commits);
-  for (size_t i = 0; r == 0 && i < commits.count; i++)
-    run->commits[i] = commits.items[i].commit_hash;
-  /* A definition that cannot be read any more fails this evaluation, not us. */
-  run->specification.channels_count = r == 0 ? run->specification.channels_count : 0;
-  return 0;
+  int r = evaluation_unfinished(db, list_of_running(run), &run->arena, &unfinished, err);
+  if (r >= 0 && unfinished.count > 0 && run->guard == NULL)
+    r = db_open(run->evaluations->options.uri, &run->guard, err);
+  for (size_t i = 0; r >= 0 && i < unfinished.count; i++) {
+    int64_t id = unfinished.items[i].id;
+    r = db_try_lock(run->guard, EVALUATION_LOCK | id, err);
+    if (r == 1)
+      r = evaluation_claim(db, id, &run->arena, &row, err);
+    if (r != 1)
+      continue;
+    run->running.id = row.id;
+    run->name = row.name;
+    run->priority = row.priority;
+    return read_definition(db, run, row.definition, err);
+  }
+  return r < 0 ? r : 0;
 }
 
 static void
@@ -194,21 +232,31 @@ on_job(void *context, const struct result_job *job, struct error *err)
 static int
 save_progress(struct db *db, void *context, struct error *err)
 {
-  const struct run *run = context;
+  struct run *run = context;
+  struct evaluation_progress_row row;
   int r = evaluation_progress(db, (int32_t) run->results.jobs_count,
-                              (int32_t) run->results.errors_count, run->running.id, err);
+                              (int32_t) run->results.errors_count, run->running.id, &row, err);
+  if (r == 1 && row.cancel_requested)
+    run->running.cancelled = true;
   return r < 0 ? r : 0;
 }
 
-static void
-tell_progress(struct run *run)
+/* For people to see (the end writes the counts again), and a look whether it is still
+   ours: with the connection the lock is lost, and another process may have it. A
+   database that is away changes nothing yet. */
+static int
+tell_progress(struct run *run, struct error *err)
 {
   int64_t now = clock_monotonic_ms();
   if (now < run->next_progress_ms)
-    return;
+    return 0;
   run->next_progress_ms = now + PROGRESS_EVERY_MS;
-  /* Only for people to see: the end writes the counts again. */
-  (void) db_pool_run(run->evaluations->options.pool, DB_WRITE, save_progress, run, NULL);
+  if (db_run(run->guard, DB_WRITE, save_progress, run, NULL) != -DB_ERROR_LOST)
+    return 0;
+  if (db_try_lock(run->guard, EVALUATION_LOCK | run->running.id, NULL) != 0)
+    return 0;
+  run->taken_over = true;
+  return error_set(err, -ESTALE, "another process has taken it over");
 }
 
 static int
@@ -225,9 +273,10 @@ read_results(struct run *run, struct process *process, struct error *err)
       return r;
     if (r > 0)
       r = results_feed(&run->results, buf_str(&piece), on_job, run, err);
+    if (r >= 0)
+      r = tell_progress(run, err);
     if (r < 0)
       return r;
-    tell_progress(run);
   }
   run->guix_done_ms = clock_monotonic_ms();
   return 0;
@@ -450,9 +499,9 @@ run_claimed(struct run *run)
   log_info("evaluation", "evaluation %lld of %.*s begins", (long long) run->running.id,
            STR_FMT(run->name));
   int r = evaluate(run, &err);
-  /* When the server stops, the evaluation stays "running": the next start runs it
-     again. */
-  bool interrupted = r == -ECANCELED && !run->running.cancelled;
+  /* When the server stops, the evaluation stays "running": whoever comes next runs it
+     again. One that was taken over is no longer ours to end. */
+  bool interrupted = run->taken_over || (r == -ECANCELED && !run->running.cancelled);
   if (!interrupted)
     finish(run, r, &err);
   wake_others(run->evaluations);
@@ -464,6 +513,7 @@ run_claimed(struct run *run)
 static void
 run_free(struct run *run)
 {
+  db_close(run->guard); /* after the end is written: this lets the lock go */
   workspace_clear(&run->workspace);
   results_free(&run->results);
   graph_load_free(run->load);

@@ -19,24 +19,37 @@ WHERE name = :name;
 DELETE FROM specification WHERE name = :name RETURNING id;
 
 -- name: specification_claim :one
--- Takes the specification that has waited longest beyond its period, or has one
--- of the requested NAMES, and notes the time, so that no other thread polls it.
+-- Takes the specification for which somebody asks, else the one that has waited
+-- longest beyond its period, and notes the time. BUSY: ids that this process polls
+-- already; that another process may poll it too does no harm.
 UPDATE specification
 SET polled_at = clock_timestamp()
 WHERE id = (SELECT id FROM specification
-            WHERE (active AND period_s > 0
-                   AND (polled_at IS NULL
-                        OR polled_at + make_interval(secs => period_s) <= clock_timestamp()))
-               OR name = ANY(:requested::text[])
-            ORDER BY polled_at NULLS FIRST
+            WHERE (requested_at IS NOT NULL
+                   OR (active AND period_s > 0
+                       AND (polled_at IS NULL
+                            OR polled_at + make_interval(secs => period_s) <= clock_timestamp())))
+              AND id <> ALL (:busy::bigint[])
+            ORDER BY requested_at, polled_at NULLS FIRST
             LIMIT 1
             FOR UPDATE SKIP LOCKED)
-RETURNING id, name, definition, priority;
+RETURNING id, name, definition, requested_at;
+
+-- name: specification_request :one
+UPDATE specification
+SET requested_at = clock_timestamp(), request_forces = request_forces OR :force
+WHERE name = :name
+RETURNING id;
+
+-- name: specification_request_done :exec
+-- What was asked for since stays asked for.
+UPDATE specification SET requested_at = NULL, request_forces = false
+WHERE id = :id AND requested_at = :requested_at::timestamptz;
 
 -- name: specification_lock :one
 -- One evaluation of it is made at a time: else two polls at once, one because it was
 -- due and one because it was asked for, would both find the same commit new.
-SELECT id FROM specification WHERE id = :id FOR NO KEY UPDATE;
+SELECT requested_at, request_forces FROM specification WHERE id = :id FOR NO KEY UPDATE;
 
 -- name: specification_next_due :one
 -- Milliseconds until the next one is due; NULL when none ever is.
@@ -49,6 +62,3 @@ WHERE active AND period_s > 0;
 -- The failure of the last poll, when it differs from the one before.
 UPDATE specification SET failure = :failure?
 WHERE id = :id AND failure IS DISTINCT FROM :failure?;
-
--- name: specification_exists :one
-SELECT id FROM specification WHERE name = :name;

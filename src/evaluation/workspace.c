@@ -93,8 +93,8 @@ check_out(struct evaluations *evaluations, const struct workspace *workspace,
     CLEANUP_FREE char *folder =
         mem_printf("%s/channels/%.*s", workspace->outside, STR_FMT(channel->name));
     /* Slices of a specification are NUL-terminated: they live in an arena. */
-    int r = channels_checkout(evaluations->options.channels, channel->url.data, commits[i].data,
-                              folder, err);
+    int r = channels_checkout(evaluations->options.channels, channel->url.data,
+                              channel->branch.data, commits[i].data, folder, err);
     if (r < 0)
       return r;
   }

@@ -20,8 +20,9 @@ struct asking
 };
 
 static void
-asking_run(struct farm *farm, struct work *work, bool stopping)
+asking_run(void *context, struct work *work, bool stopping)
 {
+  struct farm *farm = context;
   struct asking *asking = (struct asking *) work;
   struct error err = { 0 };
   struct db *db = NULL;

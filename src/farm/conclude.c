@@ -32,8 +32,9 @@ attempt_ended_so(struct db *db, const struct message *message, struct error *err
 }
 
 static void
-look_up(struct farm *farm, struct work *work, bool stopping)
+look_up(void *context, struct work *work, bool stopping)
 {
+  struct farm *farm = context;
   struct message *message = ((struct look_up *) work)->message;
   struct error err = { 0 };
   struct db *db = NULL;
@@ -77,8 +78,9 @@ heal_body(struct db *db, void *context, struct error *err)
 }
 
 static void
-heal(struct farm *farm, struct work *work, bool stopping)
+heal(void *context, struct work *work, bool stopping)
 {
+  struct farm *farm = context;
   struct heal *heal = (struct heal *) work;
   struct error err = { 0 };
   int r = stopping ? 0 : db_pool_run(farm->options.pool, DB_WRITE, heal_body, heal, &err);
@@ -184,8 +186,9 @@ struct finish_log
 };
 
 static void
-finish_log(struct farm *farm, struct work *work, bool stopping)
+finish_log(void *context, struct work *work, bool stopping)
 {
+  struct farm *farm = context;
   struct finish_log *finish = (struct finish_log *) work;
   struct error err = { 0 };
   struct db *db = NULL;

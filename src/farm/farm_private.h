@@ -4,10 +4,10 @@
    of it only the table of open attempts. */
 #pragma once
 
+#include "base/work.h"
 #include "farm/farm.h"
 #include "farm/mailbox.h"
 #include "farm/open.h"
-#include "farm/work.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

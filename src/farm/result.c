@@ -278,8 +278,9 @@ check_all(struct check *check, struct farm *farm, struct error *err)
 }
 
 static void
-check_run(struct farm *farm, struct work *work, bool stopping)
+check_run(void *context, struct work *work, bool stopping)
 {
+  struct farm *farm = context;
   struct check *check = (struct check *) work;
   struct message *message = check->message;
   struct error err = { 0 };

@@ -106,8 +106,9 @@ agent_upload_begin(struct http_request *request, void *context, struct error *er
 
 /* Closing makes the bytes durable, which takes a while. */
 static void
-finish(struct farm *farm, struct work *work, bool stopping)
+finish(void *context, struct work *work, bool stopping)
 {
+  struct farm *farm = context;
   struct receiving *receiving = (struct receiving *) work;
   (void) farm;
   (void) stopping;

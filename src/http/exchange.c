@@ -23,6 +23,12 @@ fail(struct http_request *request, int code, const struct error *err)
   reply_error(request, code, err);
 }
 
+void
+http_reply_failure(struct http_request *request, const struct error *err)
+{
+  fail(request, err->code, err);
+}
+
 /* "/builds/" is asked and "/builds" is known, or the other way round. Repeats
    the target as the client sent it; never one that a browser could take for
    another host's ("//host"). */

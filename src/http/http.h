@@ -138,6 +138,8 @@ int http_reply_text(struct http_request *request, int status, const char *type, 
 int http_reply_json(struct http_request *request, int status, struct buf *json);
 int http_reply_problem(struct http_request *request, int status, const struct error *err);
 int http_reply_redirect(struct http_request *request, int status, const char *location);
+/* For deferred requests: the reply that a handler gets by returning ERR's code. */
+void http_reply_failure(struct http_request *request, const struct error *err);
 /* A file, by sendfile, with ranges (single range, If-Range), Last-Modified and
    If-None-Match against ETAG (quoted text, or NULL). FD is taken over. */
 int http_reply_file(struct http_request *request, const char *type, const char *etag, int fd);

@@ -8,10 +8,6 @@
 
 #define API "/api/panoply/v1"
 #define LIST_DEFAULT 100
-#define SUBMIT_MAX 1000 /* derivations of one request */
-#define SUBMIT_BODY_MAX (1 << 20)
-#define DEFAULT_TIMEOUT_S 72000 /* as Guix gives to packages that say nothing */
-#define DEFAULT_SILENCE_S 3600
 
 static void
 put_time(struct json *json, const char *name, int64_t time, bool null)
@@ -346,132 +342,8 @@ post_restart(struct http_request *request, void *context, struct error *err)
   return r < 0 ? r : reply_accepted(request);
 }
 
-/* ---- submitting derivations of the server's store ---- */
-
-struct submission
-{
-  struct arena *arena;
-  struct graph_load *load;
-  struct str *paths;
-  size_t count;
-  int32_t priority;
-  int64_t *builds;
-};
-
-static int
-read_submission(struct http_request *request, struct submission *submission, struct error *err)
-{
-  json_t *body = NULL;
-  int r = http_body_json(request, &body, err);
-  if (r < 0)
-    return r;
-  const json_t *list = json_object_get(body, "derivations");
-  const json_t *priority = json_object_get(body, "priority");
-  submission->count = json_array_size(list);
-  if (submission->count == 0 || submission->count > SUBMIT_MAX)
-    return error_set(err, -EINVAL, "\"derivations\" must be a list of 1 to %d store paths",
-                     SUBMIT_MAX);
-  submission->priority = (int32_t) json_integer_value(priority);
-  if (json_integer_value(priority) < -1000 || json_integer_value(priority) > 1000)
-    return error_set(err, -EINVAL, "\"priority\" must be from -1000 to 1000");
-  submission->paths = arena_array(submission->arena, submission->count, sizeof *submission->paths);
-  for (size_t i = 0; i < submission->count; i++) {
-    submission->paths[i] = str_of(json_string_value(json_array_get(list, i)));
-    if (!guix_path_is_derivation(submission->paths[i]))
-      return error_set(err, -EINVAL, "\"%.*s\" is no derivation", STR_FMT(submission->paths[i]));
-  }
-  return 0;
-}
-
-static int
-write_wishes(struct db *db, void *context, struct error *err)
-{
-  struct submission *submission = context;
-  struct farm_wish *wishes = arena_array(submission->arena, submission->count, sizeof *wishes);
-  submission->builds =
-      arena_array(submission->arena, submission->count, sizeof *submission->builds);
-  int64_t fresh = 0;
-  int r = graph_load_write(submission->load, db, &fresh, err);
-  for (size_t i = 0; i < submission->count; i++)
-    wishes[i] =
-        (struct farm_wish) { .derivation_id = graph_load_id(submission->load, submission->paths[i]),
-                             .priority = submission->priority,
-                             .timeout_s = DEFAULT_TIMEOUT_S,
-                             .max_silent_s = DEFAULT_SILENCE_S };
-  return r < 0 ? r : farm_wish(db, wishes, submission->count, submission->builds, err);
-}
-
-/* The sources go into the cache first, as for an evaluation. */
-static int
-adopt_sources(const struct serve_context *serve, struct graph_load *load, struct arena *arena,
-              struct error *err)
-{
-  size_t count = 0;
-  const struct str *sources = graph_load_sources(load, &count);
-  if (count == 0)
-    return 0;
-  struct guix_daemon *daemon = NULL;
-  int r = guix_daemon_open(
-      arena_printf(arena, "%s/var/guix/daemon-socket/socket", serve->store_root), &daemon, err);
-  if (r == 0)
-    r = cache_adopt(serve->cache, serve->store_root, daemon, sources, count, err);
-  guix_daemon_close(daemon);
-  return r;
-}
-
-static int
-submit(const struct serve_context *serve, struct submission *submission, struct error *err)
-{
-  int r = 0;
-  for (size_t i = 0; r == 0 && i < submission->count; i++)
-    r = graph_load_add(submission->load, submission->paths[i], err);
-  if (r == 0)
-    r = adopt_sources(serve, submission->load, submission->arena, err);
-  if (r == 0)
-    r = db_pool_run(serve->pool, DB_WRITE, write_wishes, submission, err);
-  return r;
-}
-
-static void
-wake_scheduler(const struct serve_context *serve)
-{
-  struct db *db = NULL;
-  if (db_pool_get(serve->pool, &db, NULL) < 0)
-    return; /* it looks by itself after a while */
-  (void) farm_wake(db, NULL);
-  db_pool_put(serve->pool, db);
-}
-
-static int
-post_builds(struct http_request *request, void *context, struct error *err)
-{
-  struct serve_context *serve = context;
-  struct submission submission = { .arena = http_arena(request) };
-  int r = read_submission(request, &submission, err);
-  if (r < 0)
-    return r;
-  submission.load = graph_load_new(serve->pool, serve->store_root);
-  r = submit(serve, &submission, err);
-  graph_load_free(submission.load);
-  if (r < 0)
-    return r;
-  wake_scheduler(serve);
-  CLEANUP_BUF struct buf body = { 0 };
-  struct json json = json_begin(&body);
-  json_object_open(&json);
-  json_key(&json, "builds");
-  json_array_open(&json);
-  for (size_t i = 0; i < submission.count; i++)
-    json_i64(&json, submission.builds[i]);
-  json_array_close(&json);
-  json_object_close(&json);
-  return http_reply_json(request, 201, &body);
-}
-
 static const struct http_route routes[] = {
   { "GET", API "/builds", get_builds, .summary = "Builds, newest first" },
-  { "POST", API "/builds", post_builds, .body_limit = SUBMIT_BODY_MAX, .role = "admin",
-    .summary = "Build derivations of the server's store" },
   { "GET", API "/builds/{id}", get_build, .summary = "One build" },
   { "GET", API "/builds/{id}/log", get_log, .summary = "What its builder printed" },
   { "GET", API "/builds/{id}/explain", get_explain, .summary = "Why it waits" },

@@ -9,6 +9,7 @@ serve_routes(struct serve_context *context, struct http_routes ret[SERVE_ROUTES_
   size_t count = 0;
   ret[count++] = serve_pages(context);
   ret[count++] = serve_api_builds(context);
+  ret[count++] = serve_api_submit(context);
   ret[count++] = serve_api_farm(context);
   ret[count++] = ui_routes();
   ret[count++] = events_routes(context->feed, context->pool);

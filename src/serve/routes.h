@@ -2,6 +2,7 @@
 /* All routes of a server, and what their handlers get. */
 #pragma once
 
+#include "base/work.h"
 #include "evaluation/evaluation.h"
 
 #define SERVE_ROUTES_MAX 16 /* lists */
@@ -12,9 +13,11 @@ struct serve_context
   struct cache *cache;
   struct farm *farm;
   bool schedules; /* has the scheduler role: agents may dial in here */
+  bool evaluates; /* has the evaluator role, and so a store */
   struct evaluations *evaluations;
   struct events_feed *feed;
   const char *store_root;
+  struct work_pool *submissions; /* its context: this */
 };
 
 /* Fills RET with the route lists of all rooms; returns how many. CONTEXT must
@@ -23,4 +26,5 @@ size_t serve_routes(struct serve_context *context, struct http_routes ret[SERVE_
 
 struct http_routes serve_pages(struct serve_context *context);
 struct http_routes serve_api_builds(struct serve_context *context);
+struct http_routes serve_api_submit(struct serve_context *context);
 struct http_routes serve_api_farm(struct serve_context *context);

@@ -22,6 +22,7 @@
 #define POOL_CONNECTIONS 16
 #define DESCRIPTORS_WANTED 16384
 #define WATCH_MS 1000
+#define SUBMISSION_THREADS 1 /* each may hold a large closure in memory */
 
 /* Everything that runs in one server process, in the order in which it starts. */
 struct server
@@ -37,6 +38,8 @@ struct server
   struct farm *farm;
   struct channels *channels;
   struct evaluations *evaluations;
+  struct serve_context context; /* of the handlers */
+  struct work_pool submissions;
   struct http_server *http;
 };
 
@@ -167,17 +170,21 @@ start_evaluations(struct server *server, struct error *err)
 static int
 start_web(struct server *server, struct error *err)
 {
-  struct serve_context *context = arena_alloc(&server->arena, sizeof *context);
-  *context = (struct serve_context) { .pool = server->pool,
-                                      .cache = server->cache,
-                                      .farm = server->farm,
-                                      .schedules = has_role(server, "scheduler"),
-                                      .evaluations = server->evaluations,
-                                      .feed = server->feed,
-                                      .store_root = server->options->store_root };
+  server->context = (struct serve_context) { .pool = server->pool,
+                                             .cache = server->cache,
+                                             .farm = server->farm,
+                                             .schedules = has_role(server, "scheduler"),
+                                             .evaluates = has_role(server, "evaluator"),
+                                             .evaluations = server->evaluations,
+                                             .feed = server->feed,
+                                             .store_root = server->options->store_root,
+                                             .submissions = &server->submissions };
+  int r = work_pool_start(&server->submissions, SUBMISSION_THREADS);
+  if (r < 0)
+    return error_set(err, r, "cannot start a thread");
   struct http_routes routes[SERVE_ROUTES_MAX];
-  size_t count = serve_routes(context, routes);
-  int r = http_server_start(
+  size_t count = serve_routes(&server->context, routes);
+  r = http_server_start(
       &(struct http_options) {
           .listen = server->options->listen,
           .listen_count = server->options->listen_count,
@@ -221,6 +228,8 @@ static void
 stop_all(struct server *server)
 {
   http_server_stop(server->http);
+  work_pool_stop(&server->submissions);
+  work_pool_free(&server->submissions);
   if (server->farm != NULL)
     farm_stop(server->farm);
   evaluations_stop(server->evaluations);
@@ -286,6 +295,7 @@ serve_run(const struct serve_options *options, struct error *err)
   log_set_level(options->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
   raise_descriptor_limit();
   guix_init();
+  work_pool_init(&server.submissions, &server.context);
   int r = start_all(&server, err);
   if (r == 0) {
     announce(&server);

@@ -1,26 +1,24 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Worker threads, for what must hold up neither server threads nor the
-   scheduler. */
+/* Worker threads, for what a thread of the HTTP server (or another that must not
+   wait) hands on. */
 #pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
 
-struct farm;
-
 /* Head of a piece of work; the rest follows in the struct that has it first. */
 struct work
 {
   struct work *next;
-  /* Frees WORK. STOPPING: only answer that this is the end. */
-  void (*run)(struct farm *farm, struct work *work, bool stopping);
+  /* CONTEXT: the pool's. Frees WORK. STOPPING: only answer that this is the end. */
+  void (*run)(void *context, struct work *work, bool stopping);
 };
 
 #define WORK_THREADS_MAX 8
 
 struct work_pool
 {
-  struct farm *farm;
+  void *context;
   pthread_mutex_t lock;
   pthread_cond_t wake;
   struct work *first;
@@ -30,7 +28,7 @@ struct work_pool
   int threads_count;
 };
 
-void work_pool_init(struct work_pool *pool, struct farm *farm);
+void work_pool_init(struct work_pool *pool, void *context);
 
 /* Negative errno when not even one thread could be started. */
 int work_pool_start(struct work_pool *pool, int threads);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "farm/work.h"
+#include "base/work.h"
 
 #include <stddef.h>
 
 void
-work_pool_init(struct work_pool *pool, struct farm *farm)
+work_pool_init(struct work_pool *pool, void *context)
 {
-  *pool = (struct work_pool) { .farm = farm };
+  *pool = (struct work_pool) { .context = context };
   pool->last = &pool->first;
   pthread_mutex_init(&pool->lock, NULL);
   pthread_cond_init(&pool->wake, NULL);
@@ -42,7 +42,7 @@ worker_main(void *context)
   struct work_pool *pool = context;
   bool stopping;
   for (struct work *work; (work = take(pool, &stopping)) != NULL;)
-    work->run(pool->farm, work, stopping);
+    work->run(pool->context, work, stopping);
   return NULL;
 }
 
@@ -70,7 +70,7 @@ work_pool_put(struct work_pool *pool, struct work *work)
   }
   pthread_mutex_unlock(&pool->lock);
   if (stopping)
-    work->run(pool->farm, work, true);
+    work->run(pool->context, work, true);
 }
 
 void
