@@ -122,6 +122,13 @@ class OfClients(Errors):
             with self.subTest(" ".join(words)):
                 self.assert_told(self.ask(*words), ANSWERED_NO, words[-1])
 
+    def test_a_key_is_not_replaced_by_the_way(self):
+        self.assert_told(self.ask("key", "rotate", self.server.state), ASKED_WRONGLY, "--force")
+        self.assert_told(self.ask("key", "rotate", self.server.state, "--force"), ANSWERED_NO,
+                         "another server runs", "Stop it")
+        self.assert_told(self.ask("key", "rotate", "/nonexistent", "--force"), ASKED_WRONGLY,
+                         "/nonexistent")
+
     def test_wrong_words(self):
         for words in (("spec",), ("spec", "colour"), ("spec", "add"), ("spec", "list", "--colour"),
                       ("spec", "list", "--limit", "0"), ("spec", "list", "--limit"),

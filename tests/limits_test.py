@@ -46,20 +46,22 @@ class OfBuilds(Case):
     def command(self, *words: object) -> str:
         return self.farm.server.command_line(*words).stdout
 
-    def assert_failed(self, package: str, cause: str, **limits: int) -> None:
+    def assert_failed(self, package: str, cause: str, message: str, **limits: int) -> None:
         build = self.farm.wait_for_build(self.builds[package]["id"], "failed")
         self.assertEqual({name: build[name] for name in limits}, limits)
         attempt, = build["attempts"]
         self.assertEqual((attempt["state"], attempt["cause"]), ("failed", cause))
-        self.assertTrue(attempt["message"])
+        self.assertEqual(attempt["message"], message)
 
     def test_time(self):
-        self.assert_failed("restless", "timeout", timeout_s=4, max_silent_s=60)
+        self.assert_failed("restless", "timeout", "it took longer than its limit of 4 seconds",
+                           timeout_s=4, max_silent_s=60)
         log = self.farm.log(self.builds["restless"]["id"])
         self.assertGreaterEqual(log.count("tick"), 3)
 
     def test_silence(self):
-        self.assert_failed("mute", "silence", timeout_s=60, max_silent_s=3)
+        self.assert_failed("mute", "silence", "it printed nothing for 3 seconds, its limit",
+                           timeout_s=60, max_silent_s=3)
         self.assertIn("hush", self.farm.log(self.builds["mute"]["id"]))
         self.assertFalse(self.builder_runs(f"sleep {MUTE}"))
 

@@ -131,6 +131,26 @@ ask_daemon(struct run *run, struct error *err)
   return r;
 }
 
+/* The daemon says "build of DRV failed" to everything: where the cause tells more,
+   we say it. */
+static void
+explain_failure(const struct run *run, const struct error *err, struct verdict *verdict)
+{
+  const struct attempt *attempt = run->attempt;
+  char *room = verdict->message;
+  size_t size = sizeof verdict->message;
+  if (run->signs.log_too_long)
+    snprintf(room, size, "the log grew beyond 1 GiB");
+  else if (str_equal(str_of(verdict->cause), STR("timeout")))
+    snprintf(room, size, "it took longer than its limit of %lld seconds",
+             (long long) attempt->timeout_s);
+  else if (str_equal(str_of(verdict->cause), STR("silence")))
+    snprintf(room, size, "it printed nothing for %lld seconds, its limit",
+             (long long) attempt->max_silent_s);
+  else
+    snprintf(room, size, "%s", run->message[0] != '\0' ? run->message : err->message);
+}
+
 void
 attempt_build(struct attempt *attempt, struct guix_daemon *daemon, struct spool *spool,
               struct verdict *verdict)
@@ -143,8 +163,5 @@ attempt_build(struct attempt *attempt, struct guix_daemon *daemon, struct spool 
   run.signs.error = r;
   run.signs.status = guix_daemon_status(daemon);
   verdict->cause = failure_cause(&run.signs);
-  snprintf(verdict->message, sizeof verdict->message, "%s",
-           run.signs.log_too_long   ? "the log grew beyond 1 GiB"
-           : run.message[0] != '\0' ? run.message
-                                    : err.message);
+  explain_failure(&run, &err, verdict);
 }

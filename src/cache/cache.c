@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Starting and stopping: folders, the signing key, threads. */
+/* Starting and stopping: folders and threads. */
 #include "cache/cache.h"
 
 #include <errno.h>
@@ -9,67 +9,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cache/cache_private.h"
-
-#define KEY_TEXT_MAX 65536
-
-/* ---- the key ---- */
-
-/* A key pair is made once. The private half goes first: a public one without it
-   would be taken for a key that somebody removed. */
-static int
-make_key(const char *public_file, const char *private_file, struct error *err)
-{
-  struct guix_key *key;
-  int r = guix_key_generate(&key, err);
-  if (r < 0)
-    return r;
-  CLEANUP_BUF struct buf public_text = { 0 }, private_text = { 0 };
-  guix_key_public_text(key, &public_text);
-  r = guix_key_private_text(key, &private_text);
-  guix_key_free(key);
-  if (r == 0)
-    r = file_write_atomic(private_file, buf_str(&private_text), 0600, err);
-  if (r == 0)
-    r = file_write_atomic(public_file, buf_str(&public_text), 0444, err);
-  explicit_bzero(private_text.data, private_text.size);
-  return r;
-}
-
-static int
-read_key(struct cache *cache, const char *public_file, const char *private_file, struct error *err)
-{
-  CLEANUP_BUF struct buf public_text = { 0 }, private_text = { 0 };
-  int r = file_read_all(public_file, KEY_TEXT_MAX, &public_text, err);
-  if (r == 0)
-    r = file_read_all(private_file, KEY_TEXT_MAX, &private_text, err);
-  if (r == 0)
-    r = guix_key_parse(buf_str(&public_text), buf_str(&private_text), &cache->key, err);
-  if (private_text.size > 0)
-    explicit_bzero(private_text.data, private_text.size);
-  if (r < 0)
-    return error_prefix(err, "the signing key in %s", public_file);
-
-  struct guix_hash hash = guix_hash_of(buf_str(&public_text));
-  memcpy(&cache->key_number, hash.bytes, sizeof cache->key_number);
-  cache->public_text = mem_strndup(public_text.data, public_text.size);
-  return 0;
-}
-
-static int
-open_key(struct cache *cache, const char *folder, struct error *err)
-{
-  CLEANUP_FREE char *public_file = mem_printf("%s/signing-key.pub", folder);
-  CLEANUP_FREE char *private_file = mem_printf("%s/signing-key.sec", folder);
-  int r = file_make_dirs(folder, 0755, err);
-  if (r == 0 && !file_exists(private_file)) {
-    if (file_exists(public_file))
-      return error_set(err, -ENOENT, "%s is there, but %s is not", public_file, private_file);
-    r = make_key(public_file, private_file, err);
-  }
-  return r < 0 ? r : read_key(cache, public_file, private_file, err);
-}
-
-/* ---- start and stop ---- */
 
 static char *
 host_name(const char *given)
@@ -119,7 +58,7 @@ cache_start(const struct cache_options *options, struct cache **ret, struct erro
 
   r = make_folders(cache, err);
   if (r == 0)
-    r = open_key(cache, options->key_folder, err);
+    r = cache_key_open(cache, options->key_folder, err);
   if (r == 0)
     r = cache_pump_start(cache, err);
   if (r == 0)

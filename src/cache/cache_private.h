@@ -43,6 +43,9 @@ struct cache
 
 bool cache_is_stopping(struct cache *cache);
 
+/* Reads the key pair in FOLDER, made there when there is none, into CACHE (key.c). */
+int cache_key_open(struct cache *cache, const char *folder, struct error *err);
+
 /* ---- nar_store.c: files of nars ---- */
 
 /* What its file names end in: "zst". */

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/cli.h"
+#include "serve/serve.h"
 
 #define SPECIFICATION_MAX (1 << 20) /* bytes of a file */
 
@@ -426,8 +427,30 @@ key_show(struct cli *cli, int count, char **words)
   return CLI_DONE;
 }
 
+static int
+key_rotate(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  struct error err = { 0 };
+  if (!cli->force) {
+    error_set(&err, -EINVAL, "a new key makes every user of the substitutes authorize it anew");
+    error_hint(&err, "If that is meant, say it with --force.");
+    return cli_fail(CLI_USAGE, &err);
+  }
+  if (serve_rotate_key(words[0], &err) < 0)
+    return cli_fail(err.code == -ENOENT ? CLI_USAGE : CLI_FAILED, &err);
+  printf("A new signing key is in %s/keys; the old one is beside it, as retired.\n"
+         "Start the server: agents learn the key by themselves, users by\n"
+         "'guix archive --authorize' of %s/keys/signing-key.pub.\n"
+         "Did somebody else get the old key? Then take it out of /etc/guix/acl everywhere.\n",
+         words[0], words[0]);
+  return CLI_DONE;
+}
+
 static const struct verb key_verbs[] = {
   { "show", "", "the public key, for 'guix archive --authorize'", 0, 0, key_show },
+  { "rotate", "STATE --force", "a new key for the stopped server of this state folder", 1, 1,
+    key_rotate },
   { 0 },
 };
 

@@ -76,21 +76,32 @@ raise_descriptor_limit(void)
                 (unsigned long long) limit.rlim_cur, DESCRIPTORS_WANTED);
 }
 
+/* Returns the descriptor that holds the lock. */
+static int
+take_state(const char *state, struct error *err)
+{
+  CLEANUP_FREE char *path = mem_printf("%s/lock", state);
+  CLEANUP_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0)
+    return error_set_errno(err, "cannot open %s", path);
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+    return error_set(err, -EBUSY, "another server runs in %s", state);
+  int kept = fd;
+  fd = -1;
+  return kept;
+}
+
 static int
 lock_state(struct server *server, struct error *err)
 {
-  const char *path = in_state(server, "lock");
   /* PostgreSQL's account must be able to pass through to its own folder. */
   int r = file_make_dirs(server->options->state, 0755, err);
   if (r < 0)
     return error_hint(err, "Name another folder with --state.");
-  server->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (server->lock_fd < 0)
-    return error_set_errno(err, "cannot open %s", path);
-  if (flock(server->lock_fd, LOCK_EX | LOCK_NB) == 0)
-    return 0;
-  error_set(err, -EBUSY, "another server runs in %s", server->options->state);
-  return error_hint(err, "Stop it first, or give this one a folder of its own with --state.");
+  server->lock_fd = take_state(server->options->state, err);
+  if (server->lock_fd == -EBUSY)
+    error_hint(err, "Stop it first, or give this one a folder of its own with --state.");
+  return server->lock_fd < 0 ? server->lock_fd : 0;
 }
 
 static int
@@ -304,4 +315,18 @@ serve_run(const struct serve_options *options, struct error *err)
   }
   stop_all(&server);
   return r;
+}
+
+int
+serve_rotate_key(const char *state, struct error *err)
+{
+  if (!file_exists(state))
+    return error_set(err, -ENOENT, "%s does not exist", state);
+  CLEANUP_FD int lock = take_state(state, err);
+  if (lock == -EBUSY)
+    error_hint(err, "Stop it, rotate, start it again.");
+  if (lock < 0)
+    return lock;
+  CLEANUP_FREE char *folder = mem_printf("%s/keys", state);
+  return cache_key_rotate(folder, err);
 }

@@ -45,3 +45,7 @@ void serve_options_help(FILE *out);
 /* Runs a server until SIGTERM or SIGINT. Prints "listening on http://ADDR:PORT"
    for each address once it answers. 0, or negative with ERR set. */
 int serve_run(const struct serve_options *options, struct error *err);
+
+/* Replaces the signing key in the state folder of a server that does not run (else
+   -EBUSY); the old pair stays beside it, under another name. */
+int serve_rotate_key(const char *state, struct error *err);

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The files of the signing key. */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "cache/cache_private.h"
+
+#define KEY_TEXT_MAX 65536
+
+struct key_files
+{
+  char *public_file;
+  char *private_file;
+};
+
+static void
+key_files_free(struct key_files *files)
+{
+  free(files->public_file);
+  free(files->private_file);
+}
+
+static struct key_files
+key_files_in(const char *folder)
+{
+  return (struct key_files) { .public_file = mem_printf("%s/signing-key.pub", folder),
+                              .private_file = mem_printf("%s/signing-key.sec", folder) };
+}
+
+/* The private half goes first: a public one without it would be taken for a key that
+   somebody removed. */
+static int
+make_key(const struct key_files *files, struct error *err)
+{
+  struct guix_key *key;
+  int r = guix_key_generate(&key, err);
+  if (r < 0)
+    return r;
+  CLEANUP_BUF struct buf public_text = { 0 }, private_text = { 0 };
+  guix_key_public_text(key, &public_text);
+  r = guix_key_private_text(key, &private_text);
+  guix_key_free(key);
+  if (r == 0)
+    r = file_write_atomic(files->private_file, buf_str(&private_text), 0600, err);
+  if (r == 0)
+    r = file_write_atomic(files->public_file, buf_str(&public_text), 0444, err);
+  explicit_bzero(private_text.data, private_text.size);
+  return r;
+}
+
+static int
+read_key(struct cache *cache, const struct key_files *files, struct error *err)
+{
+  CLEANUP_BUF struct buf public_text = { 0 }, private_text = { 0 };
+  int r = file_read_all(files->public_file, KEY_TEXT_MAX, &public_text, err);
+  if (r == 0)
+    r = file_read_all(files->private_file, KEY_TEXT_MAX, &private_text, err);
+  if (r == 0)
+    r = guix_key_parse(buf_str(&public_text), buf_str(&private_text), &cache->key, err);
+  if (private_text.size > 0)
+    explicit_bzero(private_text.data, private_text.size);
+  if (r < 0)
+    return error_prefix(err, "the signing key in %s", files->public_file);
+
+  struct guix_hash hash = guix_hash_of(buf_str(&public_text));
+  memcpy(&cache->key_number, hash.bytes, sizeof cache->key_number);
+  cache->public_text = mem_strndup(public_text.data, public_text.size);
+  return 0;
+}
+
+int
+cache_key_open(struct cache *cache, const char *folder, struct error *err)
+{
+  PN_CLEANUP(key_files_free) struct key_files files = key_files_in(folder);
+  int r = file_make_dirs(folder, 0755, err);
+  if (r == 0 && !file_exists(files.private_file)) {
+    if (file_exists(files.public_file))
+      return error_set(err, -ENOENT, "%s is there, but %s is not", files.public_file,
+                       files.private_file);
+    r = make_key(&files, err);
+  }
+  return r < 0 ? r : read_key(cache, &files, err);
+}
+
+/* ---- another key ---- */
+
+/* A second name for FILE, so that it never lacks one; a missing FILE is fine. */
+static int
+retire(const char *file, const char *time, struct error *err)
+{
+  CLEANUP_FREE char *retired = mem_printf("%s.retired-%s", file, time);
+  if (link(file, retired) != 0 && errno != ENOENT)
+    return error_set_errno(err, "cannot keep %s as %s", file, retired);
+  return 0;
+}
+
+int
+cache_key_rotate(const char *folder, struct error *err)
+{
+  PN_CLEANUP(key_files_free) struct key_files files = key_files_in(folder);
+  char time[CLOCK_TEXT_SIZE];
+  if (!file_exists(files.private_file))
+    return error_set(err, -ENOENT, "%s does not exist: there is no key to replace",
+                     files.private_file);
+  clock_format(clock_now_us(), time);
+  int r = retire(files.private_file, time, err);
+  if (r == 0)
+    r = retire(files.public_file, time, err);
+  return r < 0 ? r : make_key(&files, err);
+}
