@@ -119,13 +119,33 @@ acl_print(const struct guix_acl *acl, struct buf *out, struct error *err)
   return r;
 }
 
+/* Guix makes the file with the machine's own key in it, when it is missing; one that
+   we make must not take that away. */
+static int
+acl_new(const char *path, struct guix_acl **ret, struct error *err)
+{
+  CLEANUP_FREE char *copy = mem_strdup(path);
+  CLEANUP_FREE char *own = mem_printf("%s/signing-key.pub", dirname(copy));
+  CLEANUP_BUF struct buf text = { 0 };
+  struct guix_key *key = NULL;
+  int r = file_exists(own) ? file_read_all(own, ACL_SIZE_MAX, &text, err) : 0;
+  if (r == 0 && text.size > 0)
+    r = guix_key_parse(buf_str(&text), str_of(NULL), &key, err);
+  if (r < 0)
+    return error_prefix(err, "%s", own);
+  struct guix_acl *acl = mem_alloc(sizeof *acl);
+  if (key != NULL)
+    add_key(acl, guix_key_canonical(key));
+  guix_key_free(key);
+  *ret = acl;
+  return 0;
+}
+
 static int
 acl_load(const char *path, struct guix_acl **ret, struct error *err)
 {
-  if (!file_exists(path)) {
-    *ret = mem_alloc(sizeof **ret);
-    return 0;
-  }
+  if (!file_exists(path))
+    return acl_new(path, ret, err);
   CLEANUP_BUF struct buf text = { 0 };
   int r = file_read_all(path, ACL_SIZE_MAX, &text, err);
   if (r < 0)
@@ -143,9 +163,10 @@ guix_acl_authorize(const char *path, const struct guix_key *key, struct error *e
   int r = acl_load(path, &acl, err);
   if (acl == NULL)
     return r;
-  if (guix_acl_contains(acl, key))
+  if (file_exists(path) && guix_acl_contains(acl, key))
     return 0;
-  add_key(acl, guix_key_canonical(key));
+  if (!guix_acl_contains(acl, key))
+    add_key(acl, guix_key_canonical(key));
   CLEANUP_BUF struct buf text = { 0 };
   CLEANUP_FREE char *copy = mem_strdup(path);
   r = acl_print(acl, &text, err);

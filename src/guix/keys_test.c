@@ -413,6 +413,25 @@ test_authorize_makes_and_extends(void **state)
   assert_int_equal(status.st_mode & 07777, 0644);
 }
 
+static void
+test_authorize_keeps_the_own_key(void **state)
+{
+  (void) state;
+  PN_CLEANUP(scratch_remove) struct scratch scratch = scratch_make();
+  CLEANUP_KEY struct guix_key *own = new_key();
+  CLEANUP_KEY struct guix_key *key = vector_key();
+  CLEANUP_BUF struct buf text = { 0 };
+  guix_key_public_text(own, &text);
+  CLEANUP_FREE char *folder = mem_printf("%s/etc/guix", scratch.folder);
+  CLEANUP_FREE char *file = mem_printf("%s/signing-key.pub", folder);
+  assert_int_equal(file_make_dirs(folder, 0755, NULL), 0);
+  assert_int_equal(file_write_atomic(file, buf_str(&text), 0644, NULL), 0);
+  assert_int_equal(guix_acl_authorize(scratch.path, key, NULL), 1);
+  CLEANUP_ACL struct guix_acl *acl = load_acl(scratch.path);
+  assert_true(guix_acl_contains(acl, own));
+  assert_true(guix_acl_contains(acl, key));
+}
+
 /* Keeps the text of the other entries, whatever keys they hold. */
 static void
 test_authorize_keeps_entries(void **state)
@@ -471,6 +490,7 @@ main(void)
     cmocka_unit_test(test_acl_is_strict),
     cmocka_unit_test(test_flags_make_another_key),
     cmocka_unit_test(test_authorize_makes_and_extends),
+    cmocka_unit_test(test_authorize_keeps_the_own_key),
     cmocka_unit_test(test_authorize_keeps_entries),
     cmocka_unit_test(test_authorize_leaves_a_broken_file_alone),
   };
