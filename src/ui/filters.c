@@ -77,9 +77,13 @@ ui_filter_duration(int64_t duration)
                        duration % SECOND / (SECOND / 10));
   if (duration < MINUTE)
     return text_printf("%" PRId64 " s", duration / SECOND);
+  if (duration < HOUR && duration % MINUTE < SECOND)
+    return text_printf("%" PRId64 " min", duration / MINUTE);
   if (duration < HOUR)
     return text_printf("%" PRId64 " min %" PRId64 " s", duration / MINUTE,
                        duration % MINUTE / SECOND);
+  if (duration < DAY && duration % HOUR < MINUTE)
+    return text_printf("%" PRId64 " h", duration / HOUR);
   if (duration < DAY)
     return text_printf("%" PRId64 " h %" PRId64 " min", duration / HOUR, duration % HOUR / MINUTE);
   return text_printf("%" PRId64 " d %" PRId64 " h", duration / DAY, duration % DAY / HOUR);
