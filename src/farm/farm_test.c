@@ -102,6 +102,7 @@ test_a_chain_is_built(void **state)
   assert_int_equal(yard_events_of(yard, "build.started"), 2);
   assert_int_equal(yard_events_of(yard, "build.succeeded"), 2);
   assert_int_equal(yard_events_of(yard, "build.queued"), 1);
+  assert_int_equal(yard_events_about(yard, 2), 2);
   struct yard_attempt_row attempt = yard_attempt_of(yard, first.attempt);
   assert_int_equal(attempt.log_size, 6);
   assert_true(attempt.started);
@@ -819,6 +820,7 @@ test_explanations(void **state)
   int64_t bottom = yard_build_of(yard, 1).id;
   yard_await_loaded(yard, other);
   assert_string_equal(explain(yard, top, &text), "dependencies");
+  assert_non_null(strstr(buf_text(&text), "\"derivation\":\"/gnu/store/"));
   assert_non_null(strstr(buf_text(&text), "\"count\":1"));
   assert_string_equal(explain(yard, bottom, &text), "no-agent");
   assert_non_null(strstr(buf_text(&text), "\"ahead\":"));
