@@ -353,6 +353,14 @@ agents_show(struct cli *cli, int count, char **words)
 }
 
 static int
+agents_release(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  return cli_action(cli, named(cli, "/agents/", words[0], "/release"),
+                    "released: its token is worth nothing now, its name may be enrolled anew");
+}
+
+static int
 agents_pause(struct cli *cli, int count, char **words)
 {
   (void) count;
@@ -396,6 +404,7 @@ static const struct verb agents_verbs[] = {
   { "list", "", "all build machines", 0, 0, agents_list },
   { "show", "NAME", "one, with what it builds", 1, 1, agents_show },
   { "pause", "NAME", "give it no new work", 1, 1, agents_pause },
+  { "release", "NAME", "revoke its token; the name may be enrolled anew", 1, 1, agents_release },
   { "resume", "NAME", "give it work again", 1, 1, agents_resume },
   { "token", "create [NAME]", "make a joining token for new agents", 1, 2, agents_token },
   { 0 },

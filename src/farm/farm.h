@@ -97,6 +97,10 @@ int farm_build_cancel(struct farm *farm, int64_t build_id, struct error *err);
    failed below it; DEPENDENTS: also those that failed or were cancelled with it. */
 int farm_build_restart(struct farm *farm, int64_t build_id, bool dependents, struct error *err);
 int farm_agent_pause(struct farm *farm, struct str name, bool paused, struct error *err);
+/* Revokes the agent's token, at once for all but the open session, which ends within
+   a minute; the name may be enrolled anew, and keeps its history. -EEXIST: it was
+   released before. */
+int farm_agent_release(struct farm *farm, struct str name, struct error *err);
 
 /* Why a build waits, as one JSON object, appended to RET: "explanation" in doc/api.md.
    -ENOENT. */

@@ -186,6 +186,27 @@ test_enrolling_again_replaces_the_token(void **state)
   test_agent_free(agent);
 }
 
+/* Whoever lost the token, or reinstalled the machine, gets the name back. */
+static void
+test_a_released_name_may_be_enrolled_anew(void **state)
+{
+  struct yard *yard = *state;
+  yard_start(yard);
+  struct test_agent *agent = test_agent_new(yard, "one", 1);
+  static const char body[] = "{\"name\": \"one\", \"systems\": [\"x86_64-linux\"], \"jobs\": 7}";
+  test_agent_dial(agent, NULL, 0);
+  assert_int_equal(test_agent_enrol(yard, yard->join_token, body, NULL), 409);
+  struct error err = { 0 };
+  assert_int_equal(farm_agent_release(yard->farm, STR("two"), &err), -ENOENT);
+  assert_int_equal(farm_agent_release(yard->farm, STR("one"), &err), 0);
+  assert_int_equal(farm_agent_release(yard->farm, STR("one"), &err), -EEXIST);
+  assert_int_equal(test_agent_enrol(yard, yard->join_token, body, NULL), 201);
+  assert_int_equal(test_agent_enrol(yard, yard->join_token, body, NULL), 409);
+  assert_int_equal(yard_events_of(yard, "agent.released"), 1);
+  test_agent_hang_up(agent);
+  test_agent_free(agent);
+}
+
 /* ---- whose attempt it is ---- */
 
 static void
@@ -867,6 +888,7 @@ main(void)
     CASE(test_bundle),
     CASE(test_enrolling),
     CASE(test_enrolling_again_replaces_the_token),
+    CASE(test_a_released_name_may_be_enrolled_anew),
     CASE(test_a_stale_fence_is_gone_everywhere),
     CASE(test_a_repeated_result_changes_nothing),
     CASE(test_two_agents_share_the_work),

@@ -191,6 +191,14 @@ post_resume(struct http_request *request, void *context, struct error *err)
   return set_paused(request, context, false, err);
 }
 
+static int
+post_release(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  int r = farm_agent_release(serve->farm, http_param(request, "name"), err);
+  return r < 0 ? r : http_reply_text(request, 202, "application/json", "{}");
+}
+
 /* ---- joining tokens ---- */
 
 struct token_wish
@@ -244,6 +252,8 @@ static const struct http_route routes[] = {
     .summary = "Give it no new work" },
   { "POST", API "/agents/{name}/resume", post_resume, .body_limit = 1024, .role = "admin",
     .summary = "Give it work again" },
+  { "POST", API "/agents/{name}/release", post_release, .body_limit = 1024, .role = "admin",
+    .summary = "Revoke its token; the name may be enrolled anew" },
   { "POST", API "/agents/tokens", post_token, .body_limit = 4096, .role = "admin",
     .summary = "Make a joining token" },
 };
