@@ -6,10 +6,9 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 JOBS ?= $(shell nproc)
 ONESHOT ?=
-NAME ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps demo check check-fast check-all-of-guix lint format install bench clean
+.PHONY: all help deps demo check check-fast check-all-of-guix lint format install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -37,18 +36,17 @@ check-fast: all ## unit tests only
 check-all-of-guix: all ## all 31,000 jobs of Guix against Guix itself: half an hour
 	@BUILD=$(BUILD) tests/all_of_guix.py
 
-lint: $(BUILD)/build.ninja ## figures of the tree, arrows between rooms, format, clang-tidy
+lint: all ## figures of the tree, arrows between rooms, format, clang-tidy
 	@BUILD=$(BUILD) tools/lint
 
 format: ## clang-format over the tree
 	@git ls-files 'src/*.c' 'src/*.h' | xargs clang-format -i
 
-install: all ## install into DESTDIR/PREFIX
+# The prefix is compiled in: after another one is set, some files are built anew.
+install: $(BUILD)/build.ninja ## install into DESTDIR/PREFIX
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)
+	@ninja -C $(BUILD) -j $(JOBS)
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
-
-bench: all ## measure: NAME=ingest, ...
-	@BUILD=$(BUILD) bench/$(NAME)
 
 clean: ## remove the build folder
 	@rm -rf $(BUILD)

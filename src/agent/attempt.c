@@ -83,6 +83,25 @@ attempt_sleep(struct attempt *attempt, int64_t milliseconds)
 
 /* ---- calls ---- */
 
+/* Once a call, however often it is repeated. STATUS 0: no answer came, as ERR says. */
+static void
+note_trouble(const struct attempt *attempt, const struct http_call *call, int status,
+             const struct error *err)
+{
+  char answer[64];
+  snprintf(answer, sizeof answer, "the server answered %d", status);
+  log_warning("agent", "attempt %lld: %s %s: %s; trying again", (long long) attempt->id,
+              call->method, call->path, status == 0 ? err->message : answer);
+}
+
+static void
+note_recovery(const struct attempt *attempt, const struct http_call *call, bool troubled)
+{
+  if (troubled)
+    log_info("agent", "attempt %lld: %s %s: answered", (long long) attempt->id, call->method,
+             call->path);
+}
+
 int
 attempt_call(struct attempt *attempt, struct http_client *client, const struct http_call *call,
              struct http_answer *ret, struct error *err)
@@ -92,6 +111,7 @@ attempt_call(struct attempt *attempt, struct http_client *client, const struct h
   const char *headers[] = { fence, NULL };
   struct http_call fenced = *call;
   fenced.headers = headers;
+  bool troubled = false;
   for (int64_t pause = RETRY_FIRST_MS;;) {
     if (attempt->cancelled)
       return error_set(err, -ECANCELED, "the attempt was cancelled");
@@ -101,8 +121,13 @@ attempt_call(struct attempt *attempt, struct http_client *client, const struct h
       http_answer_free(ret);
       return error_set(err, -ECANCELED, "the attempt is no longer ours");
     }
-    if (r == 0 && ret->status < 500)
+    if (r == 0 && ret->status < 500) {
+      note_recovery(attempt, call, troubled);
       return ret->status;
+    }
+    if (!troubled && !attempt->cancelled)
+      note_trouble(attempt, call, r == 0 ? ret->status : 0, err);
+    troubled = true;
     http_answer_free(ret);
     /* A body that is pulled cannot be sent twice: its owner starts anew. */
     if (call->body_read != NULL)

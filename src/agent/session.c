@@ -191,7 +191,8 @@ session_result(struct session *session, int r, int status, struct error *err)
     return session->fatal;
   if (r == 0 && (status == 401 || status == 403)) {
     error_set(err, -EACCES, "the server refused this agent's token");
-    return error_hint(err, "Remove the token file and enrol again with a joining token.");
+    return error_hint(err, "On the server, 'panoply agents release NAME' frees the name; then "
+                           "remove the token file and enrol again with a joining token.");
   }
   if (r == 0)
     error_set(err, -EPIPE, status == 200 ? "the server ended the session" : "status %d", status);

@@ -107,7 +107,7 @@ reply_specification(struct evaluations *evaluations, struct http_request *reques
   return http_reply_json(request, status, &body);
 }
 
-/* A new or changed one is looked at soon. */
+/* A new, changed or resumed one is looked at soon; streams are told. */
 static void
 look_now(struct evaluations *evaluations)
 {
@@ -165,6 +165,29 @@ post_evaluate(struct http_request *request, void *context, struct error *err)
   bool force = str_equal(http_query(request, "force"), STR("yes"));
   int r = evaluations_request(context, http_param(request, "name"), force, err);
   return r < 0 ? r : reply_accepted(request);
+}
+
+static int
+set_paused(struct evaluations *evaluations, struct http_request *request, bool paused,
+           struct error *err)
+{
+  int r = specification_pause(evaluations->options.pool, http_param(request, "name"), paused, err);
+  if (r < 0)
+    return r;
+  look_now(evaluations);
+  return reply_accepted(request);
+}
+
+static int
+post_pause(struct http_request *request, void *context, struct error *err)
+{
+  return set_paused(context, request, true, err);
+}
+
+static int
+post_resume(struct http_request *request, void *context, struct error *err)
+{
+  return set_paused(context, request, false, err);
 }
 
 /* ---- evaluations ---- */
@@ -338,6 +361,10 @@ static const struct http_route routes[] = {
     .summary = "Delete a specification with its evaluations" },
   { "POST", API "/specifications/{name}/evaluate", post_evaluate, .body_limit = 1024,
     .role = "admin", .summary = "Look at its channels now" },
+  { "POST", API "/specifications/{name}/pause", post_pause, .body_limit = 1024, .role = "admin",
+    .summary = "Look at its channels only when asked to" },
+  { "POST", API "/specifications/{name}/resume", post_resume, .body_limit = 1024, .role = "admin",
+    .summary = "Look at its channels by its period again" },
   { "GET", API "/evaluations", get_evaluations, .summary = "Evaluations, newest first" },
   { "GET", API "/evaluations/{id}", get_evaluation, .summary = "One evaluation" },
   { "GET", API "/evaluations/{id}/jobs", get_jobs, .summary = "Its jobs, by name" },

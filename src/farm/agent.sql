@@ -4,7 +4,10 @@
 SELECT id, name, paused FROM agent WHERE token_id = :token_id;
 
 -- name: farm_agent_named :one
-SELECT id, token_id, connected_at IS NOT NULL AS "connected!" FROM agent WHERE name = :name;
+SELECT agent.id, token_id, connected_at IS NOT NULL AS "connected!",
+       revoked_at IS NOT NULL AS "released!"
+  FROM agent JOIN token ON token.id = token_id
+ WHERE agent.name = :name;
 
 -- name: farm_agent_insert :one
 -- None when the name is taken.

@@ -56,8 +56,11 @@ UPDATE agent a
 UPDATE agent SET systems = :systems::text[], jobs = :jobs, facts = :facts::jsonb, connected_at = now()
  WHERE id = :id;
 
--- name: farm_batch_seen :exec
-UPDATE agent SET seen_at = now() WHERE id = ANY (:ids::bigint[]);
+-- name: farm_batch_seen :many
+-- Notes who is there; returns those whose token was revoked since they came.
+WITH seen AS (
+  UPDATE agent SET seen_at = now() WHERE id = ANY (:ids::bigint[]) RETURNING id, token_id)
+SELECT seen.id FROM seen JOIN token ON token.id = token_id WHERE revoked_at IS NOT NULL;
 
 -- name: farm_batch_orders_done :exec
 DELETE FROM farm_order WHERE id = ANY (:ids::bigint[]);

@@ -22,7 +22,7 @@ enum farm_build_state
 enum farm_cause
 {
   FARM_CAUSE_NONE = 0,
-  FARM_CAUSE_BUILD = 1, /* the builder failed: the only one that propagates */
+  FARM_CAUSE_BUILD = 1, /* the builder failed; this and a hash mismatch propagate */
   FARM_CAUSE_TIMEOUT = 2,
   FARM_CAUSE_SILENCE = 3,
   FARM_CAUSE_OUT_OF_MEMORY = 4,
@@ -97,13 +97,11 @@ int farm_build_cancel(struct farm *farm, int64_t build_id, struct error *err);
    failed below it; DEPENDENTS: also those that failed or were cancelled with it. */
 int farm_build_restart(struct farm *farm, int64_t build_id, bool dependents, struct error *err);
 int farm_agent_pause(struct farm *farm, struct str name, bool paused, struct error *err);
+/* Revokes the agent's token, at once for all but the open session, which ends within
+   a minute; the name may be enrolled anew, and keeps its history. -EEXIST: it was
+   released before. */
+int farm_agent_release(struct farm *farm, struct str name, struct error *err);
 
-/* Why a build waits, as one JSON object, appended to RET: `build`, `derivation`,
-   `system`, `state`, `reason` (dependencies, held-up: by a build that failed by no
-   fault of its own, retry-pause, no-agent, agents-away, agents-paused, agents-busy,
-   queue, running, finished), `priority`, `tries`, `dependencies` {`count`, `first`:
-   at most 20 of {`build`, `derivation`, `state`, `cause`}}, `agents` of its system
-   [{`name`, `connected`, `paused`, `jobs`, `running`}], and where they apply `cause`,
-   `failed_build`, `ahead` (builds before it in the queue), `retry_in_s`, `attempt`
-   {`id`, `agent`, `created_at`, `started_at`}. -ENOENT. */
+/* Why a build waits, as one JSON object, appended to RET: "explanation" in doc/api.md.
+   -ENOENT. */
 int farm_build_explain(struct farm *farm, int64_t build_id, struct buf *ret, struct error *err);

@@ -4,6 +4,7 @@
 #include "farm/test_agent.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -11,6 +12,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -102,6 +106,7 @@ test_a_chain_is_built(void **state)
   assert_int_equal(yard_events_of(yard, "build.started"), 2);
   assert_int_equal(yard_events_of(yard, "build.succeeded"), 2);
   assert_int_equal(yard_events_of(yard, "build.queued"), 1);
+  assert_int_equal(yard_events_about(yard, 2), 2);
   struct yard_attempt_row attempt = yard_attempt_of(yard, first.attempt);
   assert_int_equal(attempt.log_size, 6);
   assert_true(attempt.started);
@@ -182,6 +187,27 @@ test_enrolling_again_replaces_the_token(void **state)
   assert_true(json_is_string(json_object_get(reply, "key")));
   json_decref(reply);
   assert_int_equal(test_agent_enrol(yard, yard->join_token, body, NULL), 409); /* the old token */
+  test_agent_free(agent);
+}
+
+/* Whoever lost the token, or reinstalled the machine, gets the name back. */
+static void
+test_a_released_name_may_be_enrolled_anew(void **state)
+{
+  struct yard *yard = *state;
+  yard_start(yard);
+  struct test_agent *agent = test_agent_new(yard, "one", 1);
+  static const char body[] = "{\"name\": \"one\", \"systems\": [\"x86_64-linux\"], \"jobs\": 7}";
+  test_agent_dial(agent, NULL, 0);
+  assert_int_equal(test_agent_enrol(yard, yard->join_token, body, NULL), 409);
+  struct error err = { 0 };
+  assert_int_equal(farm_agent_release(yard->farm, STR("two"), &err), -ENOENT);
+  assert_int_equal(farm_agent_release(yard->farm, STR("one"), &err), 0);
+  assert_int_equal(farm_agent_release(yard->farm, STR("one"), &err), -EEXIST);
+  assert_int_equal(test_agent_enrol(yard, yard->join_token, body, NULL), 201);
+  assert_int_equal(test_agent_enrol(yard, yard->join_token, body, NULL), 409);
+  assert_int_equal(yard_events_of(yard, "agent.released"), 1);
+  test_agent_hang_up(agent);
   test_agent_free(agent);
 }
 
@@ -631,6 +657,49 @@ test_a_success_must_be_whole(void **state)
   test_agent_free(agent);
 }
 
+/* The status of a result, while what is logged goes to LOG. */
+static int
+report_and_listen(struct test_agent *agent, const struct test_build *build, struct buf *log,
+                  json_t **ret_reply)
+{
+  CLEANUP_FD int file = memfd_create("log", MFD_CLOEXEC);
+  CLEANUP_FD int terminal = dup(STDERR_FILENO);
+  assert_true(file >= 0 && terminal >= 0);
+  dup2(file, STDERR_FILENO);
+  int status = test_agent_report(agent, build, NULL, ret_reply);
+  dup2(terminal, STDERR_FILENO);
+  char text[8192];
+  ssize_t size = pread(file, text, sizeof text, 0);
+  assert_true(size >= 0);
+  buf_append(log, text, (size_t) size);
+  return status;
+}
+
+/* What fails on a worker concerns the operator: the log has it, the agent not. */
+static void
+test_a_fault_of_the_server_is_logged_and_not_told(void **state)
+{
+  struct yard *yard = *state;
+  struct test_agent *agent = start_with_agent(yard, 1);
+  CLEANUP_BUF struct buf log = { 0 };
+  struct test_build build;
+  json_t *reply;
+  yard_wish(yard, 1, 0);
+  test_agent_expect(agent, "build", &build);
+  CLEANUP_FREE char *upload =
+      mem_printf("%s/cache/uploads/attempt-%lld-%.32s", yard->folder, (long long) build.attempt,
+                 yard_basename(yard_out(1)).data);
+  assert_int_equal(mkdir(upload, 0700), 0); /* cannot be read as a file */
+  assert_int_equal(report_and_listen(agent, &build, &log, &reply), 500);
+  const char *detail = json_string_value(json_object_get(reply, "detail"));
+  assert_non_null(strstr(buf_text(&log), "cannot open the upload"));
+  assert_null(strstr(detail, "upload"));
+  json_decref(reply);
+  assert_int_equal(rmdir(upload), 0);
+  assert_int_equal(test_agent_succeed(agent, &build), 200);
+  test_agent_free(agent);
+}
+
 static void
 test_items_that_cannot_be_registered_are_asked_for_again(void **state)
 {
@@ -819,6 +888,7 @@ test_explanations(void **state)
   int64_t bottom = yard_build_of(yard, 1).id;
   yard_await_loaded(yard, other);
   assert_string_equal(explain(yard, top, &text), "dependencies");
+  assert_non_null(strstr(buf_text(&text), "\"derivation\":\"/gnu/store/"));
   assert_non_null(strstr(buf_text(&text), "\"count\":1"));
   assert_string_equal(explain(yard, bottom, &text), "no-agent");
   assert_non_null(strstr(buf_text(&text), "\"ahead\":"));
@@ -865,6 +935,7 @@ main(void)
     CASE(test_bundle),
     CASE(test_enrolling),
     CASE(test_enrolling_again_replaces_the_token),
+    CASE(test_a_released_name_may_be_enrolled_anew),
     CASE(test_a_stale_fence_is_gone_everywhere),
     CASE(test_a_repeated_result_changes_nothing),
     CASE(test_two_agents_share_the_work),
@@ -882,6 +953,7 @@ main(void)
     CASE(test_a_timeout_holds_dependents_until_a_restart),
     CASE(test_a_missing_input_is_built_anew),
     CASE(test_a_success_must_be_whole),
+    CASE(test_a_fault_of_the_server_is_logged_and_not_told),
     CASE(test_items_that_cannot_be_registered_are_asked_for_again),
     CASE(test_uploads_go_on_where_they_broke_off),
     CASE(test_an_agent_supplies_only_what_belongs_to_its_attempt),

@@ -3,6 +3,7 @@
    When that is this one, the caller sees the effect. */
 #include "farm/order.h"
 
+#include "base/json.h"
 #include "farm/farm_private.h"
 #include "farm/farm_sql.h"
 
@@ -148,7 +149,7 @@ give_order(struct farm *farm, struct order *order, struct error *err)
     r = db_run(db, DB_WRITE, store_order, order, err);
   bool here = r == 0 && is_active(farm);
   if (r == 0 && !here)
-    r = farm_wake(db, err);
+    (void) farm_wake(db, NULL); /* it stands: the scheduler looks by itself after a while */
   db_pool_put(farm->options.pool, db);
   if (here)
     await_round(farm);
@@ -167,6 +168,35 @@ farm_build_restart(struct farm *farm, int64_t build_id, bool dependents, struct 
 {
   struct order order = { .kind = ORDER_RESTART, .build_id = build_id, .dependents = dependents };
   return give_order(farm, &order, err);
+}
+
+/* ---- releasing: no order, for the rows are not the scheduler's ---- */
+
+static int
+release(struct db *db, void *context, struct error *err)
+{
+  const struct str *name = context;
+  struct farm_agent_named_row row;
+  int r = farm_agent_named(db, *name, &row, err);
+  if (r == 0)
+    return error_set(err, -ENOENT, "there is no agent '%.*s'", STR_FMT(*name));
+  if (r > 0 && row.released)
+    return error_set(err, -EEXIST, "agent '%.*s' was released before", STR_FMT(*name));
+  r = r < 0 ? r : accounts_token_revoke(db, row.token_id, err);
+  if (r < 0)
+    return r;
+  CLEANUP_BUF struct buf facts = { 0 };
+  struct json json = json_begin(&facts);
+  json_object_open(&json);
+  json_put_text(&json, "agent", *name);
+  json_object_close(&json);
+  return events_append(db, "agent.released", row.id, buf_str(&facts), err);
+}
+
+int
+farm_agent_release(struct farm *farm, struct str name, struct error *err)
+{
+  return db_pool_run(farm->options.pool, DB_WRITE, release, &name, err);
 }
 
 int

@@ -346,7 +346,8 @@ await(struct scheduler *scheduler, struct error *err)
   return r < 0 ? r : 0;
 }
 
-/* For people: agents that are connected were seen just now. */
+/* For people: agents that are connected were seen just now. Those that were released
+   have to go; their other requests are refused already. */
 static int
 note_seen(struct scheduler *scheduler, struct error *err)
 {
@@ -355,7 +356,11 @@ note_seen(struct scheduler *scheduler, struct error *err)
   if (now_ms < scheduler->seen_at_ms)
     return 0;
   scheduler->seen_at_ms = now_ms + SEEN_MS;
-  int r = farm_batch_seen(scheduler->db, sessions_agents(scheduler, &arena), err);
+  struct farm_batch_seen_rows released = { 0 };
+  int r =
+      farm_batch_seen(scheduler->db, sessions_agents(scheduler, &arena), &arena, &released, err);
+  for (size_t i = 0; r >= 0 && i < released.count; i++)
+    sessions_end_agent(scheduler, released.items[i].id);
   return r < 0 ? r : 0;
 }
 

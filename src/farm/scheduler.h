@@ -75,4 +75,5 @@ void sessions_write(struct scheduler *scheduler, int64_t number, struct str line
 void sessions_tick(struct scheduler *scheduler);
 /* The ids of agents with a session, in ARENA. */
 struct db_i64s sessions_agents(const struct scheduler *scheduler, struct arena *arena);
+void sessions_end_agent(struct scheduler *scheduler, int64_t agent_id);
 void sessions_end_all(struct scheduler *scheduler);

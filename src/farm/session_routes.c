@@ -97,7 +97,10 @@ struct enrolment
 static int
 refuse_name(const struct enrolment *enrolment, struct error *err)
 {
-  return error_set(err, -EEXIST, "there is an agent '%.*s' already", STR_FMT(enrolment->name));
+  error_set(err, -EEXIST, "there is an agent '%.*s' already", STR_FMT(enrolment->name));
+  return error_hint(err,
+                    "Is it the same machine? Then 'panoply agents release %.*s' frees the name.",
+                    STR_FMT(enrolment->name));
 }
 
 static int
@@ -112,14 +115,14 @@ renew(struct db *db, struct enrolment *enrolment, struct error *err)
     r = accounts_token_check(db, "agent", enrolment->old_token, &presented, err);
   if (r < 0)
     return r;
-  if (row.connected || presented != row.token_id)
+  if (!row.released && (row.connected || presented != row.token_id))
     return refuse_name(enrolment, err);
   const struct description *about = &enrolment->about;
   enrolment->agent_id = row.id;
   r = farm_agent_renew(db, enrolment->token_id,
                        (struct db_strs) { about->systems, about->systems_count },
                        (int32_t) about->jobs, about->facts, row.id, err);
-  return r < 0 ? r : accounts_token_revoke(db, row.token_id, err);
+  return r < 0 || row.released ? r : accounts_token_revoke(db, row.token_id, err);
 }
 
 static int

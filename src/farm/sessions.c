@@ -47,8 +47,8 @@ find(const struct scheduler *scheduler, int64_t number)
   return -1;
 }
 
-static void
-drop_older(struct scheduler *scheduler, int64_t agent_id)
+void
+sessions_end_agent(struct scheduler *scheduler, int64_t agent_id)
 {
   for (size_t i = scheduler->sessions.count; i-- > 0;)
     if (scheduler->sessions.items[i].agent_id == agent_id)
@@ -75,7 +75,7 @@ sessions_open(struct scheduler *scheduler, struct message *message)
   *end = (struct session_end) { scheduler->farm, session.agent_id, session.number };
   CLEANUP_BUF struct buf lines = { 0 };
   greet(scheduler->farm, message->hello, &lines);
-  drop_older(scheduler, session.agent_id);
+  sessions_end_agent(scheduler, session.agent_id); /* an older one */
   int r = http_reply_stream(message->request, 200, "application/x-ndjson", STREAM_LIMIT,
                             &session.stream);
   if (r < 0) {

@@ -191,6 +191,14 @@ post_resume(struct http_request *request, void *context, struct error *err)
   return set_paused(request, context, false, err);
 }
 
+static int
+post_release(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  int r = farm_agent_release(serve->farm, http_param(request, "name"), err);
+  return r < 0 ? r : http_reply_text(request, 202, "application/json", "{}");
+}
+
 /* ---- joining tokens ---- */
 
 struct token_wish
@@ -216,11 +224,13 @@ post_token(struct http_request *request, void *context, struct error *err)
   int r = http_body_json(request, &asked, err);
   if (r < 0)
     return r;
+  const json_t *valid = json_object_get(asked, "valid_s");
   struct token_wish wish = { .name = str_of(json_string_value(json_object_get(asked, "name"))),
-                             .valid_s = json_integer_value(json_object_get(asked, "valid_s")) };
+                             .valid_s = json_integer_value(valid) };
   if (wish.name.size == 0 || wish.name.size > 200)
     return error_set(err, -EINVAL, "\"name\" must be a text of 1 to 200 bytes");
-  if (wish.valid_s < 0 || wish.valid_s > TOKEN_VALID_MAX)
+  if ((valid != NULL && !json_is_integer(valid)) || wish.valid_s < 0
+      || wish.valid_s > TOKEN_VALID_MAX)
     return error_set(err, -EINVAL, "\"valid_s\" must be 0 (for ever) to ten years in seconds");
   r = db_pool_run(serve->pool, DB_WRITE, make_token, &wish, err);
   if (r < 0)
@@ -242,6 +252,8 @@ static const struct http_route routes[] = {
     .summary = "Give it no new work" },
   { "POST", API "/agents/{name}/resume", post_resume, .body_limit = 1024, .role = "admin",
     .summary = "Give it work again" },
+  { "POST", API "/agents/{name}/release", post_release, .body_limit = 1024, .role = "admin",
+    .summary = "Revoke its token; the name may be enrolled anew" },
   { "POST", API "/agents/tokens", post_token, .body_limit = 4096, .role = "admin",
     .summary = "Make a joining token" },
 };

@@ -197,8 +197,8 @@ start_web(struct server *server, struct error *err)
   size_t count = serve_routes(&server->context, routes);
   r = http_server_start(
       &(struct http_options) {
-          .listen = server->options->listen,
-          .listen_count = server->options->listen_count,
+          .listen = server->options->listen.items,
+          .listen_count = server->options->listen.count,
           .threads = (int) server->options->threads,
           .routes = routes,
           .routes_count = count,
@@ -261,8 +261,9 @@ stop_all(struct server *server)
 static void
 announce(const struct server *server)
 {
-  for (size_t i = 0; server->http != NULL && i < server->options->listen_count; i++) {
-    struct str address = str_of(server->options->listen[i]);
+  const struct option_list *listen = &server->options->listen;
+  for (size_t i = 0; server->http != NULL && i < listen->count; i++) {
+    struct str address = str_of(listen->items[i]);
     if (str_starts(address, STR("unix:"))) {
       printf("listening on %.*s\n", STR_FMT(address));
       continue;
