@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/compiler.h"
+#include "base/thread.h"
 #include "db/db_private.h"
 
 #define PATIENCE_MS 10000
@@ -112,7 +113,8 @@ start_connection(const char *uri)
                                        "tcp_user_timeout",
                                        "dbname",
                                        NULL };
-  const char *values[] = { "panoply", "UTF8", "10", "30", "10", "3", "60000", uri, NULL };
+  const char *timeout = thread_may_wait() ? "10" : "2"; /* seconds; libpq takes no less */
+  const char *values[] = { "panoply", "UTF8", timeout, "10", "5", "3", "20000", uri, NULL };
   PGconn *connection = PQconnectdbParams(names, values, 1);
   (void) PQsetNoticeReceiver(connection, ignore_notice, NULL);
   return connection;
