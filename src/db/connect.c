@@ -13,9 +13,16 @@
 #define OLDEST_VERSION 150000
 
 /* What makes sessions alike whatever the server's own settings are. A
-   transaction that idles holds back vacuum and the feed of events. */
+   transaction that idles holds back vacuum and the feed of events. A client whose
+   host lost its power says no farewell: the server must find out by itself, in
+   some 25 seconds, or a dead scheduler's session keeps the lock for hours. (Unix
+   sockets take these settings too, and ignore them.) */
 static const char session_settings[] = "SET TimeZone = 'UTC';"
                                        "SET DateStyle = 'ISO, YMD';"
+                                       "SET tcp_keepalives_idle = 10;"
+                                       "SET tcp_keepalives_interval = 5;"
+                                       "SET tcp_keepalives_count = 3;"
+                                       "SET tcp_user_timeout = 20000;"
                                        "SET idle_in_transaction_session_timeout = '5min'";
 
 /* The first that fits the server's or libpq's words decides. */
