@@ -39,6 +39,7 @@ class Demo(Case):
         demo.signal(signal.SIGINT)
         self.assertEqual(demo.wait(60), 0)
         self.assertIn("nothing is left running or mounted", demo.output())
+        self.assertNotIn("does not end", demo.output())
         session = SESSIONS / str(demo.process.pid)
         self.assertFalse(session.exists())
         self.assertNotIn(f" {session}/", pathlib.Path("/proc/self/mountinfo").read_text())
