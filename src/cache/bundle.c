@@ -271,7 +271,6 @@ bundle_ended(struct cache *cache)
   pthread_mutex_unlock(&cache->mutex);
 }
 
-/* A stream that broke off lacks its end mark: the client sees that. */
 static void *
 run_bundle(void *context)
 {
@@ -280,7 +279,10 @@ run_bundle(void *context)
   int r = send_all(bundle);
   if (r < 0 && r != -EPIPE)
     log_failure("cache", &bundle->err, "a bundle of %zu items broke off", bundle->count);
-  http_stream_close(bundle->stream);
+  if (r < 0)
+    http_stream_fail(bundle->stream);
+  else
+    http_stream_close(bundle->stream);
   bundle_free(bundle);
   bundle_ended(cache);
   return NULL;
@@ -343,9 +345,9 @@ cache_send_bundle(struct cache *cache, struct http_request *request, const struc
     r = start_thread(bundle);
   if (r == 0)
     return 0;
-  /* The reply has begun or the client has gone: it ends without its end mark. */
+  /* The reply has begun or the client has gone. */
   if (bundle->stream != NULL)
-    http_stream_close(bundle->stream);
+    http_stream_fail(bundle->stream);
   bundle_free(bundle);
   bundle_ended(cache);
   return 0;

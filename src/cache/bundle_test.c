@@ -146,7 +146,7 @@ test_unknown_items(void **state)
   assert_int_equal(reply.status, 404);
 }
 
-/* A file that has gone ends the stream before its end mark. */
+/* A file that has gone ends the stream before its end mark, and the reply before its end. */
 static void
 test_a_lost_file_shows(void **state)
 {
@@ -158,6 +158,7 @@ test_a_lost_file_shows(void **state)
       cache_nar_file(house->cache, &item.item.nar_hash, GUIX_COMPRESSION_ZSTD);
   assert_int_equal(unlink(file), 0);
   CLEANUP_REPLY struct wire_reply reply = ask_for(house, &item.item.basename, 1);
+  assert_false(reply.whole);
   struct received *received = mem_alloc(sizeof *received);
   assert_int_equal(read_bundle(house, buf_str(&reply.body), received, &err), -EPIPE);
   free(received);
