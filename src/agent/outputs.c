@@ -177,7 +177,7 @@ send_nar(struct delivery *delivery, struct http_client *client, const struct ite
                                                   .body_size = -1,
                                                   .body_state = pump },
                             &answer, err);
-  if (status / 100 == 4)
+  if (status >= 300)
     error_set(err, -EPROTO, "the server refused %.*s (%d): %.*s", STR_FMT(basename), status,
               (int) (answer.body.size < 300 ? answer.body.size : 300), answer.body.data);
   http_answer_free(&answer);
@@ -209,25 +209,36 @@ ask_offset(struct delivery *delivery, struct http_client *client, const struct i
   return r;
 }
 
-/* A refused offset is asked for anew; a broken connection too. */
+/* A refused offset is asked for anew; a broken connection too. What the server cannot
+   take now is repeated as long as it takes; what breaks off, while it gets on. */
 static int
 upload_item(struct delivery *delivery, struct http_client *client, const struct item *item,
             struct error *err)
 {
-  for (int try = 0; try < UPLOAD_TRIES; try++) {
+  struct outage outage = { 0 };
+  bool from_start = item->from_start;
+  int64_t reached = 0;
+  for (int idle = 0; idle < UPLOAD_TRIES;) {
     int64_t offset = 0;
-    int r = item->from_start && try == 0 ? 0 : ask_offset(delivery, client, item, &offset, err);
+    int r = from_start ? 0 : ask_offset(delivery, client, item, &offset, err);
     if (r < 0)
       return r;
+    if (offset > reached) {
+      reached = offset;
+      idle = 0;
+      outage.pause_ms = 0;
+    }
     int status = send_nar(delivery, client, item, offset, err);
-    if (status / 100 == 2)
+    if (status / 100 == 2) {
+      attempt_outlasted(delivery->attempt, &outage);
       return 0;
-    if (status == -ECANCELED && delivery->attempt->cancelled)
-      return status;
+    }
     if (status / 100 == 4 && status != 409)
       return err->code; /* the same again would be refused again */
-    if (!attempt_sleep(delivery->attempt, 500 << try))
+    if (delivery->attempt->cancelled || !attempt_outlast(delivery->attempt, &outage, err))
       return error_set(err, -ECANCELED, "the attempt was cancelled");
+    idle += status < 500;
+    from_start = from_start && status >= 500; /* else what was damaged has been dropped */
   }
   return error_prefix(err, "cannot upload %.*s", STR_FMT(item->path));
 }
