@@ -119,7 +119,8 @@ int attempt_post(struct attempt *attempt, struct http_client *client, const char
 /* ---- fetch.c ---- */
 
 /* Brings what the daemon lacks of the derivation's closure into the store. The
-   whole closure is a temporary root of DAEMON's connection first. */
+   whole closure is a temporary root of DAEMON's connection first. -ENOENT: the
+   server lacks an input. */
 int attempt_fetch(struct attempt *attempt, struct http_client *client, struct guix_daemon *daemon,
                   struct error *err);
 
@@ -184,6 +185,6 @@ struct pump *pump_start(int (*produce)(void *state, guix_sink *sink, void *sink_
                                        struct error *err),
                         void *state);
 int64_t pump_read(void *pump, char *room, size_t size); /* count, 0 = end, negative = failed */
-/* Waits for the producer; its result. */
+/* Reads no more and waits for the producer. Its result; -EPIPE when it had more to give. */
 int pump_finish(struct pump *pump, struct error *err);
 void pump_free(struct pump *pump);

@@ -302,7 +302,7 @@ fetch_and_build(struct attempt *attempt, struct http_client *client, struct guix
   struct error err = { 0 };
   int r = attempt_fetch(attempt, client, daemon, &err);
   if (r < 0)
-    fail(verdict, r == -EREMOTEIO || r == -ECONNRESET ? "daemon" : "missing-input", &err);
+    fail(verdict, r == -ENOENT ? "missing-input" : "daemon", &err);
   else
     attempt_build(attempt, daemon, spool, verdict);
 }

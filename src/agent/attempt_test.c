@@ -19,6 +19,7 @@
 
 #define ITEM "10n1r190irl4q1illc7d5q04wks8gvgx-thing-1"
 #define OTHER "20n1r190irl4q1illc7d5q04wks8gvgx-thing-2"
+#define THIRD "30n1r190irl4q1illc7d5q04wks8gvgx-thing-3"
 #define STORE "/gnu/store/"
 
 /* One server, one daemon, one attempt. */
@@ -40,6 +41,8 @@ struct yard
   int status;
   atomic_int puts;
   struct buf uploaded;
+  atomic_int bundles;
+  bool is_endless; /* every bundle */
 };
 
 /* ---- the server ---- */
@@ -90,9 +93,57 @@ take_upload(struct http_request *request, struct str piece, void *context, struc
   return piece.size > 0 ? 0 : give_offset(request, context, err);
 }
 
+static int
+give_closure(struct http_request *request, void *context, struct error *err)
+{
+  (void) context, (void) err;
+  return http_reply_text(request, 200, "application/json",
+                         "{\"paths\": [\"" ITEM "\", \"" OTHER "\", \"" THIRD "\"]}");
+}
+
+static int64_t
+fill(void *state, char *room, size_t size)
+{
+  (void) state;
+  memset(room, 'x', size);
+  return (int64_t) size;
+}
+
+/* One item of those asked for; whoever asked for more finds the reply cut off. */
+static int
+give_bundle(struct http_request *request, void *context, struct error *err)
+{
+  struct yard *yard = context;
+  struct http_stream *stream;
+  json_t *body;
+  atomic_fetch_add(&yard->bundles, 1);
+  if (refuse(yard, request))
+    return 0;
+  if (yard->is_endless)
+    return http_reply_pull(request, 200, "text/plain", -1, fill, NULL, NULL);
+  int r = http_body_json(request, &body, err);
+  if (r == 0)
+    r = http_reply_stream(request, 200, "text/plain", 10000, &stream);
+  if (r < 0)
+    return r;
+  const json_t *paths = json_object_get(body, "paths");
+  CLEANUP_BUF struct buf text = { 0 };
+  buf_printf(&text, STORE "%s\n", json_string_value(json_array_get(paths, 0)));
+  if (json_array_size(paths) == 1)
+    buf_append_text(&text, "end\n");
+  http_stream_write(stream, buf_str(&text));
+  if (json_array_size(paths) == 1)
+    http_stream_close(stream);
+  else
+    http_stream_fail(stream);
+  return 0;
+}
+
 #define ATTEMPT "/agent/v1/attempts/7"
 
 static const struct http_route routes[] = {
+  { .method = "GET", .path = ATTEMPT "/closure", .handler = give_closure },
+  { .method = "POST", .path = "/agent/v1/bundle", .handler = give_bundle, .body_limit = 1000 },
   { .method = "POST", .path = ATTEMPT "/missing", .handler = give_missing, .body_limit = 1000 },
   { .method = "GET", .path = ATTEMPT "/uploads/{item}", .handler = give_offset },
   { .method = "PUT",
@@ -240,6 +291,67 @@ test_upload_that_is_forbidden(void **state)
   assert_int_equal(atomic_load(&yard->puts), 1);
 }
 
+/* ---- inputs ---- */
+
+static int
+fetch(struct yard *yard, struct error *err)
+{
+  return attempt_fetch(&yard->attempt, yard->client, yard->daemon, err);
+}
+
+/* A server that is away costs no try, nor does a stream that broke off but brought
+   something. */
+static void
+test_fetch_outlasts_the_server(void **state)
+{
+  struct yard *yard = *state;
+  struct error err = { 0 };
+  yard->refusals = 2;
+  yard->status = 503;
+  if (fetch(yard, &err) < 0)
+    fail_msg("%s", err.message);
+  assert_int_equal(atomic_load(&yard->bundles), 5);
+  assert_true(test_daemon_holds(&yard->test_daemon, STORE ITEM));
+  assert_true(test_daemon_holds(&yard->test_daemon, STORE OTHER));
+  assert_true(test_daemon_holds(&yard->test_daemon, STORE THIRD));
+}
+
+static void
+test_fetch_of_a_lost_attempt(void **state)
+{
+  struct yard *yard = *state;
+  struct error err = { 0 };
+  yard->refusals = 1;
+  yard->status = 410;
+  assert_int_equal(fetch(yard, &err), -ECANCELED);
+  assert_true(yard->attempt.cancelled);
+  assert_int_equal(atomic_load(&yard->bundles), 1);
+}
+
+static void
+test_fetch_of_what_is_not_there(void **state)
+{
+  struct yard *yard = *state;
+  struct error err = { 0 };
+  yard->refusals = 1;
+  yard->status = 404;
+  assert_int_equal(fetch(yard, &err), -ENOENT);
+  assert_int_equal(atomic_load(&yard->bundles), 1);
+}
+
+/* The daemon's word counts, and what is still being sent does not hold it up. */
+static void
+test_fetch_that_the_daemon_refuses(void **state)
+{
+  struct yard *yard = *state;
+  struct error err = { 0 };
+  yard->is_endless = true;
+  yard->test_daemon.refuses = true;
+  assert_int_equal(fetch(yard, &err), -EREMOTEIO);
+  assert_non_null(strstr(err.message, "the signature is not good"));
+  assert_int_equal(test_daemon_imports(&yard->test_daemon), 1);
+}
+
 #define IN_YARD(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int
@@ -248,9 +360,10 @@ main(void)
   signal(SIGPIPE, SIG_IGN);
   guix_init();
   const struct CMUnitTest tests[] = {
-    IN_YARD(test_refused_body_is_no_success),
-    IN_YARD(test_upload_outlasts_refusals),
-    IN_YARD(test_upload_that_is_forbidden),
+    IN_YARD(test_refused_body_is_no_success),    IN_YARD(test_upload_outlasts_refusals),
+    IN_YARD(test_upload_that_is_forbidden),      IN_YARD(test_fetch_outlasts_the_server),
+    IN_YARD(test_fetch_of_a_lost_attempt),       IN_YARD(test_fetch_of_what_is_not_there),
+    IN_YARD(test_fetch_that_the_daemon_refuses),
   };
   return cmocka_run_group_tests_name("attempt", tests, NULL, NULL);
 }

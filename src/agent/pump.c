@@ -18,6 +18,7 @@ struct pump
   int write_end;
   pthread_t thread;
   bool joined;
+  bool cut;          /* of the thread: the reader has left */
   atomic_int result; /* 1 while it runs */
   struct error err;
 };
@@ -26,14 +27,17 @@ static int
 pump_sink(void *context, struct str piece)
 {
   struct pump *pump = context;
-  return file_write_full(pump->write_end, piece.data, piece.size);
+  int r = file_write_full(pump->write_end, piece.data, piece.size);
+  pump->cut |= r == -EPIPE;
+  return r;
 }
 
 static void *
 pump_main(void *context)
 {
   struct pump *pump = context;
-  pump->result = pump->produce(pump->state, pump_sink, pump, &pump->err);
+  int r = pump->produce(pump->state, pump_sink, pump, &pump->err);
+  pump->result = pump->cut ? -EPIPE : r;
   /* The reader sees the end only after the result is known. */
   file_closep(&pump->write_end);
   return NULL;
@@ -77,6 +81,7 @@ pump_read(void *context, char *room, size_t size)
 int
 pump_finish(struct pump *pump, struct error *err)
 {
+  file_closep(&pump->read_end); /* a producer that still writes gets EPIPE */
   if (!pump->joined)
     pthread_join(pump->thread, NULL);
   pump->joined = true;
@@ -90,7 +95,6 @@ pump_free(struct pump *pump)
 {
   if (pump == NULL)
     return;
-  file_closep(&pump->read_end); /* a producer that still writes gets EPIPE */
   (void) pump_finish(pump, NULL);
   free(pump);
 }

@@ -340,10 +340,11 @@ http_client_call(struct http_client *client, const struct http_call *call, struc
   curl_slist_free_all(headers);
   if (transfer.failed == -ECANCELED)
     atomic_store(&client->cancelled, false);
+  if (code != CURLE_OK)
+    http_answer_free(ret);
   ret->status = (int) status;
   if (code == CURLE_OK)
     return 0;
-  http_answer_free(ret);
   return call_failed(&transfer, code, url, err);
 }
 

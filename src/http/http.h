@@ -219,7 +219,7 @@ struct http_call
 
 struct http_answer
 {
-  int status;
+  int status;      /* of a call that failed: of the answer that broke off, or 0 */
   struct buf body; /* collected body, or the error's */
   char etag[128];
   int64_t upload_offset; /* header Upload-Offset; -1 = absent */
