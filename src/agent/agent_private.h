@@ -184,6 +184,8 @@ struct pump;
 struct pump *pump_start(int (*produce)(void *state, guix_sink *sink, void *sink_context,
                                        struct error *err),
                         void *state);
+/* Whether pump_read would not wait; waits at most TIMEOUT_MS for it. */
+bool pump_is_ready(const struct pump *pump, int timeout_ms);
 int64_t pump_read(void *pump, char *room, size_t size); /* count, 0 = end, negative = failed */
 /* Reads no more and waits for the producer. Its result; -EPIPE when it had more to give. */
 int pump_finish(struct pump *pump, struct error *err);

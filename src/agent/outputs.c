@@ -14,6 +14,7 @@
 #define ZSTD_LEVEL 3
 #define UPLOAD_TRIES 8
 #define CLOSURE_MAX 200000 /* paths */
+#define CANCEL_LOOK_MS 500
 
 struct item
 {
@@ -116,6 +117,7 @@ ask_missing(struct delivery *delivery, struct http_client *client, struct error 
 /* Makes the compressed nar and drops its first SKIP bytes. */
 struct nar_stream
 {
+  const struct attempt *attempt;
   const char *path; /* with the store root */
   int64_t skip;
   guix_sink *sink;
@@ -136,6 +138,8 @@ past_skip(void *context, struct str piece)
   struct nar_stream *stream = context;
   size_t drop = stream->skip < (int64_t) piece.size ? (size_t) stream->skip : piece.size;
   stream->skip -= (int64_t) drop;
+  if (stream->attempt->cancelled) /* nobody may be reading yet */
+    return -ECANCELED;
   piece = str_from(piece, drop);
   return piece.size == 0 ? 0 : stream->sink(stream->sink_context, piece);
 }
@@ -164,10 +168,14 @@ send_nar(struct delivery *delivery, struct http_client *client, const struct ite
   CLEANUP_FREE char *path =
       mem_printf("/agent/v1/attempts/%lld/uploads/%.*s?offset=%lld", (long long) attempt->id,
                  STR_FMT(basename), (long long) offset);
-  struct nar_stream stream = { .path = file, .skip = offset };
+  struct nar_stream stream = { .attempt = attempt, .path = file, .skip = offset };
   struct pump *pump = pump_start(produce_nar, &stream);
   if (pump == NULL)
     return error_set(err, -EAGAIN, "cannot start a thread");
+  /* Making again what the server has may take many minutes, in which neither it nor a
+     proxy would bear a silent request. */
+  while (!pump_is_ready(pump, CANCEL_LOOK_MS) && !attempt->cancelled)
+    continue;
   struct http_answer answer = { 0 };
   int status = attempt_call(attempt, client,
                             &(struct http_call) { .method = "PUT",
@@ -180,6 +188,11 @@ send_nar(struct delivery *delivery, struct http_client *client, const struct ite
   if (status >= 300)
     error_set(err, -EPROTO, "the server refused %.*s (%d): %.*s", STR_FMT(basename), status,
               (int) (answer.body.size < 300 ? answer.body.size : 300), answer.body.data);
+  /* Why there was nothing to send explains more than that the call was given up. */
+  struct error cause = { 0 };
+  int made = status < 0 ? pump_finish(pump, &cause) : 0;
+  if (made < 0 && made != -EPIPE)
+    *err = cause;
   http_answer_free(&answer);
   pump_free(pump);
   return status;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -62,6 +63,13 @@ pump_start(int (*produce)(void *, guix_sink *, void *, struct error *), void *st
     return NULL;
   }
   return pump;
+}
+
+bool
+pump_is_ready(const struct pump *pump, int timeout_ms)
+{
+  struct pollfd ready = { .fd = pump->read_end, .events = POLLIN };
+  return poll(&ready, 1, timeout_ms) > 0;
 }
 
 int64_t
