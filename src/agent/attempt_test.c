@@ -275,6 +275,24 @@ test_upload_outlasts_refusals(void **state)
   assert_non_null(strstr(buf_text(&items), ITEM));
 }
 
+/* The second half fits the first: the nar is made anew, and what is there is left out. */
+static void
+test_upload_goes_on_from_its_offset(void **state)
+{
+  struct yard *yard = *state;
+  CLEANUP_BUF struct buf items = { 0 }, whole = { 0 };
+  struct error err = { 0 };
+  put_item(yard, 3000000);
+  for (int i = 0; i < 2; i++) {
+    if (attempt_upload(&yard->attempt, yard->client, yard->daemon, NULL, &items, &err) < 0)
+      fail_msg("%s", err.message);
+    if (i == 0)
+      buf_append_str(&whole, buf_str(&yard->uploaded));
+    assert_true(str_equal(buf_str(&yard->uploaded), buf_str(&whole)));
+    yard->uploaded.size /= 2;
+  }
+}
+
 /* A refusal that will stay ends it, with the server's reason. */
 static void
 test_upload_that_is_forbidden(void **state)
@@ -360,9 +378,13 @@ main(void)
   signal(SIGPIPE, SIG_IGN);
   guix_init();
   const struct CMUnitTest tests[] = {
-    IN_YARD(test_refused_body_is_no_success),    IN_YARD(test_upload_outlasts_refusals),
-    IN_YARD(test_upload_that_is_forbidden),      IN_YARD(test_fetch_outlasts_the_server),
-    IN_YARD(test_fetch_of_a_lost_attempt),       IN_YARD(test_fetch_of_what_is_not_there),
+    IN_YARD(test_refused_body_is_no_success),
+    IN_YARD(test_upload_outlasts_refusals),
+    IN_YARD(test_upload_goes_on_from_its_offset),
+    IN_YARD(test_upload_that_is_forbidden),
+    IN_YARD(test_fetch_outlasts_the_server),
+    IN_YARD(test_fetch_of_a_lost_attempt),
+    IN_YARD(test_fetch_of_what_is_not_there),
     IN_YARD(test_fetch_that_the_daemon_refuses),
   };
   return cmocka_run_group_tests_name("attempt", tests, NULL, NULL);
