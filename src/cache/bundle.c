@@ -179,12 +179,20 @@ flush_out(struct bundle *bundle)
   return r;
 }
 
+/* A derivation's text comes as one piece, and may be larger than what may wait. */
 static int
 archive_piece(void *context, struct str piece)
 {
   struct bundle *bundle = context;
-  buf_append_str(&bundle->out, piece);
-  return bundle->out.size < CACHE_PIECE ? 0 : flush_out(bundle);
+  int r = 0;
+  while (r == 0 && piece.size > 0) {
+    size_t room = CACHE_PIECE - bundle->out.size;
+    size_t size = piece.size < room ? piece.size : room;
+    buf_append(&bundle->out, piece.data, size);
+    piece = str_from(piece, size);
+    r = bundle->out.size < CACHE_PIECE ? 0 : flush_out(bundle);
+  }
+  return r;
 }
 
 static int
