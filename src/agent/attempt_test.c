@@ -378,14 +378,10 @@ main(void)
   signal(SIGPIPE, SIG_IGN);
   guix_init();
   const struct CMUnitTest tests[] = {
-    IN_YARD(test_refused_body_is_no_success),
-    IN_YARD(test_upload_outlasts_refusals),
-    IN_YARD(test_upload_goes_on_from_its_offset),
-    IN_YARD(test_upload_that_is_forbidden),
-    IN_YARD(test_fetch_outlasts_the_server),
-    IN_YARD(test_fetch_of_a_lost_attempt),
-    IN_YARD(test_fetch_of_what_is_not_there),
-    IN_YARD(test_fetch_that_the_daemon_refuses),
+    IN_YARD(test_refused_body_is_no_success),     IN_YARD(test_upload_outlasts_refusals),
+    IN_YARD(test_upload_goes_on_from_its_offset), IN_YARD(test_upload_that_is_forbidden),
+    IN_YARD(test_fetch_outlasts_the_server),      IN_YARD(test_fetch_of_a_lost_attempt),
+    IN_YARD(test_fetch_of_what_is_not_there),     IN_YARD(test_fetch_that_the_daemon_refuses),
   };
   return cmocka_run_group_tests_name("attempt", tests, NULL, NULL);
 }
