@@ -86,12 +86,13 @@ class Client:
             raise Refused("GET", path, answer)
         return answer.body.decode()
 
-    def stream(self, method: str, path: str, value: object = None, seconds: float = 60):
+    def stream(self, method: str, path: str, value: object = None, seconds: float = 60,
+               headers: dict[str, str] | None = None):
         """Opens a reply without end; returns (status, iterator of its lines, connection). Close
         the connection when done."""
         connection = self.connect(seconds)
         connection.request(method, path, None if value is None else json.dumps(value),
-                           self.headers({"Content-Type": "application/json"}))
+                           self.headers({"Content-Type": "application/json", **(headers or {})}))
         reply = connection.getresponse()
         return reply.status, iter(reply.readline, b""), connection
 
