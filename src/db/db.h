@@ -45,9 +45,10 @@ void db_close(struct db *db);
 
 /* The body of a transaction. Returns 0 to commit, negative to roll back (with
    ERR set). It may be run again from the start after a conflict or a lost
-   connection, so it must have no effect but through DB, and, because a commit
-   whose outcome is unknown is repeated too, its writes must be idempotent
-   (explicit ids from a sequence, ON CONFLICT, state checks). */
+   connection, so it must have no effect but through DB. Never once it was
+   committed: when the answer to COMMIT is lost, the server is asked what became of
+   the transaction (save on a connection that holds a lock, where db_run returns
+   -DB_ERROR_LOST at once and its caller must find out). */
 typedef int db_body(struct db *db, void *context, struct error *err);
 
 enum db_mode
