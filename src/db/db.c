@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "db/db_private.h"
 
 /* Before the second, third ... try of a transaction; each is drawn out at
@@ -79,8 +80,8 @@ closed_while_idle(struct db *db)
   return false;
 }
 
-static bool
-is_usable(struct db *db)
+bool
+db_is_usable(struct db *db)
 {
   if (db->connection == NULL || PQstatus(db->connection) != CONNECTION_OK)
     return false;
@@ -90,7 +91,7 @@ is_usable(struct db *db)
 int
 db_ready(struct db *db, struct error *err)
 {
-  if (is_usable(db))
+  if (db_is_usable(db))
     return 0;
   db_lose(db);
   if (db->in_transaction)
@@ -246,10 +247,14 @@ run_again(struct db *db, struct transaction *transaction, struct error *err)
   return run_once(db, transaction, err);
 }
 
+/* After TRIES that ended with R, the last. */
 static bool
-is_worth_retrying(const struct db *db, int r)
+is_worth_retrying(const struct db *db, int r, size_t tries)
 {
-  return r == -DB_ERROR_CONFLICT || (r == -DB_ERROR_LOST && !db->holds_lock);
+  size_t limit = ARRAY_SIZE(retry_pauses_ms);
+  if (!thread_may_wait())
+    limit = r == -DB_ERROR_LOST ? 1 : 4;
+  return tries <= limit && (r == -DB_ERROR_CONFLICT || (r == -DB_ERROR_LOST && !db->holds_lock));
 }
 
 static void
@@ -267,8 +272,8 @@ db_run(struct db *db, enum db_mode mode, db_body *body, void *context, struct er
     return error_set(err, -EINVAL, "a transaction is open already on this connection");
   struct transaction transaction = { .mode = mode, .body = body, .context = context };
   int r = run_once(db, &transaction, err);
-  for (size_t i = 0; is_worth_retrying(db, r) && i < ARRAY_SIZE(retry_pauses_ms); i++) {
-    pause_before_retry(retry_pauses_ms[i]);
+  for (size_t tries = 1; is_worth_retrying(db, r, tries); tries++) {
+    pause_before_retry(retry_pauses_ms[tries - 1]);
     r = run_again(db, &transaction, err);
   }
   return r;

@@ -386,6 +386,25 @@ test_a_lost_database_connection_costs_nothing(void **state)
   test_agent_free(agent);
 }
 
+/* While the database is away (here: all its connections), requests are told so, and
+   soon: whoever answers them has others to answer. */
+static void
+test_requests_do_not_wait_for_the_database(void **state)
+{
+  struct yard *yard = *state;
+  static const char body[] = "{\"name\": \"one\", \"systems\": [\"x86_64-linux\"], \"jobs\": 1}";
+  struct db *taken[4];
+  yard_start(yard);
+  for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
+    assert_int_equal(db_pool_get(yard->database->pool, &taken[i], NULL), 0);
+  int64_t start = clock_monotonic_ms();
+  assert_int_equal(test_agent_enrol(yard, yard->join_token, body, NULL), 503);
+  assert_in_range(clock_monotonic_ms() - start, 0, 5000);
+  for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
+    db_pool_put(yard->database->pool, taken[i]);
+  assert_int_equal(test_agent_enrol(yard, yard->join_token, body, NULL), 201);
+}
+
 static void
 test_a_second_scheduler_takes_over(void **state)
 {
@@ -944,6 +963,7 @@ main(void)
     CASE(test_a_lost_agent_s_build_goes_to_another),
     CASE(test_a_restart_of_the_server_keeps_attempts),
     CASE(test_a_lost_database_connection_costs_nothing),
+    CASE(test_requests_do_not_wait_for_the_database),
     CASE(test_a_second_scheduler_takes_over),
     CASE(test_an_ousted_scheduler_writes_nothing_more),
     CASE(test_a_wish_that_commits_late_is_not_missed),

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "http/request.h"
 
 /* A refused request's body is read and dropped up to this size, so that the
@@ -259,6 +260,7 @@ exchange_continue(void *context, struct MHD_Connection *connection, const char *
 {
   struct http_request *request = *slot;
   (void) context, (void) connection, (void) url, (void) version;
+  thread_forbid_waiting(); /* this is a server thread: it belongs to many connections */
   switch (request->phase) {
   case REQUEST_NEW:
     return start(request, method);
