@@ -408,7 +408,7 @@ class Server(OfFarm):
     def test_doctor(self):
         said = self.command("doctor").splitlines()
         self.assertTrue(said and all(line.startswith("ok ") for line in said), said)
-        self.assertIn("specification example: its channels can be reached", "\n".join(said))
+        self.assertIn("specification example: its channels ", "\n".join(said))
 
     def test_help(self):
         for command in ("spec", "evaluation", "build", "agents", "key", "doctor"):
