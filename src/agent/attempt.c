@@ -87,8 +87,10 @@ attempt_sleep(struct attempt *attempt, int64_t milliseconds)
 bool
 attempt_outlast(struct attempt *attempt, struct outage *outage, const struct error *cause)
 {
+  if (attempt->cancelled)
+    return false;
   if (outage->pause_ms == 0)
-    log_failure("agent", cause, "attempt %lld waits for the server", (long long) attempt->id);
+    log_warning("agent", "attempt %lld: %s; trying again", (long long) attempt->id, cause->message);
   outage->pause_ms = outage->pause_ms == 0 ? RETRY_FIRST_MS : outage->pause_ms * 2;
   if (outage->pause_ms > RETRY_LAST_MS)
     outage->pause_ms = RETRY_LAST_MS;
@@ -99,7 +101,7 @@ void
 attempt_outlasted(struct attempt *attempt, struct outage *outage)
 {
   if (outage->pause_ms > 0)
-    log_info("agent", "attempt %lld goes on: the server answers", (long long) attempt->id);
+    log_info("agent", "attempt %lld: the server answers", (long long) attempt->id);
   outage->pause_ms = 0;
 }
 

@@ -119,7 +119,7 @@ ask_daemon(struct run *run, struct error *err)
     /* Everything this build needs was fetched: the daemon builds this one. */
     .use_substitutes = false,
     .max_jobs = 1,
-    .cores = attempt->agent->options->cores,
+    .cores = (int) attempt->agent->options->cores,
     .timeout_s = attempt->timeout_s,
     .max_silent_s = attempt->max_silent_s,
   };

@@ -2,9 +2,9 @@
 
 -- name: evaluation_newest :one
 -- The newest evaluation of a specification, with its channels' revisions in
--- order of channel name.
+-- order of channel name, by bytes, as a specification has them.
 SELECT evaluation.id, evaluation.definition = :definition::jsonb AS "same_definition!",
-       array_agg(revision_id ORDER BY channel)::bigint[] AS "revision_ids!"
+       array_agg(revision_id ORDER BY channel COLLATE "C")::bigint[] AS "revision_ids!"
 FROM evaluation
 JOIN evaluation_revision ON evaluation_id = evaluation.id
 WHERE evaluation.id = (SELECT max(id) FROM evaluation WHERE specification_id = :specification_id
@@ -40,7 +40,7 @@ FROM evaluation_revision
 JOIN revision ON revision.id = revision_id
 JOIN repository ON repository.id = repository_id
 WHERE evaluation_id = :evaluation_id
-ORDER BY channel;
+ORDER BY channel COLLATE "C";
 
 -- name: evaluation_progress :one
 UPDATE evaluation SET jobs_count = :jobs_count, errors_count = :errors_count

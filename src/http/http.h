@@ -21,6 +21,9 @@ struct http_server;
 struct http_request;
 struct http_stream;
 
+/* Where the JSON API begins: doc/api.md. */
+#define HTTP_API "/api/panoply/v1"
+
 /* ---- routes ---- */
 
 /* Answers the request by exactly one http_reply_* (or http_defer) and returns
@@ -46,7 +49,7 @@ struct http_route
   http_body_handler *body;  /* or: streamed */
   http_handler *body_begin; /* before the first piece of a streamed body; may refuse */
   size_t body_limit;        /* bytes; 0 = no body allowed */
-  const char *role;         /* NULL = anybody; "read", "admin", "agent": see http_set_guard */
+  const char *role;         /* NULL = anybody; what http_options.guard knows */
   const char *summary;      /* one line for the API description */
 };
 
@@ -85,14 +88,6 @@ int http_server_port(const struct http_server *server, size_t index);
 /* Ends streams and deferred requests, waits for handlers, frees. Late answers
    to deferred requests and writes to streams are still allowed (and vain). */
 void http_server_stop(struct http_server *server); /* NULL is fine */
-
-#define HTTP_STATUS_MAX 600
-struct http_counts
-{
-  uint64_t replies[HTTP_STATUS_MAX]; /* by status, since the start */
-  int connections;                   /* open now */
-};
-void http_server_counts(const struct http_server *server, struct http_counts *ret);
 
 /* ---- request: all slices live until the request is answered ---- */
 
@@ -136,6 +131,8 @@ void http_reply_header(struct http_request *request, const char *name, const cha
 int http_reply(struct http_request *request, int status, const char *type, struct buf *body);
 int http_reply_text(struct http_request *request, int status, const char *type, const char *text);
 int http_reply_json(struct http_request *request, int status, struct buf *json);
+/* 202 and an empty object: it was ordered, and will be. */
+int http_reply_accepted(struct http_request *request);
 int http_reply_problem(struct http_request *request, int status, const struct error *err);
 int http_reply_redirect(struct http_request *request, int status, const char *location);
 /* For deferred requests: the reply that a handler gets by returning ERR's code. */
