@@ -87,8 +87,9 @@ int farm_wake(struct db *db, struct error *err);
 /* ---- actions (each with its own transaction); asked by API and pages ---- */
 
 /* They store an order for the active scheduler, in whatever process that is;
-   when it is this one, the effect is there on return. -ENOENT: no such build or
-   agent; -EEXIST: its state does not allow it. */
+   when it is this one, and the calling thread may wait (base/thread.h), the effect
+   is there on return. -ENOENT: no such build or agent; -EEXIST: its state does not
+   allow it. */
 
 /* Cancels it, what cannot be built without it, and what only these needed and
    nobody wished for. Cancelled ones are built when they are wished for again. */

@@ -302,8 +302,10 @@ get_explain(struct http_request *request, void *context, struct error *err)
   return r < 0 ? r : http_reply_json(request, 200, &body);
 }
 
+/* Orders wait for their effect: on a worker. */
+
 static int
-post_cancel(struct http_request *request, void *context, struct error *err)
+cancel_build(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   int64_t id = 0;
@@ -314,7 +316,14 @@ post_cancel(struct http_request *request, void *context, struct error *err)
 }
 
 static int
-post_restart(struct http_request *request, void *context, struct error *err)
+post_cancel(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, cancel_build);
+}
+
+static int
+restart_build(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   bool dependents = str_equal(http_query(request, "dependents"), STR("yes"));
@@ -323,6 +332,13 @@ post_restart(struct http_request *request, void *context, struct error *err)
   if (r == 0)
     r = farm_build_restart(serve->farm, id, dependents, err);
   return r < 0 ? r : http_reply_accepted(request);
+}
+
+static int
+post_restart(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, restart_build);
 }
 
 static const struct http_route routes[] = {

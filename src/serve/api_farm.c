@@ -160,6 +160,7 @@ get_agent(struct http_request *request, void *context, struct error *err)
   return http_reply_json(request, 200, &body);
 }
 
+/* Waits for its effect: on a worker. */
 static int
 set_paused(struct http_request *request, struct serve_context *serve, bool paused,
            struct error *err)
@@ -169,15 +170,29 @@ set_paused(struct http_request *request, struct serve_context *serve, bool pause
 }
 
 static int
-post_pause(struct http_request *request, void *context, struct error *err)
+pause_agent(struct http_request *request, void *context, struct error *err)
 {
   return set_paused(request, context, true, err);
 }
 
 static int
-post_resume(struct http_request *request, void *context, struct error *err)
+post_pause(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, pause_agent);
+}
+
+static int
+resume_agent(struct http_request *request, void *context, struct error *err)
 {
   return set_paused(request, context, false, err);
+}
+
+static int
+post_resume(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, resume_agent);
 }
 
 static int
