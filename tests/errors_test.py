@@ -11,9 +11,10 @@ import subprocess
 from support.case import Case
 from support.panoply import Server, executable
 from support.roots import Machine, temporary_folder
-from support.waiting import TIME_FACTOR, free_port
+from support.waiting import TIME_FACTOR, deaf_port
 
 ASKED_WRONGLY, ANSWERED_NO = 2, 1
+UNKNOWN_TOKEN = "panoply_{}_" + "0123456789abcdef" * 4  # of a role, in the form of a real one
 
 
 def panoply(*words: object, **environment: str) -> subprocess.CompletedProcess:
@@ -23,6 +24,12 @@ def panoply(*words: object, **environment: str) -> subprocess.CompletedProcess:
 
 
 class Errors(Case):
+    def deaf_port(self) -> int:
+        """A port on loopback that nobody listens on, and nobody will."""
+        holder = deaf_port()
+        self.addCleanup(holder.close)
+        return holder.getsockname()[1]
+
     def assert_told(self, done: subprocess.CompletedProcess, status: int, *words: str) -> None:
         """DONE ended with STATUS and one line that has all WORDS (a hint may follow). What a
         program logs before it gives up does not count."""
@@ -138,7 +145,8 @@ class OfClients(Errors):
                 self.assert_told(self.ask(*words), ASKED_WRONGLY, words[-1])
 
     def test_wrong_token(self):
-        for token in ("wrong", "panoply-admin-" + "A" * 43, "\u00e9"):
+        for token in ("wrong", "panoply_admin_" + "A" * 64, "\u00e9", UNKNOWN_TOKEN.format("admin"),
+                      UNKNOWN_TOKEN.format("agent")):
             with self.subTest(token):
                 done = panoply("spec", "delete", "x", PANOPLY_URL=self.server.url,
                                PANOPLY_TOKEN=token)
@@ -150,7 +158,7 @@ class OfClients(Errors):
         self.assert_told(done, ASKED_WRONGLY, "role")
 
     def test_no_server(self):
-        url = f"http://127.0.0.1:{free_port()}"
+        url = f"http://127.0.0.1:{self.deaf_port()}"
         for words in (("spec", "list"), ("doctor",), ("build", "log", "1", "--follow"),
                       ("key", "show")):
             with self.subTest(" ".join(words)):
@@ -180,7 +188,7 @@ class OfServers(Errors):
         self.assert_told(self.serve("--config", file), ASKED_WRONGLY, "line 2", "colour")
 
     def test_unreachable_database(self):
-        port = free_port()
+        port = self.deaf_port()
         done = self.serve("--database", f"postgresql://panoply:secret@127.0.0.1:{port}/panoply")
         self.assert_told(done, ASKED_WRONGLY, str(port), "--database")
         self.assertNotIn("secret", done.stderr)
@@ -248,9 +256,11 @@ class OfAgents(Errors):
         self.assert_told(self.run_agent(), ASKED_WRONGLY, "--join-token-file")
 
     def test_wrong_joining_token(self):
-        file = self.token_file("panoply-join-" + "A" * 43)
-        self.assert_told(self.run_agent("--join-token-file", file), ASKED_WRONGLY,
-                         self.server.url, "token")
+        for text in ("nonsense", UNKNOWN_TOKEN.format("join"), UNKNOWN_TOKEN.format("read")):
+            with self.subTest(text):
+                file = self.token_file(text)
+                self.assert_told(self.run_agent("--join-token-file", file), ASKED_WRONGLY,
+                                 self.server.url, "token")
 
     def test_admin_token_does_not_enrol(self):
         self.assert_told(self.run_agent("--join-token-file", self.server.state / "admin-token"),
@@ -265,8 +275,11 @@ class OfAgents(Errors):
         self.assertTrue(first.is_running())
 
     def test_unknown_token(self):
-        file = self.token_file("panoply-agent-" + "A" * 43)
-        self.assert_told(self.run_agent("--token-file", file), ASKED_WRONGLY, "refused", "enrol")
+        for text in ("nonsense", UNKNOWN_TOKEN.format("agent")):
+            with self.subTest(text):
+                file = self.token_file(text)
+                self.assert_told(self.run_agent("--token-file", file), ASKED_WRONGLY, "refused",
+                                 "enrol")
 
     def test_revoked_token(self):
         join = self.server.join_token_file().read_text().strip()
@@ -291,7 +304,7 @@ class OfAgents(Errors):
             ASKED_WRONGLY, "/nonexistent/socket", "guix-daemon")
 
     def test_no_server(self):
-        url = f"http://127.0.0.1:{free_port()}"
+        url = f"http://127.0.0.1:{self.deaf_port()}"
         done = self.run_agent("--server", url, "--join-token-file", self.server.join_token_file())
         self.assert_told(done, ASKED_WRONGLY, url)
 

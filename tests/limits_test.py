@@ -46,6 +46,12 @@ class OfBuilds(Case):
     def command(self, *words: object) -> str:
         return self.farm.server.command_line(*words).stdout
 
+    def pause(self) -> None:
+        """Until the end of the test, or before."""
+        self.command("agents", "pause", "builder-1")
+        self.addCleanup(self.command, "agents", "resume", "builder-1")
+        self.farm.server.wait_for("/agents/builder-1", lambda it: it["paused"])
+
     def assert_failed(self, package: str, cause: str, message: str, **limits: int) -> None:
         build = self.farm.wait_for_build(self.builds[package]["id"], "failed")
         self.assertEqual({name: build[name] for name in limits}, limits)
@@ -57,7 +63,7 @@ class OfBuilds(Case):
         self.assert_failed("restless", "timeout", "it took longer than its limit of 4 seconds",
                            timeout_s=4, max_silent_s=60)
         log = self.farm.log(self.builds["restless"]["id"])
-        self.assertGreaterEqual(log.count("tick"), 3)
+        self.assertIn("tick", log)
 
     def test_silence(self):
         self.assert_failed("mute", "silence", "it printed nothing for 3 seconds, its limit",
@@ -70,7 +76,7 @@ class OfBuilds(Case):
         endless, enduring = (self.builds[name]["id"] for name in ("endless", "enduring"))
         wait_until(lambda: self.builder_runs(f"sleep {ENDLESS}"), 30, "the builder sleeps")
         self.command("build", "cancel", endless)
-        self.assertEqual(self.farm.build(endless)["state"], "cancelled")
+        self.farm.wait_for_build(endless, "cancelled")
         wait_until(lambda: not self.builder_runs(f"sleep {ENDLESS}"), 20, "the builder is ended")
         after = self.farm.wait_for_build(enduring, lambda it: it["state"] in ENDED)
         self.assertEqual((after["state"], after["attempts"]), ("cancelled", []))
@@ -83,11 +89,11 @@ class OfBuilds(Case):
         self.assertEqual({it["cause"] for it in build["attempts"]}, {"cancelled"})
 
     def test_cancelled_before_it_began(self):
-        self.command("agents", "pause", "builder-1")
-        self.addCleanup(self.command, "agents", "resume", "builder-1")
+        self.pause()
         build = self.builds["other"]["id"]
         if self.farm.build(build)["state"] == "running":
             self.command("build", "cancel", build)
+            self.farm.wait_for_build(build, "cancelled")
             self.command("build", "restart", build)
         self.farm.wait_for_build(build, "waiting")
         before = len(self.farm.build(build)["attempts"])
@@ -122,13 +128,12 @@ class OfBuilds(Case):
             self.assertNotEqual(self.farm.build(self.builds[name]["id"])["state"], "succeeded")
 
     def test_paused_agent(self):
-        self.command("agents", "pause", "builder-1")
+        self.pause()
         self.farm.channel.set_version("sea-floor-survey", "8.0")
         build = self.farm.builds(self.farm.push("Survey anew"))["sea-floor-survey"]
-        self.assertTrue(self.farm.client.api("GET", "/agents/builder-1")["paused"])
-        told = self.farm.server.wait_for(f"/builds/{build['id']}/explain", lambda it: True)
-        self.assertEqual(told["state"], "waiting")
-        self.assertIn("paused", str(told))
+        self.farm.server.wait_for(
+            f"/builds/{build['id']}/explain",
+            lambda it: (it["state"], it["reason"]) == ("waiting", "agents-paused"))
         self.assertEqual(self.farm.build(build["id"])["attempts"], [])
         self.command("agents", "resume", "builder-1")
         self.farm.wait_for_build(build["id"], "succeeded")

@@ -150,7 +150,7 @@ class Pages(Case):
         self.has(self.api("/status"), "version scheduler builds agents")
         self.has(self.api("/key"), "public_key")
         self.has(self.api("/specifications")["items"][0],
-                 "name definition active period_s priority created_at changed_at polled_at "
+                 "name definition paused period_s priority created_at changed_at polled_at "
                  "failure newest_evaluation")
         evaluation = self.api("/evaluations/1")
         self.has(evaluation, "id specification state created_at started_at finished_at jobs "
@@ -173,7 +173,9 @@ class Pages(Case):
         self.has(build["jobs"][0], "specification evaluation name")
         self.assertEqual(build["state"], "dependency-failed")
         self.assertEqual(build["failed_build"], self.builds()["sextant"]["id"])
-        self.has(self.api(f"/builds/{build['id']}/explain"), "state reason")
+        why = self.api(f"/builds/{build['id']}/explain")
+        self.has(why, "state reason")
+        self.assertEqual(why["derivation"], build["derivation"])
         sextant = self.api(f"/builds/{build['failed_build']}")
         self.has(sextant["attempts"][0], "id agent state cause message created_at started_at "
                                          "finished_at log_size")

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From a push to builds: by itself, within the period, and only what changed."""
 
+import datetime
+
 from support import channel as example
 from support.case import Case
 from support.farm import Farm
+from support.waiting import TIME_FACTOR
+
+PERIOD_S, LATE_S = 5, 5  # of one specification; how much later is still in time
 
 DEPENDING_ON_CALENDAR = {"tide-calendar", "harbour-clock", "almanac", "navigator"}
 
@@ -47,6 +52,19 @@ class Push(Case):
         self.assertEqual(first["builds"], {
             "waiting": 0, "running": 0, "succeeded": 9, "failed": 1, "dependency-failed": 1,
             "cancelled": 0})
+
+    def test_push_is_seen_within_the_period(self):
+        specification = self.farm.channel.specification("measured", period=PERIOD_S)
+        self.farm.server.add_specification(specification)
+        self.addCleanup(self.farm.server.command_line, "spec", "delete", "measured")
+        self.farm.evaluation_of(self.base, "measured")
+        self.farm.channel.write("NEWS", "measured\n")
+        pushed = datetime.datetime.now(datetime.UTC)
+        evaluation = self.farm.evaluation_of(self.farm.channel.commit("A change"), "measured")
+        created = datetime.datetime.fromisoformat(evaluation["created_at"])
+        self.assertGreater(created, pushed)
+        self.assertLess((created - pushed).total_seconds(),
+                        PERIOD_S + (LATE_S * TIME_FACTOR))
 
     def test_push_builds_only_what_changed(self):
         self.farm.channel.set_version("tide-calendar", "0.9.2")

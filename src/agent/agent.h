@@ -16,9 +16,9 @@ struct agent_options
   const char *store_root;      /* "" = none */
   const char *daemon_socket;   /* NULL = STORE_ROOT/var/guix/daemon-socket/socket */
   const char *const *systems;  /* NULL-terminated; NULL = this machine's */
-  int jobs;                    /* builds at once; 0 = 1 */
-  int cores;                   /* for each build; 0 = all */
-  int uploads;                 /* at once; 0 = 4 */
+  int64_t jobs;                /* builds at once; 0 = 1 */
+  int64_t cores;               /* for each build; 0 = all */
+  int64_t uploads;             /* at once; 0 = 4 */
 };
 
 /* Runs until *STOP becomes non-zero (set it from a signal handler and write to

@@ -61,8 +61,8 @@ settle_options(struct agent *agent)
                       : arena_printf(arena, "%s/var/guix/daemon-socket/socket", agent->store_root);
   agent->name = options->name != NULL ? options->name : host_name(arena);
   agent->systems = options->systems != NULL ? options->systems : native_systems();
-  agent->jobs = options->jobs > 0 ? options->jobs : 1;
-  agent->uploads = options->uploads > 0 ? options->uploads : 4;
+  agent->jobs = options->jobs > 0 ? (int) options->jobs : 1;
+  agent->uploads = options->uploads > 0 ? (int) options->uploads : 4;
   if (agent->uploads > AGENT_UPLOADS_MAX)
     agent->uploads = AGENT_UPLOADS_MAX;
 }

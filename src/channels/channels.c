@@ -69,19 +69,48 @@ channels_check_url(struct str url, struct error *err)
   return error_hint(err, "Use https, http, ssh, git or file URLs, or an absolute path.");
 }
 
-/* The rules of git-check-ref-format that keep a name from being an option or
-   another kind of reference. */
-static int
-check_branch(struct str branch, struct error *err)
+/* What stands between the slashes of a branch name. */
+static bool
+is_branch_part(struct str part)
 {
-  bool bad = branch.size == 0 || branch.size > BRANCH_MAX || !is_printable(branch)
-             || branch.data[0] == '-' || branch.data[0] == '/'
-             || branch.data[branch.size - 1] == '/' || branch.data[branch.size - 1] == '.'
-             || memmem(branch.data, branch.size, "..", 2) != NULL
-             || memmem(branch.data, branch.size, "@{", 2) != NULL;
+  return part.size > 0 && part.data[0] != '.' && !str_ends(part, STR(".lock"));
+}
+
+/* The rules of git-check-ref-format, which keep a name from being an option or
+   another kind of reference. */
+static bool
+is_branch(struct str branch)
+{
+  if (branch.size == 0 || branch.size > BRANCH_MAX || !is_printable(branch) || branch.data[0] == '-'
+      || str_ends(branch, STR("/")) || str_ends(branch, STR("."))
+      || memmem(branch.data, branch.size, "..", 2) != NULL
+      || memmem(branch.data, branch.size, "@{", 2) != NULL)
+    return false;
   for (size_t i = 0; i < branch.size; i++)
-    bad |= strchr("~^:?*[\\", branch.data[i]) != NULL;
-  return bad ? error_set(err, -EINVAL, "\"%.*s\" is no branch name", STR_FMT(branch)) : 0;
+    if (strchr("~^:?*[\\", branch.data[i]) != NULL)
+      return false;
+  struct str rest = branch;
+  struct str part;
+  while (str_split(&rest, '/', &part))
+    if (!is_branch_part(part))
+      return false;
+  return true;
+}
+
+int
+channels_check_branch(struct str branch, struct error *err)
+{
+  return is_branch(branch) ? 0
+                           : error_set(err, -EINVAL, "\"%.*s\" is no branch name", STR_FMT(branch));
+}
+
+int
+channels_check_commit(struct str commit, struct error *err)
+{
+  return git_commit_hash_is_valid(commit)
+             ? 0
+             : error_set(err, -EINVAL, "\"%.*s\" is no full commit hash in lower case",
+                         STR_FMT(commit));
 }
 
 /* ---- the clone of a repository ---- */
@@ -225,9 +254,9 @@ channels_poll(struct channels *channels, const char *url, const char *branch, co
 {
   int r = channels_check_url(str_of(url), err);
   if (r == 0)
-    r = check_branch(str_of(branch), err);
-  if (r == 0 && commit != NULL && !git_commit_hash_is_valid(str_of(commit)))
-    r = error_set(err, -EINVAL, "\"%s\" is no full commit hash", commit);
+    r = channels_check_branch(str_of(branch), err);
+  if (r == 0 && commit != NULL)
+    r = channels_check_commit(str_of(commit), err);
   if (r < 0)
     return r;
   r = poll_tip(channels, url, branch, commit, ret, err);
@@ -260,10 +289,10 @@ int
 channels_checkout(struct channels *channels, const char *url, const char *branch,
                   const char *commit, const char *folder, struct error *err)
 {
-  if (!git_commit_hash_is_valid(str_of(commit)))
-    return error_set(err, -EINVAL, "\"%s\" is no full commit hash", commit);
   struct lookup lookup = { .url = url };
-  int r = db_pool_run(channels->pool, DB_READ, find_repository, &lookup, err);
+  int r = channels_check_commit(str_of(commit), err);
+  if (r == 0)
+    r = db_pool_run(channels->pool, DB_READ, find_repository, &lookup, err);
   if (r < 0)
     return r;
   CLEANUP_FREE char *clone = clone_folder(channels, lookup.repository_id);

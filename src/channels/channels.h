@@ -19,6 +19,10 @@ void channels_free(struct channels *channels);
 /* Refuses what `git` would take for an option or a helper: only https, http,
    ssh, git, file URLs and absolute paths. -EINVAL with ERR set. */
 int channels_check_url(struct str url, struct error *err);
+/* Likewise what is no branch name by git-check-ref-format(1), and what is no full
+   commit hash in lower case. */
+int channels_check_branch(struct str branch, struct error *err);
+int channels_check_commit(struct str commit, struct error *err);
 
 struct channels_tip
 {

@@ -18,11 +18,30 @@ enum
 
 struct cli;
 
+/* Options that a verb takes, as bits; rows of the table in dispatch.c. */
+enum
+{
+  CLI_URL = 1 << 0,
+  CLI_TOKEN_FILE = 1 << 1,
+  CLI_JSON = 1 << 2,
+  CLI_LIMIT = 1 << 3,
+  CLI_BEFORE = 1 << 4,
+  CLI_STATE = 1 << 5,
+  CLI_FOLLOW = 1 << 6,
+  CLI_DEPENDENTS = 1 << 7,
+  CLI_FORCE = 1 << 8,
+
+  CLI_TEXT = CLI_URL | CLI_TOKEN_FILE,         /* asks a server, prints text */
+  CLI_CALL = CLI_TEXT | CLI_JSON,              /* prints what JSON says */
+  CLI_LIST = CLI_CALL | CLI_LIMIT | CLI_BEFORE /* a list in pages */
+};
+
 /* A verb of a command. */
 struct verb
 {
   const char *name;      /* "add"; "" = what the command does without a verb */
   const char *arguments; /* "FILE", as the usage line shows them */
+  unsigned options;      /* bits */
   const char *help;      /* one line */
   int least, most;       /* words after the verb; MOST -1 = any number */
   int (*run)(struct cli *cli, int count, char **words);
@@ -32,18 +51,21 @@ struct cli
 {
   const char *command; /* "spec", for messages */
   struct arena arena;
-  bool json;       /* --json */
-  bool follow;     /* --follow */
-  bool dependents; /* --dependents */
-  bool force;      /* --force */
-  const char *url;
   const char *token; /* NULL = none */
-  const char *state; /* --state FILTER of lists */
-  const char *limit; /* --limit N of lists */
+  /* options: */
+  const char *url;
+  const char *token_file; /* NULL = none */
+  bool json;
+  int64_t limit;      /* 0 = the server's */
+  const char *before; /* cursor of a list; NULL = its beginning */
+  const char *state;  /* filter of a list; NULL = all */
+  bool follow;
+  bool dependents;
+  bool force;
 };
 
-/* Parses the client options (--url, --json ...) anywhere among the words, picks
-   the verb from TABLE (ended by a NULL name), checks the number of words, runs. */
+/* Parses options anywhere among the words, picks the verb from TABLE (ended by a NULL
+   name), checks that it takes these options and that many words, runs it. */
 int cli_dispatch(const char *command, const struct verb *table, int argc, char **argv);
 
 /* Prints "panoply: MESSAGE" and "HINT"; returns STATUS. */
@@ -57,8 +79,11 @@ int cli_fail(int status, const struct error *err);
 int cli_call(struct cli *cli, const char *method, const char *path, const char *body, json_t **ret);
 /* GET of text, written to standard output as it arrives. */
 int cli_stream(struct cli *cli, const char *path);
-/* POST without body; prints DONE when it worked. */
+/* POST without body, and then cli_done. */
 int cli_action(struct cli *cli, const char *path, const char *done);
+/* Says that it was DONE, or with --json what the server answered (NULL = nothing);
+   takes ANSWER over. */
+int cli_done(struct cli *cli, json_t *answer, const char *done);
 /* TEXT percent-encoded, in the arena. */
 const char *cli_encode(struct cli *cli, const char *text);
 
@@ -76,7 +101,7 @@ struct column
 int cli_list(struct cli *cli, const char *path, const struct column *columns, const char *empty);
 /* GET one thing and print its members. */
 int cli_show(struct cli *cli, const char *path);
-/* The text of a value for people; in the arena. */
+/* The text of a value for people: one line, harmless; in the arena. */
 const char *cli_text(struct cli *cli, const json_t *value);
 void cli_print_json(const json_t *value);
 

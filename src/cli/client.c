@@ -8,8 +8,7 @@
 
 #include "base/file.h"
 #include "cli/cli.h"
-
-#define API "/api/panoply/v1"
+#include "cli/terminal.h"
 
 static struct http_client *
 new_client(const struct cli *cli, int silence_s)
@@ -52,13 +51,13 @@ cli_call(struct cli *cli, const char *method, const char *path, const char *body
   struct error err = { 0 };
   struct http_answer answer = { 0 };
   struct http_client *client = new_client(cli, 60);
-  int r =
-      http_client_expect(client,
-                         &(struct http_call) { .method = method,
-                                               .path = arena_printf(&cli->arena, API "%s", path),
-                                               .type = body != NULL ? "application/json" : NULL,
-                                               .body = str_of(body) },
-                         &answer, &err);
+  int r = http_client_expect(
+      client,
+      &(struct http_call) { .method = method,
+                            .path = arena_printf(&cli->arena, HTTP_API "%s", path),
+                            .type = body != NULL ? "application/json" : NULL,
+                            .body = str_of(body) },
+      &answer, &err);
   http_client_free(client);
   json_t *value = NULL;
   if (r == 0 && answer.body.size > 0) {
@@ -80,8 +79,7 @@ cli_call(struct cli *cli, const char *method, const char *path, const char *body
 static int
 write_piece(void *state, struct str piece)
 {
-  (void) state;
-  return file_write_full(STDOUT_FILENO, piece.data, piece.size);
+  return terminal_write(state, piece, false);
 }
 
 int
@@ -89,26 +87,39 @@ cli_stream(struct cli *cli, const char *path)
 {
   struct error err = { 0 };
   struct http_answer answer = { 0 };
+  struct terminal_text text = { 0 };
   /* A followed log may be silent for as long as a build may. */
   struct http_client *client = new_client(cli, 7 * 24 * 3600);
-  int r =
-      http_client_expect(client,
-                         &(struct http_call) { .method = "GET",
-                                               .path = arena_printf(&cli->arena, API "%s", path),
-                                               .reply_piece = write_piece },
-                         &answer, &err);
+  int r = http_client_expect(
+      client,
+      &(struct http_call) { .method = "GET",
+                            .path = arena_printf(&cli->arena, HTTP_API "%s", path),
+                            .reply_piece = write_piece,
+                            .reply_state = &text },
+      &answer, &err);
+  (void) terminal_write(&text, STR(""), true);
   http_client_free(client);
   http_answer_free(&answer);
   return r < 0 ? fail_call(cli, &err) : CLI_DONE;
 }
 
 int
+cli_done(struct cli *cli, json_t *answer, const char *done)
+{
+  if (!cli->json)
+    puts(done);
+  else if (answer != NULL)
+    cli_print_json(answer);
+  json_decref(answer);
+  return CLI_DONE;
+}
+
+int
 cli_action(struct cli *cli, const char *path, const char *done)
 {
-  int status = cli_call(cli, "POST", path, "{}", NULL);
-  if (status == CLI_DONE && !cli->json)
-    puts(done);
-  return status;
+  json_t *answer = NULL;
+  int status = cli_call(cli, "POST", path, "{}", &answer);
+  return status == CLI_DONE ? cli_done(cli, answer, done) : status;
 }
 
 const char *

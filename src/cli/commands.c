@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/terminal.h"
 #include "serve/serve.h"
 
 #define SPECIFICATION_MAX (1 << 20) /* bytes of a file */
@@ -50,25 +51,22 @@ spec_add(struct cli *cli, int count, char **words)
     status = cli_call(cli, "POST", "/specifications", buf_text(&text), &answer);
   if (status != CLI_DONE)
     return status;
-  if (cli->json)
-    cli_print_json(answer);
-  else
-    printf("added specification %s\n", cli_text(cli, json_object_get(answer, "name")));
-  json_decref(answer);
-  return CLI_DONE;
+  const char *name = cli_text(cli, json_object_get(answer, "name"));
+  return cli_done(cli, answer, arena_printf(&cli->arena, "added specification %s", name));
 }
 
 static int
 spec_edit(struct cli *cli, int count, char **words)
 {
   CLEANUP_BUF struct buf text = { 0 };
+  json_t *answer = NULL;
   int status = read_specification(count > 1 ? words[1] : "/dev/stdin", &text);
   if (status == CLI_DONE)
-    status =
-        cli_call(cli, "PUT", named(cli, "/specifications/", words[0], ""), buf_text(&text), NULL);
-  if (status == CLI_DONE && !cli->json)
-    printf("changed specification %s\n", words[0]);
-  return status;
+    status = cli_call(cli, "PUT", named(cli, "/specifications/", words[0], ""), buf_text(&text),
+                      &answer);
+  if (status != CLI_DONE)
+    return status;
+  return cli_done(cli, answer, arena_printf(&cli->arena, "changed specification %s", words[0]));
 }
 
 static int
@@ -78,6 +76,7 @@ spec_list(struct cli *cli, int count, char **words)
   (void) words;
   static const struct column columns[] = { { "NAME", "name" },
                                            { "PERIOD", "period_s" },
+                                           { "PAUSED", "paused" },
                                            { "EVALUATION", "newest_evaluation.id" },
                                            { "STATE", "newest_evaluation.state" },
                                            { "JOBS", "newest_evaluation.jobs" },
@@ -100,9 +99,11 @@ spec_delete(struct cli *cli, int count, char **words)
 {
   (void) count;
   int status = cli_call(cli, "DELETE", named(cli, "/specifications/", words[0], ""), NULL, NULL);
-  if (status == CLI_DONE && !cli->json)
-    printf("deleted specification %s and its evaluations\n", words[0]);
-  return status;
+  if (status != CLI_DONE)
+    return status;
+  return cli_done(
+      cli, NULL,
+      arena_printf(&cli->arena, "deleted specification %s and its evaluations", words[0]));
 }
 
 static int
@@ -115,13 +116,34 @@ spec_evaluate(struct cli *cli, int count, char **words)
       "its channels are being looked at");
 }
 
+static int
+spec_pause(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  return cli_action(cli, named(cli, "/specifications/", words[0], "/pause"),
+                    "paused: its channels are looked at only when somebody asks");
+}
+
+static int
+spec_resume(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  return cli_action(cli, named(cli, "/specifications/", words[0], "/resume"),
+                    "its channels are looked at by its period again");
+}
+
 static const struct verb spec_verbs[] = {
-  { "add", "FILE", "add the specification in FILE (JSON: doc/specification.md)", 1, 1, spec_add },
-  { "list", "", "all specifications", 0, 0, spec_list },
-  { "show", "NAME", "one, with its newest evaluation", 1, 1, spec_show },
-  { "edit", "NAME [FILE]", "replace its definition by FILE, or standard input", 1, 2, spec_edit },
-  { "delete", "NAME", "delete it and its evaluations; outputs stay", 1, 1, spec_delete },
-  { "evaluate", "NAME [--force]", "look at its channels now", 1, 1, spec_evaluate },
+  { "add", "FILE", CLI_CALL, "add the specification in FILE (JSON: doc/specification.md)", 1, 1,
+    spec_add },
+  { "list", "", CLI_CALL, "all specifications", 0, 0, spec_list },
+  { "show", "NAME", CLI_CALL, "one, with its newest evaluation", 1, 1, spec_show },
+  { "edit", "NAME [FILE]", CLI_CALL, "replace its definition by FILE, or standard input", 1, 2,
+    spec_edit },
+  { "delete", "NAME", CLI_CALL, "delete it and its evaluations; outputs stay", 1, 1, spec_delete },
+  { "evaluate", "NAME", CLI_CALL | CLI_FORCE,
+    "look at its channels now; --force: evaluate in any case", 1, 1, spec_evaluate },
+  { "pause", "NAME", CLI_CALL, "look at its channels only when asked to", 1, 1, spec_pause },
+  { "resume", "NAME", CLI_CALL, "look at its channels by its period again", 1, 1, spec_resume },
   { 0 },
 };
 
@@ -208,12 +230,12 @@ evaluation_cancel(struct cli *cli, int count, char **words)
 }
 
 static const struct verb evaluation_verbs[] = {
-  { "list", "[SPECIFICATION]", "newest first", 0, 1, evaluation_list },
-  { "show", "ID", "one", 1, 1, evaluation_show },
-  { "jobs", "ID [--state STATE]", "what it asked for", 1, 1, evaluation_jobs },
-  { "errors", "ID", "packages that could not be evaluated", 1, 1, evaluation_errors },
-  { "log", "ID [--follow]", "Guix's own words", 1, 1, evaluation_log },
-  { "cancel", "ID", "stop it", 1, 1, evaluation_cancel },
+  { "list", "[SPECIFICATION]", CLI_LIST, "newest first", 0, 1, evaluation_list },
+  { "show", "ID", CLI_CALL, "one", 1, 1, evaluation_show },
+  { "jobs", "ID", CLI_LIST | CLI_STATE, "what it asked for, by name", 1, 1, evaluation_jobs },
+  { "errors", "ID", CLI_LIST, "packages that could not be evaluated", 1, 1, evaluation_errors },
+  { "log", "ID", CLI_TEXT | CLI_FOLLOW, "Guix's own words", 1, 1, evaluation_log },
+  { "cancel", "ID", CLI_CALL, "stop it", 1, 1, evaluation_cancel },
   { 0 },
 };
 
@@ -311,13 +333,13 @@ build_explain(struct cli *cli, int count, char **words)
 }
 
 static const struct verb build_verbs[] = {
-  { "submit", "DRV...", "build derivations of the server's store", 1, -1, build_submit },
-  { "list", "[--state STATE]", "newest first", 0, 0, build_list },
-  { "show", "ID", "one, with attempts, outputs, dependencies", 1, 1, build_show },
-  { "log", "ID [--follow]", "what the builder printed", 1, 1, build_log },
-  { "cancel", "ID", "stop it, or do not begin it", 1, 1, build_cancel },
-  { "restart", "ID [--dependents]", "try again what failed", 1, 1, build_restart },
-  { "explain", "ID", "why it waits", 1, 1, build_explain },
+  { "submit", "DRV...", CLI_CALL, "build derivations of the server's store", 1, -1, build_submit },
+  { "list", "", CLI_LIST | CLI_STATE, "newest first", 0, 0, build_list },
+  { "show", "ID", CLI_CALL, "one, with attempts, outputs, dependencies", 1, 1, build_show },
+  { "log", "ID", CLI_TEXT | CLI_FOLLOW, "what the builder printed", 1, 1, build_log },
+  { "cancel", "ID", CLI_CALL, "stop it, or do not begin it", 1, 1, build_cancel },
+  { "restart", "ID", CLI_CALL | CLI_DEPENDENTS, "try again what failed", 1, 1, build_restart },
+  { "explain", "ID", CLI_CALL, "why it waits", 1, 1, build_explain },
   { 0 },
 };
 
@@ -401,12 +423,13 @@ agents_token(struct cli *cli, int count, char **words)
 }
 
 static const struct verb agents_verbs[] = {
-  { "list", "", "all build machines", 0, 0, agents_list },
-  { "show", "NAME", "one, with what it builds", 1, 1, agents_show },
-  { "pause", "NAME", "give it no new work", 1, 1, agents_pause },
-  { "release", "NAME", "revoke its token; the name may be enrolled anew", 1, 1, agents_release },
-  { "resume", "NAME", "give it work again", 1, 1, agents_resume },
-  { "token", "create [NAME]", "make a joining token for new agents", 1, 2, agents_token },
+  { "list", "", CLI_CALL, "all build machines", 0, 0, agents_list },
+  { "show", "NAME", CLI_CALL, "one, with what it builds", 1, 1, agents_show },
+  { "pause", "NAME", CLI_CALL, "give it no new work", 1, 1, agents_pause },
+  { "resume", "NAME", CLI_CALL, "give it work again", 1, 1, agents_resume },
+  { "release", "NAME", CLI_CALL, "revoke its token; the name may be enrolled anew", 1, 1,
+    agents_release },
+  { "token", "create [NAME]", CLI_CALL, "make a joining token for new agents", 1, 2, agents_token },
   { 0 },
 };
 
@@ -427,11 +450,11 @@ key_show(struct cli *cli, int count, char **words)
   int status = cli_call(cli, "GET", "/key", NULL, &answer);
   if (status != CLI_DONE)
     return status;
-  const char *text = json_string_value(json_object_get(answer, "public_key"));
+  struct str key = str_of(json_string_value(json_object_get(answer, "public_key")));
   if (cli->json)
     cli_print_json(answer);
   else
-    fputs(text != NULL ? text : "", stdout);
+    (void) terminal_write(&(struct terminal_text) { 0 }, key, true);
   json_decref(answer);
   return CLI_DONE;
 }
@@ -457,8 +480,8 @@ key_rotate(struct cli *cli, int count, char **words)
 }
 
 static const struct verb key_verbs[] = {
-  { "show", "", "the public key, for 'guix archive --authorize'", 0, 0, key_show },
-  { "rotate", "STATE --force", "a new key for the stopped server of this state folder", 1, 1,
+  { "show", "", CLI_CALL, "the public key, for 'guix archive --authorize'", 0, 0, key_show },
+  { "rotate", "STATE", CLI_FORCE, "a new signing key for a stopped server; only with --force", 1, 1,
     key_rotate },
   { 0 },
 };

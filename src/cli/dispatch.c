@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/options.h"
 #include "cli/cli.h"
+#include "cli/terminal.h"
 
 #define TOKEN_FILE_MAX 4096
 #define WORDS_MAX 4096
@@ -13,144 +17,111 @@
 int
 cli_fail(int status, const struct error *err)
 {
-  fprintf(stderr, "panoply: %s\n", err->message);
+  CLEANUP_ARENA struct arena arena = { 0 };
+  fprintf(stderr, "panoply: %s\n", terminal_line(&arena, str_of(err->message)));
   if (err->hint[0] != '\0')
-    fprintf(stderr, "  %s\n", err->hint);
+    fprintf(stderr, "  %s\n", terminal_line(&arena, str_of(err->hint)));
   return status;
-}
-
-static void
-print_usage(FILE *out, const char *command, const struct verb *table)
-{
-  fprintf(out, "Usage: panoply %s VERB [ARGUMENT]... [OPTION]...\n\n", command);
-  for (const struct verb *verb = table; verb->name != NULL; verb++) {
-    char left[80];
-    snprintf(left, sizeof left, "%s %s", verb->name, verb->arguments);
-    fprintf(out, "  %-32s %s\n", left, verb->help);
-  }
-  fputs("\nOptions:\n"
-        "  --url URL            the server [PANOPLY_URL, or http://127.0.0.1:8080]\n"
-        "  --token-file FILE    file with the administrator token [or PANOPLY_TOKEN]\n"
-        "  --json               print the server's JSON\n"
-        "  --state STATE, --limit N    of lists\n",
-        out);
 }
 
 /* ---- options ---- */
 
-static int
-read_token_file(struct cli *cli, const char *path, struct error *err)
-{
-  CLEANUP_BUF struct buf text = { 0 };
-  int r = file_read_all(path, TOKEN_FILE_MAX, &text, err);
-  if (r == 0)
-    cli->token = arena_printf(&cli->arena, "%.*s", STR_FMT(str_trim(buf_str(&text))));
-  return r;
-}
+#define MEMBER(member) offsetof(struct cli, member)
 
-static int
-set_token_file(struct cli *cli, const char *value, struct error *err)
-{
-  return read_token_file(cli, value, err);
-}
-
-static int
-set_url(struct cli *cli, const char *value, struct error *err)
-{
-  (void) err;
-  cli->url = value;
-  return 0;
-}
-
-static int
-set_state(struct cli *cli, const char *value, struct error *err)
-{
-  (void) err;
-  cli->state = value;
-  return 0;
-}
-
-static int
-set_limit(struct cli *cli, const char *value, struct error *err)
-{
-  int64_t number;
-  cli->limit = value;
-  if (str_to_i64(str_of(value), &number) < 0 || number < 1 || number > 1000)
-    return error_set(err, -EINVAL, "--limit takes a number from 1 to 1000");
-  return 0;
-}
-
-static const struct
-{
-  const char *name;
-  int (*set)(struct cli *cli, const char *value, struct error *err);
-} valued[] = {
-  { "--url", set_url },
-  { "--token-file", set_token_file },
-  { "--state", set_state },
-  { "--limit", set_limit },
+/* In the order of the bits. */
+static const struct option options[] = {
+  { "url", OPTION_TEXT, MEMBER(url), 0, 0, NULL, "URL",
+    "the server [PANOPLY_URL, or http://127.0.0.1:8080]" },
+  { "token-file", OPTION_TEXT, MEMBER(token_file), 0, 0, NULL, "FILE",
+    "file with the administrator token [or PANOPLY_TOKEN]" },
+  { "json", OPTION_FLAG, MEMBER(json), 0, 0, "no", NULL, "print the server's JSON" },
+  { "limit", OPTION_NUMBER, MEMBER(limit), 1, 1000, NULL, "N", "at most so many items (100)" },
+  { "before", OPTION_TEXT, MEMBER(before), 0, 0, NULL, "CURSOR",
+    "go on with a list from where it said" },
+  { "state", OPTION_TEXT, MEMBER(state), 0, 0, NULL, "STATE", "only those in this state" },
+  { "follow", OPTION_FLAG, MEMBER(follow), 0, 0, "no", NULL, "go on while it grows" },
+  { "dependents", OPTION_FLAG, MEMBER(dependents), 0, 0, "no", NULL,
+    "and what failed or was cancelled with it" },
+  { "force", OPTION_FLAG, MEMBER(force), 0, 0, "no", NULL, "even where that seems needless" },
+  { 0 },
 };
+static_assert(CLI_FORCE == 1 << (ARRAY_SIZE(options) - 2), "a bit for each option");
 
-static bool
-set_flag(struct cli *cli, const char *word)
-{
-  const struct
-  {
-    const char *name;
-    bool *flag;
-  } flags[] = {
-    { "--json", &cli->json },
-    { "--follow", &cli->follow },
-    { "--dependents", &cli->dependents },
-    { "--force", &cli->force },
-  };
-  for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
-    if (strcmp(word, flags[i].name) == 0)
-      return *flags[i].flag = true;
-  return false;
-}
-
-/* 1 = taken, 0 = not an option with a value, negative = wrong. */
-static int
-take_valued(struct cli *cli, int argc, char **argv, int *index, struct error *err)
-{
-  struct str rest = str_of(argv[*index]);
-  struct str name;
-  (void) str_split(&rest, '=', &name);
-  for (size_t i = 0; i < ARRAY_SIZE(valued); i++) {
-    if (!str_equal(name, str_of(valued[i].name)))
-      continue;
-    const char *value = rest.data;
-    if (value == NULL && *index + 1 < argc)
-      value = argv[++*index];
-    if (value == NULL)
-      return error_set(err, -EINVAL, "%s needs a value", valued[i].name);
-    int r = valued[i].set(cli, value, err);
-    return r < 0 ? r : 1;
-  }
-  return 0;
-}
-
-/* Takes the options out; the words that stay are in WORDS. */
+/* Takes the options out; the words that stay are in WORDS. Returns the bits of the
+   options, or -EINVAL. */
 static int
 take_options(struct cli *cli, int argc, char **argv, char **words, int *ret_count,
              struct error *err)
 {
   int count = 0;
+  unsigned given = 0;
   for (int i = 1; i < argc; i++) {
-    if (argv[i][0] != '-' || argv[i][1] == '\0') {
-      if (count < WORDS_MAX)
-        words[count++] = argv[i];
-      continue;
-    }
-    int r = set_flag(cli, argv[i]) ? 1 : take_valued(cli, argc, argv, &i, err);
-    if (r == 0)
-      return error_set(err, -EINVAL, "there is no option %s", argv[i]);
+    const struct option *option;
+    int r = options_take(options, argc, argv, &i, cli, &option, err);
     if (r < 0)
       return r;
+    if (r == 1)
+      given |= 1u << (option - options);
+    else if (count < WORDS_MAX)
+      words[count++] = argv[i];
   }
   *ret_count = count;
-  return 0;
+  return (int) given;
+}
+
+static int
+read_token_file(struct cli *cli, struct error *err)
+{
+  CLEANUP_BUF struct buf text = { 0 };
+  int r = file_read_all(cli->token_file, TOKEN_FILE_MAX, &text, err);
+  if (r == 0)
+    cli->token = arena_printf(&cli->arena, "%.*s", STR_FMT(str_trim(buf_str(&text))));
+  return r;
+}
+
+/* ---- help ---- */
+
+/* The space in front of WORD, when there is one. */
+static const char *
+before(const char *word)
+{
+  return word[0] != '\0' ? " " : "";
+}
+
+#define HELP_COLUMN 34
+
+/* "list [--state STATE]": what a call needs everywhere is told once, below. */
+static void
+print_verb(const struct verb *verb, FILE *out)
+{
+  CLEANUP_BUF struct buf left = { 0 };
+  buf_printf(&left, "%s%s%s", verb->name, before(verb->arguments), verb->arguments);
+  for (size_t i = 0; options[i].name != NULL; i++)
+    if ((verb->options & ~(unsigned) CLI_CALL & 1u << i) != 0)
+      buf_printf(&left, " [--%s%s%s]", options[i].name, options[i].placeholder != NULL ? " " : "",
+                 options[i].placeholder != NULL ? options[i].placeholder : "");
+  if (left.size > HELP_COLUMN)
+    fprintf(out, "  %s\n  %*s %s\n", buf_text(&left), HELP_COLUMN, "", verb->help);
+  else
+    fprintf(out, "  %-*s %s\n", HELP_COLUMN, buf_text(&left), verb->help);
+}
+
+static void
+print_usage(FILE *out, const char *command, const struct verb *table)
+{
+  bool has_verbs = table->name[0] != '\0';
+  unsigned taken = 0;
+  fprintf(out, "Usage: panoply %s %s[OPTION]...\n%s\n", command,
+          has_verbs ? "VERB [ARGUMENT]... " : "", has_verbs ? "" : table->help);
+  for (const struct verb *verb = table; verb->name != NULL; verb++) {
+    if (has_verbs)
+      print_verb(verb, out);
+    taken |= verb->options;
+  }
+  fputs("\nOptions:\n", out);
+  for (size_t i = 0; options[i].name != NULL; i++)
+    if ((taken & 1u << i) != 0)
+      option_print(&options[i], out);
 }
 
 /* ---- verbs ---- */
@@ -164,22 +135,63 @@ find_verb(const struct verb *table, const char *name)
   return NULL;
 }
 
+/* Refuses options that the verb does not take: one that is passed over in silence
+   would be a wish not fulfilled. */
 static int
-run_verb(struct cli *cli, const struct verb *table, int count, char **words, struct error *err)
+check_options(const struct cli *cli, const struct verb *verb, unsigned given, struct error *err)
 {
-  const struct verb *verb = find_verb(table, count > 0 ? words[0] : "");
-  if (verb != NULL && count == 0)
-    return verb->run(cli, 0, words);
-  if (count == 0)
+  for (size_t i = 0; options[i].name != NULL; i++)
+    if ((given & ~verb->options & 1u << i) != 0)
+      return error_set(err, -EINVAL, "'panoply %s%s%s' takes no --%s", cli->command,
+                       before(verb->name), verb->name, options[i].name);
+  return 0;
+}
+
+/* COUNT: words behind the verb. */
+static int
+check_words(const struct cli *cli, const struct verb *verb, int count, struct error *err)
+{
+  if (count >= verb->least && (verb->most < 0 || count <= verb->most))
+    return 0;
+  return error_set(err, -EINVAL, "usage: panoply %s%s%s%s%s", cli->command, before(verb->name),
+                   verb->name, before(verb->arguments), verb->arguments);
+}
+
+/* The verb that the first word names; a command without verbs has one named "". */
+static const struct verb *
+pick_verb(const struct cli *cli, const struct verb *table, int *count, char ***words,
+          struct error *err)
+{
+  if (table->name[0] == '\0')
+    return table;
+  if (*count == 0) {
     error_set(err, -EINVAL, "'panoply %s' needs a verb", cli->command);
-  else if (verb == NULL)
-    error_set(err, -EINVAL, "'panoply %s' has no verb \"%s\"", cli->command, words[0]);
-  else if (count - 1 < verb->least || (verb->most >= 0 && count - 1 > verb->most))
-    error_set(err, -EINVAL, "usage: panoply %s %s %s", cli->command, verb->name, verb->arguments);
-  else
-    return verb->run(cli, count - 1, words + 1);
-  error_hint(err, "See 'panoply %s --help'.", cli->command);
-  return cli_fail(CLI_USAGE, err);
+    return NULL;
+  }
+  const struct verb *verb = find_verb(table, (*words)[0]);
+  if (verb == NULL)
+    error_set(err, -EINVAL, "'panoply %s' has no verb \"%s\"", cli->command, (*words)[0]);
+  ++*words;
+  --*count;
+  return verb;
+}
+
+static int
+run(struct cli *cli, const struct verb *table, int argc, char **argv)
+{
+  struct error err = { 0 };
+  char **words = arena_array(&cli->arena, WORDS_MAX, sizeof *words);
+  int count = 0;
+  int given = take_options(cli, argc, argv, words, &count, &err);
+  const struct verb *verb = given < 0 ? NULL : pick_verb(cli, table, &count, &words, &err);
+  if (verb != NULL && check_options(cli, verb, (unsigned) given, &err) == 0
+      && check_words(cli, verb, count, &err) == 0) {
+    if (cli->token_file == NULL || read_token_file(cli, &err) == 0)
+      return verb->run(cli, count, words);
+    return cli_fail(CLI_USAGE, &err);
+  }
+  error_hint(&err, "See 'panoply %s --help'.", cli->command);
+  return cli_fail(CLI_USAGE, &err);
 }
 
 static bool
@@ -198,17 +210,11 @@ cli_dispatch(const char *command, const struct verb *table, int argc, char **arg
     print_usage(stdout, command, table);
     return CLI_DONE;
   }
-  struct error err = { 0 };
+  const char *url = getenv("PANOPLY_URL");
   struct cli cli = { .command = command,
-                     .url = getenv("PANOPLY_URL"),
+                     .url = url != NULL && url[0] != '\0' ? url : "http://127.0.0.1:8080",
                      .token = getenv("PANOPLY_TOKEN") };
-  if (cli.url == NULL || cli.url[0] == '\0')
-    cli.url = "http://127.0.0.1:8080";
-  char **words = arena_array(&cli.arena, WORDS_MAX, sizeof *words);
-  int count = 0;
-  int status = take_options(&cli, argc, argv, words, &count, &err) < 0
-                   ? cli_fail(CLI_USAGE, &err)
-                   : run_verb(&cli, table, count, words, &err);
+  int status = run(&cli, table, argc, argv);
   arena_free(&cli.arena);
   return status;
 }

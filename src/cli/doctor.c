@@ -7,13 +7,17 @@
 struct finding
 {
   bool good;
-  const char *text;
+  const char *when_good;
+  const char *when_bad;
 };
 
 static void
 print_finding(const struct finding *finding, bool *all_good)
 {
-  printf("%s %s\n", finding->good ? "ok  " : "LOOK", finding->text);
+  if (finding->good)
+    printf("ok   %s\n", finding->when_good);
+  else
+    printf("LOOK %s\n", finding->when_bad);
   *all_good &= finding->good;
 }
 
@@ -29,11 +33,16 @@ look_at_farm(struct cli *cli, const json_t *status, bool *all_good)
   json_int_t connected = number_at(status, "agents", "connected");
   json_int_t waiting = number_at(status, "builds", "waiting");
   const struct finding findings[] = {
-    { true, arena_printf(&cli->arena, "the server answers, version %s",
-                         cli_text(cli, json_object_get(status, "version"))) },
-    { json_is_true(json_object_get(status, "scheduler")), "its scheduler runs in this process" },
+    { true,
+      arena_printf(&cli->arena, "the server answers, version %s",
+                   cli_text(cli, json_object_get(status, "version"))),
+      NULL },
+    { json_is_true(json_object_get(status, "scheduler")), "it has the scheduler role",
+      "it does not have the scheduler role: a process that has must run on the same database" },
     { connected > 0 || waiting == 0,
       arena_printf(&cli->arena, "%lld agents connected, %lld builds wait", (long long) connected,
+                   (long long) waiting),
+      arena_printf(&cli->arena, "%lld builds wait, but no agent is connected",
                    (long long) waiting) },
   };
   for (size_t i = 0; i < ARRAY_SIZE(findings); i++)
@@ -48,11 +57,13 @@ look_at_specifications(struct cli *cli, const json_t *list, bool *all_good)
   json_array_foreach(json_object_get(list, "items"), i, item)
   {
     const json_t *failure = json_object_get(item, "failure");
+    const char *name = cli_text(cli, json_object_get(item, "name"));
+    bool paused = json_is_true(json_object_get(item, "paused"));
     const struct finding finding = {
       json_is_null(failure),
-      arena_printf(&cli->arena, "specification %s: %s",
-                   cli_text(cli, json_object_get(item, "name")),
-                   json_is_null(failure) ? "its channels can be reached" : cli_text(cli, failure))
+      arena_printf(&cli->arena, "specification %s: %s", name,
+                   paused ? "paused" : "its channels can be reached"),
+      arena_printf(&cli->arena, "specification %s: %s", name, cli_text(cli, failure)),
     };
     print_finding(&finding, all_good);
   }
@@ -79,7 +90,7 @@ doctor_run(struct cli *cli, int count, char **words)
 }
 
 static const struct verb doctor_verbs[] = {
-  { "", "", "ask the server how it is", 0, 0, doctor_run },
+  { "", "", CLI_TEXT, "Asks a server how it is, and says where to look.", 0, 0, doctor_run },
   { 0 },
 };
 

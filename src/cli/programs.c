@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The commands that run for long: serve and agent. */
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "base/options.h"
 #include "cli/cli.h"
 #include "db/db.h"
 #include "serve/serve.h"
@@ -39,6 +40,14 @@ program_status(int code)
   }
 }
 
+static int
+fail_to_parse(const char *command, struct error *err)
+{
+  if (err->hint[0] == '\0')
+    error_hint(err, "See 'panoply %s --help'.", command);
+  return cli_fail(CLI_USAGE, err);
+}
+
 int
 cli_serve(int argc, char **argv)
 {
@@ -47,11 +56,9 @@ cli_serve(int argc, char **argv)
   struct serve_options options;
   int r = serve_options_parse(argc, argv, &arena, &options, &err);
   int status = CLI_DONE;
-  if (r < 0) {
-    if (err.hint[0] == '\0')
-      error_hint(&err, "See 'panoply serve --help'.");
-    status = cli_fail(CLI_USAGE, &err);
-  } else if (r == 0) {
+  if (r < 0)
+    status = fail_to_parse("serve", &err);
+  else if (r == 0) {
     r = serve_run(&options, &err);
     status = r < 0 ? cli_fail(program_status(r), &err) : CLI_DONE;
   }
@@ -73,51 +80,49 @@ on_signal(int signal)
   (void) !write(stop_event, &one, sizeof one);
 }
 
-static const char agent_help[] =
-    "Usage: panoply agent --server URL [OPTION]...\n"
-    "Builds for a server on this machine, through its guix-daemon.\n\n"
-    "  --server URL             the server\n"
-    "  --token-file FILE        this agent's own token [STATE/token]\n"
-    "  --join-token-file FILE   earns one, at first start\n"
-    "  --name NAME              how the server calls this machine [host name]\n"
-    "  --state DIR              token and spooled logs [/var/lib/panoply-agent]\n"
-    "  --store-root DIR         prefix in front of /gnu/store and /var/guix\n"
-    "  --daemon-socket FILE     guix-daemon's socket\n"
-    "  --systems A,B            what it builds for [this machine's]\n"
-    "  --jobs N                 builds at once [1]\n"
-    "  --cores N                for each build; 0 = all [0]\n"
-    "  --uploads N              of one build, at once [4]\n";
+/* What the table fills: systems are then split. */
+struct agent_command
+{
+  struct agent_options options;
+  const char *systems;
+};
 
-static const struct option agent_options_table[] = {
-  { "server", required_argument, NULL, 's' },
-  { "token-file", required_argument, NULL, 't' },
-  { "join-token-file", required_argument, NULL, 'j' },
-  { "name", required_argument, NULL, 'n' },
-  { "state", required_argument, NULL, 'd' },
-  { "store-root", required_argument, NULL, 'r' },
-  { "daemon-socket", required_argument, NULL, 'k' },
-  { "systems", required_argument, NULL, 'y' },
-  { "jobs", required_argument, NULL, 'J' },
-  { "cores", required_argument, NULL, 'c' },
-  { "uploads", required_argument, NULL, 'u' },
-  { "help", no_argument, NULL, 'h' },
+#define MEMBER(member) offsetof(struct agent_command, member)
+
+static const struct option agent_table[] = {
+  { "server", OPTION_TEXT, MEMBER(options.server), 0, 0, NULL, "URL", "the server" },
+  { "token-file", OPTION_TEXT, MEMBER(options.token_file), 0, 0, NULL, "FILE",
+    "this agent's own token [STATE/token]" },
+  { "join-token-file", OPTION_TEXT, MEMBER(options.join_token_file), 0, 0, NULL, "FILE",
+    "earns one, at first start" },
+  { "name", OPTION_TEXT, MEMBER(options.name), 0, 0, NULL, "NAME",
+    "how the server calls this machine [host name]" },
+  { "state", OPTION_TEXT, MEMBER(options.state), 0, 0, "/var/lib/panoply-agent", "DIR",
+    "token and spooled logs" },
+  { "store-root", OPTION_TEXT, MEMBER(options.store_root), 0, 0, "", "DIR",
+    "prefix in front of /gnu/store, /var/guix and /etc/guix" },
+  { "daemon-socket", OPTION_TEXT, MEMBER(options.daemon_socket), 0, 0, NULL, "FILE",
+    "guix-daemon's socket [/var/guix/daemon-socket/socket]" },
+  { "systems", OPTION_TEXT, MEMBER(systems), 0, 0, NULL, "A,B",
+    "what it builds for [what this machine's processor runs]" },
+  { "jobs", OPTION_NUMBER, MEMBER(options.jobs), 1, 1024, "1", "N", "builds at once" },
+  { "cores", OPTION_NUMBER, MEMBER(options.cores), 0, 1024, "0", "N", "for each build; 0 = all" },
+  { "uploads", OPTION_NUMBER, MEMBER(options.uploads), 1, 8, "4", "N", "of one build, at once" },
   { 0 },
 };
 
-static int
-read_number(const char *name, const char *value, int low, int high, int *ret, struct error *err)
+static void
+print_agent_help(void)
 {
-  int64_t number;
-  if (str_to_i64(str_of(value), &number) < 0 || number < low || number > high)
-    return error_set(err, -EINVAL, "--%s takes a number from %d to %d, not \"%s\"", name, low, high,
-                     value);
-  *ret = (int) number;
-  return 0;
+  fputs("Usage: panoply agent --server URL [OPTION]...\n"
+        "Builds for a server on this machine, through its guix-daemon.\n\n",
+        stdout);
+  options_print(agent_table, stdout);
 }
 
 static int
-read_systems(const char *value, struct arena *arena, struct agent_options *options,
-             struct error *err)
+split_systems(const char *value, struct arena *arena, struct agent_options *options,
+              struct error *err)
 {
   const char **systems = arena_array(arena, SYSTEMS_MAX + 1, sizeof *systems);
   struct str rest = str_of(value);
@@ -133,66 +138,27 @@ read_systems(const char *value, struct arena *arena, struct agent_options *optio
   return 0;
 }
 
-static int
-set_agent_option(int letter, const char *value, struct arena *arena, struct agent_options *options,
-                 struct error *err)
-{
-  const struct
-  {
-    int letter;
-    const char **text;
-  } texts[] = {
-    { 's', &options->server },          { 't', &options->token_file },
-    { 'j', &options->join_token_file }, { 'n', &options->name },
-    { 'd', &options->state },           { 'r', &options->store_root },
-    { 'k', &options->daemon_socket },
-  };
-  for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-    if (texts[i].letter == letter) {
-      *texts[i].text = value;
-      return 0;
-    }
-  if (letter == 'y')
-    return read_systems(value, arena, options, err);
-  if (letter == 'J')
-    return read_number("jobs", value, 1, 1024, &options->jobs, err);
-  if (letter == 'c')
-    return read_number("cores", value, 0, 1024, &options->cores, err);
-  if (letter == 'u')
-    return read_number("uploads", value, 1, 8, &options->uploads, err);
-  return -EINVAL;
-}
-
-/* getopt_long has said ':' or '?' about the word before `optind`. */
-static int
-refuse_option(int letter, char **argv, struct error *err)
-{
-  error_set(err, -EINVAL, letter == ':' ? "%s needs a value" : "there is no option %s",
-            argv[optind - 1]);
-  return error_hint(err, "See 'panoply agent --help'.");
-}
-
 /* 1 = help was asked for. */
 static int
-parse_agent(int argc, char **argv, struct arena *arena, struct agent_options *options,
+parse_agent(int argc, char **argv, struct arena *arena, struct agent_options *ret,
             struct error *err)
 {
-  int letter;
-  opterr = 0;
-  while ((letter = getopt_long(argc, argv, ":", agent_options_table, NULL)) != -1) {
-    if (letter == 'h')
+  struct agent_command command = { 0 };
+  options_set_defaults(agent_table, &command);
+  for (int i = 1; i < argc; i++) {
+    const struct option *option;
+    if (strcmp(argv[i], "--help") == 0)
       return 1;
-    if (letter == ':' || letter == '?')
-      return refuse_option(letter, argv, err);
-    int r = set_agent_option(letter, optarg, arena, options, err);
+    int r = options_take(agent_table, argc, argv, &i, &command, &option, err);
+    if (r == 0)
+      return error_set(err, -EINVAL, "unexpected argument \"%s\"", argv[i]);
     if (r < 0)
       return r;
   }
-  if (optind < argc)
-    return error_set(err, -EINVAL, "unexpected argument \"%s\"", argv[optind]);
-  if (options->server == NULL)
+  if (command.options.server == NULL)
     return error_set(err, -EINVAL, "--server URL is missing");
-  return 0;
+  *ret = command.options;
+  return command.systems == NULL ? 0 : split_systems(command.systems, arena, ret, err);
 }
 
 static int
@@ -212,13 +178,13 @@ cli_agent(int argc, char **argv)
 {
   struct error err = { 0 };
   struct arena arena = { 0 };
-  struct agent_options options = { .store_root = "" };
+  struct agent_options options;
   int r = parse_agent(argc, argv, &arena, &options, &err);
   int status = CLI_DONE;
   if (r == 1)
-    fputs(agent_help, stdout);
+    print_agent_help();
   else if (r < 0)
-    status = cli_fail(CLI_USAGE, &err);
+    status = fail_to_parse("agent", &err);
   else if ((r = run_agent(&options, &err)) < 0)
     status = cli_fail(program_status(r), &err);
   arena_free(&arena);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/terminal.h"
 
 #define COLUMNS_MAX 12
 #define WIDTH_DEFAULT 100
@@ -14,19 +15,10 @@
 void
 cli_print_json(const json_t *value)
 {
-  json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+  /* The same JSON, without a byte that a terminal could take for an order. */
+  size_t escape = isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0;
+  json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | escape);
   putchar('\n');
-}
-
-/* Control characters could move the cursor or colour the terminal. */
-static const char *
-harmless(struct cli *cli, const char *text)
-{
-  char *copy = arena_printf(&cli->arena, "%s", text);
-  for (char *p = copy; *p != '\0'; p++)
-    if ((unsigned char) *p < 0x20 || *p == 0x7f)
-      *p = ' ';
-  return copy;
 }
 
 const char *
@@ -34,7 +26,7 @@ cli_text(struct cli *cli, const json_t *value)
 {
   switch (json_typeof(value)) {
   case JSON_STRING:
-    return harmless(cli, json_string_value(value));
+    return terminal_line(&cli->arena, str_of(json_string_value(value)));
   case JSON_INTEGER:
     return arena_printf(&cli->arena, "%lld", (long long) json_integer_value(value));
   case JSON_REAL:
@@ -50,7 +42,7 @@ cli_text(struct cli *cli, const json_t *value)
     break;
   }
   char *dump = json_dumps(value, JSON_COMPACT);
-  const char *text = harmless(cli, dump != NULL ? dump : "");
+  const char *text = terminal_line(&cli->arena, str_of(dump));
   free(dump);
   return text;
 }
@@ -169,16 +161,22 @@ print_table(struct table *table)
 }
 
 static const char *
+with_parameter(struct cli *cli, const char *path, const char *name, const char *value)
+{
+  if (value == NULL)
+    return path;
+  return arena_printf(&cli->arena, "%s%c%s=%s", path, strchr(path, '?') != NULL ? '&' : '?', name,
+                      cli_encode(cli, value));
+}
+
+static const char *
 with_filters(struct cli *cli, const char *path)
 {
-  const char *separator = strchr(path, '?') != NULL ? "&" : "?";
-  if (cli->state != NULL) {
-    path = arena_printf(&cli->arena, "%s%sstate=%s", path, separator, cli_encode(cli, cli->state));
-    separator = "&";
-  }
-  if (cli->limit != NULL)
-    path = arena_printf(&cli->arena, "%s%slimit=%s", path, separator, cli->limit);
-  return path;
+  const char *limit =
+      cli->limit > 0 ? arena_printf(&cli->arena, "%lld", (long long) cli->limit) : NULL;
+  path = with_parameter(cli, path, "state", cli->state);
+  path = with_parameter(cli, path, "before", cli->before);
+  return with_parameter(cli, path, "limit", limit);
 }
 
 int
@@ -197,8 +195,9 @@ cli_list(struct cli *cli, const char *path, const struct column *columns, const 
   else {
     fill_table(cli, items, &table);
     print_table(&table);
-    if (!json_is_null(json_object_get(answer, "next")))
-      puts("(there are more: --limit N, or --json for all members)");
+    const json_t *next = json_object_get(answer, "next");
+    if (json_is_string(next))
+      printf("(there are more: go on with --before %s)\n", cli_text(cli, next));
   }
   json_decref(answer);
   return CLI_DONE;
@@ -211,7 +210,7 @@ print_items(struct cli *cli, const char *key, const json_t *list)
 {
   size_t i;
   json_t *item;
-  printf("%s:\n", key);
+  printf("%s:\n", terminal_line(&cli->arena, str_of(key)));
   json_array_foreach((json_t *) list, i, item)
   {
     const char *name;
@@ -221,7 +220,8 @@ print_items(struct cli *cli, const char *key, const json_t *list)
     {
       if (json_is_null(member) || (json_is_string(member) && json_string_length(member) == 0))
         continue;
-      printf("%s%s: %s", separator, name, cli_text(cli, member));
+      printf("%s%s: %s", separator, terminal_line(&cli->arena, str_of(name)),
+             cli_text(cli, member));
       separator = ", ";
     }
     putchar('\n');
@@ -245,7 +245,7 @@ cli_show(struct cli *cli, const char *path)
       if (json_is_array(value) && json_is_object(json_array_get(value, 0)))
         print_items(cli, key, value);
       else
-        printf("%-16s %s\n", key, cli_text(cli, value));
+        printf("%-16s %s\n", terminal_line(&cli->arena, str_of(key)), cli_text(cli, value));
     }
   json_decref(answer);
   return CLI_DONE;

@@ -6,15 +6,23 @@
 
 #include "base/clock.h"
 #include "base/compiler.h"
+#include "base/thread.h"
 #include "db/db_private.h"
 
 #define PATIENCE_MS 10000
 #define OLDEST_VERSION 150000
 
 /* What makes sessions alike whatever the server's own settings are. A
-   transaction that idles holds back vacuum and the feed of events. */
+   transaction that idles holds back vacuum and the feed of events. A client whose
+   host lost its power says no farewell: the server must find out by itself, in
+   some 25 seconds, or a dead scheduler's session keeps the lock for hours. (Unix
+   sockets take these settings too, and ignore them.) */
 static const char session_settings[] = "SET TimeZone = 'UTC';"
                                        "SET DateStyle = 'ISO, YMD';"
+                                       "SET tcp_keepalives_idle = 10;"
+                                       "SET tcp_keepalives_interval = 5;"
+                                       "SET tcp_keepalives_count = 3;"
+                                       "SET tcp_user_timeout = 20000;"
                                        "SET idle_in_transaction_session_timeout = '5min'";
 
 /* The first that fits the server's or libpq's words decides. */
@@ -112,7 +120,8 @@ start_connection(const char *uri)
                                        "tcp_user_timeout",
                                        "dbname",
                                        NULL };
-  const char *values[] = { "panoply", "UTF8", "10", "30", "10", "3", "60000", uri, NULL };
+  const char *timeout = thread_may_wait() ? "10" : "2"; /* seconds; libpq takes no less */
+  const char *values[] = { "panoply", "UTF8", timeout, "10", "5", "3", "20000", uri, NULL };
   PGconn *connection = PQconnectdbParams(names, values, 1);
   (void) PQsetNoticeReceiver(connection, ignore_notice, NULL);
   return connection;

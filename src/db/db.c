@@ -2,12 +2,14 @@
 /* A connection's life, and the transaction runner. */
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "db/db_private.h"
 
 /* Before the second, third ... try of a transaction; each is drawn out at
@@ -78,8 +80,8 @@ closed_while_idle(struct db *db)
   return false;
 }
 
-static bool
-is_usable(struct db *db)
+bool
+db_is_usable(struct db *db)
 {
   if (db->connection == NULL || PQstatus(db->connection) != CONNECTION_OK)
     return false;
@@ -89,7 +91,7 @@ is_usable(struct db *db)
 int
 db_ready(struct db *db, struct error *err)
 {
-  if (is_usable(db))
+  if (db_is_usable(db))
     return 0;
   db_lose(db);
   if (db->in_transaction)
@@ -153,29 +155,106 @@ check_closed(const struct db *db, struct error *err)
                    db->in_pipeline ? "pipeline" : "COPY");
 }
 
+/* One transaction, however often it is tried. */
+struct transaction
+{
+  enum db_mode mode;
+  db_body *body;
+  void *context;
+  int result;   /* the body's, of the last try */
+  char xid[24]; /* of a try whose commit is in doubt; "" = none is */
+};
+
+/* What the server will be asked when the answer to COMMIT does not come. Needed by
+   those alone who may try again. */
 static int
-run_once(struct db *db, enum db_mode mode, db_body *body, void *context, struct error *err)
+note_xid(struct db *db, struct transaction *transaction, struct error *err)
+{
+  if (transaction->mode == DB_READ || db->holds_lock
+      || PQtransactionStatus(db->connection) != PQTRANS_INTRANS)
+    return 0;
+  PGresult *result = PQexec(db->connection, "SELECT pg_current_xact_id_if_assigned()");
+  int r = 0;
+  if (PQresultStatus(result) != PGRES_TUPLES_OK)
+    r = db_error_set(db, result, "cannot commit", err);
+  else
+    snprintf(transaction->xid, sizeof transaction->xid, "%s", PQgetvalue(result, 0, 0));
+  PQclear(result);
+  return r;
+}
+
+/* 1 = the try in doubt was committed, 0 = it was not. */
+static int
+find_outcome(struct db *db, const struct transaction *transaction, struct error *err)
+{
+  const char *const values[] = { transaction->xid };
+  int r = db_ready(db, err);
+  if (r < 0)
+    return r;
+  PGresult *result = PQexecParams(db->connection, "SELECT pg_xact_status($1::xid8)", 1, NULL,
+                                  values, NULL, NULL, 0);
+  if (PQresultStatus(result) != PGRES_TUPLES_OK)
+    r = db_error_set(db, result, "cannot learn whether a transaction was committed", err);
+  else if (strcmp(PQgetvalue(result, 0, 0), "in progress") == 0)
+    r = error_set(err, -DB_ERROR_LOST, "it is not known yet whether a transaction was committed");
+  else
+    r = strcmp(PQgetvalue(result, 0, 0), "committed") == 0;
+  PQclear(result);
+  return r;
+}
+
+static int
+run_body(struct db *db, struct transaction *transaction, struct error *err)
+{
+  transaction->result = transaction->body(db, transaction->context, err);
+  int r = transaction->result < 0 ? transaction->result : check_closed(db, err);
+  if (r >= 0)
+    r = note_xid(db, transaction, err);
+  if (r < 0)
+    return r;
+  r = commit(db, err);
+  if (r != -DB_ERROR_LOST)
+    transaction->xid[0] = '\0';
+  return r;
+}
+
+static int
+run_once(struct db *db, struct transaction *transaction, struct error *err)
 {
   int r = db_ready(db, err);
   if (r == 0)
-    r = db_command(db, begin_commands[mode], "cannot begin a transaction", err);
+    r = db_command(db, begin_commands[transaction->mode], "cannot begin a transaction", err);
   if (r < 0)
     return r;
   db->in_transaction = true;
-  int result = body(db, context, err);
-  r = result < 0 ? result : check_closed(db, err);
-  if (r >= 0)
-    r = commit(db, err);
+  r = run_body(db, transaction, err);
   if (r < 0)
     roll_back(db);
   db->in_transaction = false;
-  return r < 0 ? r : result;
+  return r < 0 ? r : transaction->result;
 }
 
-static bool
-is_worth_retrying(const struct db *db, int r)
+/* A try in doubt comes first: only when it was not committed there is another. */
+static int
+run_again(struct db *db, struct transaction *transaction, struct error *err)
 {
-  return r == -DB_ERROR_CONFLICT || (r == -DB_ERROR_LOST && !db->holds_lock);
+  if (transaction->xid[0] != '\0') {
+    int r = find_outcome(db, transaction, err);
+    if (r != 0)
+      return r < 0 ? r : transaction->result;
+    transaction->xid[0] = '\0';
+  }
+  return run_once(db, transaction, err);
+}
+
+/* After TRIES that ended with R, the last. */
+static bool
+is_worth_retrying(const struct db *db, int r, size_t tries)
+{
+  size_t limit = ARRAY_SIZE(retry_pauses_ms);
+  if (!thread_may_wait())
+    limit = r == -DB_ERROR_LOST ? 1 : 4;
+  return tries <= limit && (r == -DB_ERROR_CONFLICT || (r == -DB_ERROR_LOST && !db->holds_lock));
 }
 
 static void
@@ -191,10 +270,11 @@ db_run(struct db *db, enum db_mode mode, db_body *body, void *context, struct er
 {
   if (db->in_transaction)
     return error_set(err, -EINVAL, "a transaction is open already on this connection");
-  int r = run_once(db, mode, body, context, err);
-  for (size_t i = 0; is_worth_retrying(db, r) && i < ARRAY_SIZE(retry_pauses_ms); i++) {
-    pause_before_retry(retry_pauses_ms[i]);
-    r = run_once(db, mode, body, context, err);
+  struct transaction transaction = { .mode = mode, .body = body, .context = context };
+  int r = run_once(db, &transaction, err);
+  for (size_t tries = 1; is_worth_retrying(db, r, tries); tries++) {
+    pause_before_retry(retry_pauses_ms[tries - 1]);
+    r = run_again(db, &transaction, err);
   }
   return r;
 }

@@ -32,7 +32,9 @@ void db_pool_free(struct db_pool *pool); /* all must have been put back */
 
 /* Takes a connection out, connecting if needed. While all are out it waits for
    one, at most 30 seconds: -EBUSY. -DB_ERROR_LOST when the server cannot be
-   reached within ten seconds, -DB_ERROR_FAILED when it refuses us for good. */
+   reached within ten seconds, -DB_ERROR_FAILED when it refuses us for good. On a
+   thread that must not wait (base/thread.h) it waits for a second at most for one,
+   and tries once to reach the server. */
 int db_pool_get(struct db_pool *pool, struct db **ret, struct error *err);
 void db_pool_put(struct db_pool *pool, struct db *db); /* NULL is fine */
 
@@ -45,9 +47,10 @@ void db_close(struct db *db);
 
 /* The body of a transaction. Returns 0 to commit, negative to roll back (with
    ERR set). It may be run again from the start after a conflict or a lost
-   connection, so it must have no effect but through DB, and, because a commit
-   whose outcome is unknown is repeated too, its writes must be idempotent
-   (explicit ids from a sequence, ON CONFLICT, state checks). */
+   connection, so it must have no effect but through DB. Never once it was
+   committed: when the answer to COMMIT is lost, the server is asked what became of
+   the transaction (save on a connection that holds a lock, where db_run returns
+   -DB_ERROR_LOST at once and its caller must find out). */
 typedef int db_body(struct db *db, void *context, struct error *err);
 
 enum db_mode
@@ -57,7 +60,8 @@ enum db_mode
 };
 
 /* Begins, calls, commits; retries conflicts and lost connections with growing
-   pauses (at most 8 tries, about 10 seconds in all). Returns what the body
+   pauses (at most 8 tries, about 10 seconds in all; on a thread that must not wait
+   a loss is tried again once, a conflict for half a second). Returns what the body
    returned, or why it could not be committed. */
 int db_run(struct db *db, enum db_mode mode, db_body *body, void *context, struct error *err);
 

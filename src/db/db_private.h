@@ -47,6 +47,9 @@ int db_connect(struct db *db, struct error *err);
 /* connect.c: db_ready, tried again for ten seconds while there is hope. */
 int db_ready_patiently(struct db *db, struct error *err);
 
+/* db.c: it is connected, as far as one can tell without asking the server. */
+bool db_is_usable(struct db *db);
+
 /* db.c: makes the connection usable: outside a transaction it reconnects after
    a loss; inside one a lost connection is -DB_ERROR_LOST. Called first by
    everything that sends. */

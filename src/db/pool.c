@@ -7,11 +7,17 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "db/db_private.h"
 
-/* How long a caller may wait for another to put one back. */
+/* How long a caller may wait for another to put one back; and one that must not
+   wait. */
 #define WAIT_S 30
+#define WAIT_HASTY_S 1
+/* Between tries to reach a server that is away, by those that must not wait. */
+#define PROBE_MS 1000
 
 struct db_pool
 {
@@ -22,6 +28,12 @@ struct db_pool
   int out;          /* handed out and not yet put back */
   int idle_count;   /* out + idle_count <= maximum */
   struct db **idle; /* a stack; may hold some that are not connected */
+
+  /* The server could not be reached: one caller at a time tries again, the others
+     that must not wait need not, for where packets vanish a try takes seconds. */
+  bool away;
+  bool probing;
+  int64_t probe_at_ms;
 };
 
 struct db_pool *
@@ -58,11 +70,11 @@ db_pool_free(struct db_pool *pool)
 
 /* NULL when all stay out for too long. */
 static struct db *
-take(struct db_pool *pool)
+take(struct db_pool *pool, int wait_s)
 {
   struct timespec deadline;
   clock_gettime(CLOCK_MONOTONIC, &deadline);
-  deadline.tv_sec += WAIT_S;
+  deadline.tv_sec += wait_s;
   struct db *db = NULL;
   int waited = 0;
   pthread_mutex_lock(&pool->mutex);
@@ -76,14 +88,49 @@ take(struct db_pool *pool)
   return db;
 }
 
+static bool
+may_try(struct db_pool *pool)
+{
+  pthread_mutex_lock(&pool->mutex);
+  bool may = !pool->away || (!pool->probing && clock_monotonic_ms() >= pool->probe_at_ms);
+  pool->probing |= may;
+  pthread_mutex_unlock(&pool->mutex);
+  return may;
+}
+
+static void
+note_try(struct db_pool *pool, bool away)
+{
+  pthread_mutex_lock(&pool->mutex);
+  pool->away = away;
+  pool->probing = false;
+  pool->probe_at_ms = clock_monotonic_ms() + PROBE_MS;
+  pthread_mutex_unlock(&pool->mutex);
+}
+
+/* db_ready for a caller that must not wait. */
+static int
+ready_at_once(struct db_pool *pool, struct db *db, struct error *err)
+{
+  if (db_is_usable(db))
+    return 0;
+  if (!may_try(pool))
+    return error_set(err, -DB_ERROR_LOST, "the database could not be reached a moment ago");
+  int r = db_ready(db, err);
+  note_try(pool, r == -DB_ERROR_LOST);
+  return r;
+}
+
 int
 db_pool_get(struct db_pool *pool, struct db **ret, struct error *err)
 {
-  struct db *db = take(pool);
+  bool patient = thread_may_wait();
+  int wait_s = patient ? WAIT_S : WAIT_HASTY_S;
+  struct db *db = take(pool, wait_s);
   if (db == NULL)
     return error_set(err, -EBUSY, "all %d connections to the database were in use for %d s",
-                     pool->maximum, WAIT_S);
-  int r = db_ready_patiently(db, err);
+                     pool->maximum, wait_s);
+  int r = patient ? db_ready_patiently(db, err) : ready_at_once(pool, db, err);
   if (r < 0) {
     db_pool_put(pool, db);
     return r;

@@ -6,7 +6,7 @@ CREATE TABLE specification (
   definition jsonb NOT NULL,             -- as given, checked: doc/specification.md
   period_s   integer NOT NULL,
   priority   integer NOT NULL,
-  active     boolean NOT NULL DEFAULT true,
+  active     boolean NOT NULL DEFAULT true, -- false = paused: not polled by its period
   created_at timestamptz NOT NULL DEFAULT now(),
   changed_at timestamptz NOT NULL DEFAULT now(),
   polled_at  timestamptz,
@@ -72,23 +72,29 @@ CREATE FUNCTION evaluation_state_name(state smallint) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN (ARRAY['waiting', 'running', 'succeeded', 'failed', 'cancelled'])[state + 1];
 
+-- A time as doc/api.md has it: RFC 3339, UTC, microseconds.
+CREATE FUNCTION api_time(moment timestamptz) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
+
 -- The shapes of doc/api.md, once.
 CREATE VIEW evaluation_json AS
 SELECT evaluation.id, specification_id, name AS specification,
        jsonb_build_object(
          'id', evaluation.id, 'specification', name,
          'state', evaluation_state_name(state),
-         'created_at', evaluation.created_at, 'started_at', started_at,
-         'finished_at', finished_at, 'jobs', jobs_count, 'errors', errors_count,
+         'created_at', api_time(evaluation.created_at), 'started_at', api_time(started_at),
+         'finished_at', api_time(finished_at), 'jobs', jobs_count, 'errors', errors_count,
          'derivations', derivations_count, 'message', message) AS json
 FROM evaluation JOIN specification ON specification.id = specification_id;
 
 CREATE VIEW specification_json AS
 SELECT specification.id, name,
        json_build_object(
-         'name', name, 'definition', definition, 'active', active, 'period_s', period_s,
-         'priority', priority, 'created_at', created_at, 'changed_at', changed_at,
-         'polled_at', polled_at, 'requested_at', requested_at, 'failure', failure,
+         'name', name, 'definition', definition, 'paused', NOT active, 'period_s', period_s,
+         'priority', priority, 'created_at', api_time(created_at),
+         'changed_at', api_time(changed_at), 'polled_at', api_time(polled_at),
+         'requested_at', api_time(requested_at), 'failure', failure,
          'newest_evaluation', (SELECT json FROM evaluation_json
                                WHERE specification_id = specification.id
                                ORDER BY id DESC LIMIT 1)) AS json

@@ -15,7 +15,7 @@ FROM specification_json;
 SELECT (jsonb_set(jsonb_set(evaluation_json.json, '{revisions}',
    coalesce((SELECT jsonb_agg(jsonb_build_object(
                'channel', channel, 'url', url, 'commit', commit_hash, 'subject', subject,
-               'author', author, 'committed_at', committed_at) ORDER BY channel)
+               'author', author, 'committed_at', api_time(committed_at)) ORDER BY channel)
              FROM evaluation_revision
              JOIN revision ON revision.id = revision_id
              JOIN repository ON repository.id = repository_id

@@ -81,6 +81,9 @@ int specification_parse(struct str json, struct arena *arena, struct specificati
 int specification_add(struct db_pool *pool, struct str json, int64_t *ret_id, struct error *err);
 int specification_edit(struct db_pool *pool, struct str name, struct str json, struct error *err);
 int specification_delete(struct db_pool *pool, struct str name, struct error *err);
+/* A paused one is not polled by its period; evaluations_request works all the same.
+   -ENOENT. */
+int specification_pause(struct db_pool *pool, struct str name, bool paused, struct error *err);
 
 /* Both store what is asked for: any process may ask, and nothing of it is lost. */
 /* A poll soon, whatever the period; FORCE: evaluate even when nothing changed. -ENOENT. */

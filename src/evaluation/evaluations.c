@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "evaluation/evaluation_private.h"
@@ -199,6 +200,24 @@ struct cancel
   bool tried; /* perhaps with success, unknown to us */
 };
 
+/* 1 = it was waiting, and is cancelled now. */
+static int
+cancel_waiting(struct db *db, int64_t id, struct error *err)
+{
+  CLEANUP_ARENA struct arena arena = { 0 };
+  struct evaluation_cancel_waiting_row row;
+  int r = evaluation_cancel_waiting(db, id, &arena, &row, err);
+  if (r <= 0)
+    return r;
+  CLEANUP_BUF struct buf facts = { 0 };
+  struct json json = json_begin(&facts);
+  json_object_open(&json);
+  json_put_text(&json, "specification", row.specification);
+  json_object_close(&json);
+  r = events_append(db, "evaluation.cancelled", id, buf_str(&facts), err);
+  return r < 0 ? r : 1;
+}
+
 /* A running one is told by its row too: its process may be another, or killed now. */
 static int
 store_cancel(struct db *db, void *context, struct error *err)
@@ -207,9 +226,9 @@ store_cancel(struct db *db, void *context, struct error *err)
   struct evaluation_state_row row;
   bool again = cancel->tried;
   cancel->tried = true;
-  int r = evaluation_cancel_waiting(db, cancel->id, err);
+  int r = cancel_waiting(db, cancel->id, err);
   if (r != 0)
-    return r < 0 ? r : events_append(db, "evaluation.cancelled", cancel->id, STR("{}"), err);
+    return r < 0 ? r : 0;
   r = evaluation_cancel_running(db, cancel->id, err);
   if (r != 0)
     return r < 0 ? r : 0;

@@ -88,7 +88,7 @@ read_job(const struct reading *reading, const json_t *line)
   return reading->on_job(reading->context, &job, reading->err);
 }
 
-/* What comes beyond the limit is dropped: so many errors have one cause. */
+/* Beyond the limit errors are neither kept nor counted: so many say enough. */
 static int
 read_error(const struct reading *reading, const json_t *line)
 {

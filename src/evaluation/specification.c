@@ -120,13 +120,18 @@ static int
 read_commit(const json_t *value, const char *field, struct arena *arena, struct str *ret,
             struct error *err)
 {
-  struct str text = str_of(json_string_value(value));
-  unsigned char bytes[32];
-  bool hex = (text.size == 40 || text.size == 64) && str_from_hex(text, bytes, text.size / 2) == 0;
-  if (!hex)
-    return error_set(err, -EINVAL, "\"%s\" must be a full commit hash", field);
-  *ret = arena_str(arena, text);
-  return 0;
+  int r = read_text(value, field, arena, ret, err);
+  if (r < 0)
+    return r;
+  r = channels_check_commit(*ret, err);
+  return r < 0 ? error_prefix(err, "%s", field) : 0;
+}
+
+static int
+read_branch(const json_t *value, struct arena *arena, struct str *ret, struct error *err)
+{
+  int r = read_text(value, "channels.branch", arena, ret, err);
+  return r < 0 ? r : channels_check_branch(*ret, err);
 }
 
 static int
@@ -164,7 +169,7 @@ read_channel(const json_t *value, struct arena *arena, struct specification_chan
   if (r == 0)
     r = channels_check_url(ret->url, err);
   if (r == 0 && branch != NULL)
-    r = read_text(branch, "channels.branch", arena, &ret->branch, err);
+    r = read_branch(branch, arena, &ret->branch, err);
   if (r == 0 && commit != NULL)
     r = read_commit(commit, "channels.commit", arena, &ret->commit, err);
   if (r == 0 && introduction != NULL)
@@ -357,11 +362,18 @@ specification_parse(struct str json, struct arena *arena, struct specification *
 struct change
 {
   struct str json;
-  struct str name; /* of the one to replace or delete */
+  struct str name; /* of the one to replace, delete, pause or resume */
   struct specification parsed;
+  bool active;
   int64_t id;
   bool tried; /* perhaps with success, unknown to us */
 };
+
+static int
+no_specification(struct str name, struct error *err)
+{
+  return error_set(err, -ENOENT, "there is no specification \"%.*s\"", STR_FMT(name));
+}
 
 static int
 append_event(struct db *db, const char *kind, int64_t id, struct str name, struct error *err)
@@ -409,11 +421,12 @@ static int
 replace(struct db *db, void *context, struct error *err)
 {
   const struct change *change = context;
+  struct specification_update_row row;
   int r = specification_update(db, change->json, change->parsed.period_s, change->parsed.priority,
-                               change->name, err);
+                               change->name, &row, err);
   if (r == 0)
-    return error_set(err, -ENOENT, "there is no specification \"%.*s\"", STR_FMT(change->name));
-  return r < 0 ? r : append_event(db, "specification.changed", 0, change->name, err);
+    return no_specification(change->name, err);
+  return r < 0 ? r : append_event(db, "specification.changed", row.id, change->name, err);
 }
 
 int
@@ -437,7 +450,7 @@ static int delete (struct db *db, void *context, struct error *err)
   if (r == 0 && again)
     return 0;
   if (r == 0)
-    return error_set(err, -ENOENT, "there is no specification \"%.*s\"", STR_FMT(change->name));
+    return no_specification(change->name, err);
   return r < 0 ? r : append_event(db, "specification.deleted", row.id, change->name, err);
 }
 
@@ -446,4 +459,25 @@ specification_delete(struct db_pool *pool, struct str name, struct error *err)
 {
   struct change change = { .name = name };
   return db_pool_run(pool, DB_WRITE, delete, &change, err);
+}
+
+static int
+set_active(struct db *db, void *context, struct error *err)
+{
+  const struct change *change = context;
+  struct specification_set_active_row row;
+  int r = specification_set_active(db, change->active, change->name, &row, err);
+  if (r == 0)
+    return no_specification(change->name, err);
+  if (r < 0 || !row.changed)
+    return r < 0 ? r : 0;
+  return append_event(db, change->active ? "specification.resumed" : "specification.paused", row.id,
+                      change->name, err);
+}
+
+int
+specification_pause(struct db_pool *pool, struct str name, bool paused, struct error *err)
+{
+  struct change change = { .name = name, .active = !paused };
+  return db_pool_run(pool, DB_WRITE, set_active, &change, err);
 }

@@ -9,13 +9,20 @@ VALUES (:name, :definition::jsonb, :period_s, :priority,
 ON CONFLICT (name) DO NOTHING
 RETURNING id;
 
--- name: specification_update :exec
+-- name: specification_update :one
 -- The new definition is looked at without waiting for the period to pass.
 UPDATE specification
 SET definition = :definition::jsonb, period_s = :period_s, priority = :priority,
     changed_at = now(), polled_at = NULL,
     requested_at = CASE WHEN :period_s::integer > 0 THEN clock_timestamp() ELSE requested_at END
-WHERE name = :name;
+WHERE name = :name
+RETURNING id;
+
+-- name: specification_set_active :one
+UPDATE specification SET active = :active
+FROM (SELECT id, active FROM specification WHERE name = :name FOR UPDATE) AS before
+WHERE specification.id = before.id
+RETURNING specification.id, before.active <> :active AS "changed!";
 
 -- name: specification_remove :one
 -- Its evaluations, jobs and errors go with it; builds and outputs stay.

@@ -13,6 +13,9 @@
 
 #define CHANNEL "{\"name\": \"example\", \"url\": \"https://example.org/c.git\"}"
 #define COMMIT "0123456789012345678901234567890123456789"
+#define CHANNEL_ON_BRANCH(branch)                                                             \
+  "{\"name\": \"x\", \"channels\": [{\"name\": \"c\", \"url\": \"/c\", \"branch\": \"" branch \
+  "\"}]}"
 
 static void
 test_defaults(void **state)
@@ -41,13 +44,14 @@ test_channels_come_in_order_of_name(void **state)
   struct specification parsed;
   struct error err = { 0 };
   assert_int_equal(
-      specification_parse(STR("{\"name\": \"x\", \"mode\": \"time-machine\", \"channels\": ["
-                              "{\"name\": \"guix\", \"url\": \"/srv/guix\", \"commit\": \"" COMMIT
-                              "\", \"introduction\": {\"commit\": \"" COMMIT
-                              "\", \"signer\": \"AB CD\"}}, " CHANNEL "],"
-                              "\"build\": {\"packages\": [\"hello\", \"gcc@12\"]},"
-                              "\"systems\": [\"x86_64-linux\", \"aarch64-linux\"]}"),
-                          &arena, &parsed, &err),
+      specification_parse(
+          STR("{\"name\": \"x\", \"mode\": \"time-machine\", \"channels\": ["
+              "{\"name\": \"guix\", \"url\": \"/srv/guix\", \"branch\": \"version-1.5/x_y\","
+              "\"commit\": \"" COMMIT "\", \"introduction\": {\"commit\": \"" COMMIT
+              "\", \"signer\": \"AB CD\"}}, " CHANNEL "],"
+              "\"build\": {\"packages\": [\"hello\", \"gcc@12\"]},"
+              "\"systems\": [\"x86_64-linux\", \"aarch64-linux\"]}"),
+          &arena, &parsed, &err),
       0);
   assert_string_equal(parsed.channels[0].name.data, "example");
   assert_string_equal(parsed.channels[1].name.data, "guix");
@@ -78,6 +82,21 @@ test_refusals_name_the_field(void **state)
     { "{\"name\": \"x\", \"channels\": [{\"name\": \"c\", \"url\": \"--upload-pack=x\"}]}", "URL" },
     { "{\"name\": \"x\", \"channels\": [{\"name\": \"c\", \"url\": \"/c\", \"commit\": \"abc\"}]}",
       "channels.commit" },
+    { "{\"name\": \"x\", \"channels\": [{\"name\": \"c\", \"url\": \"/c\", \"commit\": "
+      "\"ABCDEF0123456789012345678901234567890123\"}]}",
+      "lower case" },
+    { "{\"name\": \"x\", \"channels\": [{\"name\": \"c\", \"url\": \"/c\", \"introduction\": "
+      "{\"commit\": \"ABCDEF0123456789012345678901234567890123\", \"signer\": \"AB\"}}]}",
+      "introduction.commit" },
+    { CHANNEL_ON_BRANCH("--upload-pack=x"), "no branch name" },
+    { CHANNEL_ON_BRANCH("a b"), "no branch name" },
+    { CHANNEL_ON_BRANCH("a..b"), "no branch name" },
+    { CHANNEL_ON_BRANCH("a//b"), "no branch name" },
+    { CHANNEL_ON_BRANCH("a/.b"), "no branch name" },
+    { CHANNEL_ON_BRANCH("a.lock"), "no branch name" },
+    { CHANNEL_ON_BRANCH("a/"), "no branch name" },
+    { CHANNEL_ON_BRANCH("a:b"), "no branch name" },
+    { CHANNEL_ON_BRANCH(""), "channels.branch" },
     { "{\"name\": \"x\", \"channels\": [{\"name\": \"c\", \"url\": \"/c\", \"brnch\": \"m\"}]}",
       "brnch" },
     { "{\"name\": \"x\", \"channels\": [" CHANNEL "], \"priod\": 5}", "priod" },

@@ -32,7 +32,7 @@ asking_run(void *context, struct work *work, bool stopping)
     r = asking->ask(asking, db, &err);
   db_pool_put(farm->options.pool, db);
   if (r < 0)
-    reply_failure(asking->request, &err);
+    http_reply_failure(asking->request, &err);
   free(asking);
 }
 

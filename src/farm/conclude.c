@@ -44,7 +44,7 @@ look_up(void *context, struct work *work, bool stopping)
     r = attempt_ended_so(db, message, &err);
   db_pool_put(farm->options.pool, db);
   if (r < 0)
-    reply_failure(message->request, &err);
+    http_reply_failure(message->request, &err);
   else if (r == 1)
     reply_done(message->request);
   else

@@ -150,7 +150,7 @@ put_needs(struct json *json, const struct farm_explain_needs_rows *needs)
   for (size_t i = 0; i < needs->count; i++) {
     json_object_open(json);
     json_put_i64(json, "build", needs->items[i].id);
-    json_put_text(json, "derivation", needs->items[i].basename);
+    json_put_text(json, "derivation", needs->items[i].derivation);
     put_state(json, needs->items[i].state, needs->items[i].cause);
     json_object_close(json);
   }
@@ -182,13 +182,8 @@ put_attempt(struct json *json, const struct farm_explain_attempt_row *attempt)
   json_object_open(json);
   json_put_i64(json, "id", attempt->id);
   json_put_text(json, "agent", attempt->agent);
-  json_key(json, "created_at");
-  json_time(json, attempt->created_at);
-  json_key(json, "started_at");
-  if (attempt->started_at_null)
-    json_cstr(json, NULL);
-  else
-    json_time(json, attempt->started_at);
+  json_put_time(json, "created_at", attempt->created_at, false);
+  json_put_time(json, "started_at", attempt->started_at, attempt->started_at_null);
   json_object_close(json);
 }
 
@@ -197,7 +192,7 @@ put_all(struct json *json, const struct explanation *all, const struct place *pl
 {
   json_object_open(json);
   json_put_i64(json, "build", all->build.id);
-  json_put_text(json, "derivation", all->build.basename);
+  json_put_text(json, "derivation", all->build.derivation);
   json_put_text(json, "system", all->build.system);
   put_state(json, all->build.state, all->build.cause);
   json_put_cstr(json, "reason", reason_of(all, place));

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: GPL-3.0-or-later
 
 -- name: farm_explain_build :one
-SELECT b.id, b.state, b.cause, b.priority, b.tries, b.failed_build_id, b.derivation_id, p.basename,
-       s.name AS system
+SELECT b.id, b.state, b.cause, b.priority, b.tries, b.failed_build_id,
+       '/gnu/store/' || p.basename AS "derivation!", s.name AS system
   FROM build b
   JOIN derivation d ON d.id = b.derivation_id
   JOIN store_path p ON p.id = d.id
@@ -11,7 +11,7 @@ SELECT b.id, b.state, b.cause, b.priority, b.tries, b.failed_build_id, b.derivat
 
 -- name: farm_explain_needs :many
 -- What it waits for, those that hold it up for good first; COUNT is of all.
-SELECT needed.id, needed.state, needed.cause, p.basename,
+SELECT needed.id, needed.state, needed.cause, '/gnu/store/' || p.basename AS "derivation!",
        (needed.finished_at IS NOT NULL) AS "finished!",
        count(*) OVER () AS "count!"
   FROM (SELECT DISTINCT n.id, n.state, n.cause, n.finished_at, n.derivation_id

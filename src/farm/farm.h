@@ -22,7 +22,7 @@ enum farm_build_state
 enum farm_cause
 {
   FARM_CAUSE_NONE = 0,
-  FARM_CAUSE_BUILD = 1, /* the builder failed: the only one that propagates */
+  FARM_CAUSE_BUILD = 1, /* the builder failed; this and a hash mismatch propagate */
   FARM_CAUSE_TIMEOUT = 2,
   FARM_CAUSE_SILENCE = 3,
   FARM_CAUSE_OUT_OF_MEMORY = 4,
@@ -87,8 +87,9 @@ int farm_wake(struct db *db, struct error *err);
 /* ---- actions (each with its own transaction); asked by API and pages ---- */
 
 /* They store an order for the active scheduler, in whatever process that is;
-   when it is this one, the effect is there on return. -ENOENT: no such build or
-   agent; -EEXIST: its state does not allow it. */
+   when it is this one, and the calling thread may wait (base/thread.h), the effect
+   is there on return. -ENOENT: no such build or agent; -EEXIST: its state does not
+   allow it. */
 
 /* Cancels it, what cannot be built without it, and what only these needed and
    nobody wished for. Cancelled ones are built when they are wished for again. */
@@ -102,12 +103,6 @@ int farm_agent_pause(struct farm *farm, struct str name, bool paused, struct err
    released before. */
 int farm_agent_release(struct farm *farm, struct str name, struct error *err);
 
-/* Why a build waits, as one JSON object, appended to RET: `build`, `derivation`,
-   `system`, `state`, `reason` (dependencies, held-up: by a build that failed by no
-   fault of its own, retry-pause, no-agent, agents-away, agents-paused, agents-busy,
-   queue, running, finished), `priority`, `tries`, `dependencies` {`count`, `first`:
-   at most 20 of {`build`, `derivation`, `state`, `cause`}}, `agents` of its system
-   [{`name`, `connected`, `paused`, `jobs`, `running`}], and where they apply `cause`,
-   `failed_build`, `ahead` (builds before it in the queue), `retry_in_s`, `attempt`
-   {`id`, `agent`, `created_at`, `started_at`}. -ENOENT. */
+/* Why a build waits, as one JSON object, appended to RET: "explanation" in doc/api.md.
+   -ENOENT. */
 int farm_build_explain(struct farm *farm, int64_t build_id, struct buf *ret, struct error *err);

@@ -4,6 +4,7 @@
 #include "farm/test_agent.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -11,6 +12,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -102,6 +106,7 @@ test_a_chain_is_built(void **state)
   assert_int_equal(yard_events_of(yard, "build.started"), 2);
   assert_int_equal(yard_events_of(yard, "build.succeeded"), 2);
   assert_int_equal(yard_events_of(yard, "build.queued"), 1);
+  assert_int_equal(yard_events_about(yard, 2), 2);
   struct yard_attempt_row attempt = yard_attempt_of(yard, first.attempt);
   assert_int_equal(attempt.log_size, 6);
   assert_true(attempt.started);
@@ -381,6 +386,25 @@ test_a_lost_database_connection_costs_nothing(void **state)
   test_agent_free(agent);
 }
 
+/* While the database is away (here: all its connections), requests are told so, and
+   soon: whoever answers them has others to answer. */
+static void
+test_requests_do_not_wait_for_the_database(void **state)
+{
+  struct yard *yard = *state;
+  static const char body[] = "{\"name\": \"one\", \"systems\": [\"x86_64-linux\"], \"jobs\": 1}";
+  struct db *taken[4];
+  yard_start(yard);
+  for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
+    assert_int_equal(db_pool_get(yard->database->pool, &taken[i], NULL), 0);
+  int64_t start = clock_monotonic_ms();
+  assert_int_equal(test_agent_enrol(yard, yard->join_token, body, NULL), 503);
+  assert_in_range(clock_monotonic_ms() - start, 0, 5000);
+  for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
+    db_pool_put(yard->database->pool, taken[i]);
+  assert_int_equal(test_agent_enrol(yard, yard->join_token, body, NULL), 201);
+}
+
 static void
 test_a_second_scheduler_takes_over(void **state)
 {
@@ -652,6 +676,49 @@ test_a_success_must_be_whole(void **state)
   test_agent_free(agent);
 }
 
+/* The status of a result, while what is logged goes to LOG. */
+static int
+report_and_listen(struct test_agent *agent, const struct test_build *build, struct buf *log,
+                  json_t **ret_reply)
+{
+  CLEANUP_FD int file = memfd_create("log", MFD_CLOEXEC);
+  CLEANUP_FD int terminal = dup(STDERR_FILENO);
+  assert_true(file >= 0 && terminal >= 0);
+  dup2(file, STDERR_FILENO);
+  int status = test_agent_report(agent, build, NULL, ret_reply);
+  dup2(terminal, STDERR_FILENO);
+  char text[8192];
+  ssize_t size = pread(file, text, sizeof text, 0);
+  assert_true(size >= 0);
+  buf_append(log, text, (size_t) size);
+  return status;
+}
+
+/* What fails on a worker concerns the operator: the log has it, the agent not. */
+static void
+test_a_fault_of_the_server_is_logged_and_not_told(void **state)
+{
+  struct yard *yard = *state;
+  struct test_agent *agent = start_with_agent(yard, 1);
+  CLEANUP_BUF struct buf log = { 0 };
+  struct test_build build;
+  json_t *reply;
+  yard_wish(yard, 1, 0);
+  test_agent_expect(agent, "build", &build);
+  CLEANUP_FREE char *upload =
+      mem_printf("%s/cache/uploads/attempt-%lld-%.32s", yard->folder, (long long) build.attempt,
+                 yard_basename(yard_out(1)).data);
+  assert_int_equal(mkdir(upload, 0700), 0); /* cannot be read as a file */
+  assert_int_equal(report_and_listen(agent, &build, &log, &reply), 500);
+  const char *detail = json_string_value(json_object_get(reply, "detail"));
+  assert_non_null(strstr(buf_text(&log), "cannot open the upload"));
+  assert_null(strstr(detail, "upload"));
+  json_decref(reply);
+  assert_int_equal(rmdir(upload), 0);
+  assert_int_equal(test_agent_succeed(agent, &build), 200);
+  test_agent_free(agent);
+}
+
 static void
 test_items_that_cannot_be_registered_are_asked_for_again(void **state)
 {
@@ -840,6 +907,7 @@ test_explanations(void **state)
   int64_t bottom = yard_build_of(yard, 1).id;
   yard_await_loaded(yard, other);
   assert_string_equal(explain(yard, top, &text), "dependencies");
+  assert_non_null(strstr(buf_text(&text), "\"derivation\":\"/gnu/store/"));
   assert_non_null(strstr(buf_text(&text), "\"count\":1"));
   assert_string_equal(explain(yard, bottom, &text), "no-agent");
   assert_non_null(strstr(buf_text(&text), "\"ahead\":"));
@@ -895,6 +963,7 @@ main(void)
     CASE(test_a_lost_agent_s_build_goes_to_another),
     CASE(test_a_restart_of_the_server_keeps_attempts),
     CASE(test_a_lost_database_connection_costs_nothing),
+    CASE(test_requests_do_not_wait_for_the_database),
     CASE(test_a_second_scheduler_takes_over),
     CASE(test_an_ousted_scheduler_writes_nothing_more),
     CASE(test_a_wish_that_commits_late_is_not_missed),
@@ -904,6 +973,7 @@ main(void)
     CASE(test_a_timeout_holds_dependents_until_a_restart),
     CASE(test_a_missing_input_is_built_anew),
     CASE(test_a_success_must_be_whole),
+    CASE(test_a_fault_of_the_server_is_logged_and_not_told),
     CASE(test_items_that_cannot_be_registered_are_asked_for_again),
     CASE(test_uploads_go_on_where_they_broke_off),
     CASE(test_an_agent_supplies_only_what_belongs_to_its_attempt),

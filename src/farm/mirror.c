@@ -243,6 +243,19 @@ node_rest(struct mirror *mirror, struct node *node, int64_t pause_ms)
   node_settle(mirror, node);
 }
 
+/* Whatever end it came to: what needs it waits for it no longer. */
+static void
+release_dependents(struct mirror *mirror, struct node *node)
+{
+  for (uint32_t i = 0; i < node->dependents.count; i++) {
+    struct node *dependent = node->dependents.items[i];
+    if (dependent->gone)
+      continue;
+    dependent->pending--;
+    node_settle(mirror, dependent);
+  }
+}
+
 /* Leaves the mirror in its present, final state. May free NODE. */
 static void
 node_retire(struct mirror *mirror, struct node *node)
@@ -251,6 +264,7 @@ node_retire(struct mirror *mirror, struct node *node)
   node->gone = true;
   node->refs++;
   node_settle(mirror, node);
+  release_dependents(mirror, node);
   list_free(&node->needs);
   list_free(&node->dependents);
   node_unref(node);
@@ -355,13 +369,6 @@ node_succeed(struct mirror *mirror, struct node *node, int64_t attempt_id)
   node->failed_id = 0;
   node_touch(mirror, node);
   tell_build(mirror, EVENT_BUILD_SUCCEEDED, node)->attempt_id = attempt_id;
-  for (uint32_t i = 0; i < node->dependents.count; i++) {
-    struct node *dependent = node->dependents.items[i];
-    if (dependent->gone)
-      continue;
-    dependent->pending--;
-    node_settle(mirror, dependent);
-  }
   node_retire(mirror, node);
 }
 

@@ -339,6 +339,36 @@ test_timeout_is_final_and_does_not_propagate(void **state)
   assert_false(runs(yard, 2));
 }
 
+/* A build that is held up by a fault not its own, while what it lacks is built and
+   fails: once both are wanted anew, it waits for that one alone. */
+static void
+test_a_need_that_failed_is_not_waited_for_twice(void **state)
+{
+  struct farmyard *yard = *state;
+  yard->mirror->options.attempts_limit = 1;
+  add_build(yard, 2, 0);
+  add_build(yard, 3, 0);
+  need(yard, 3, 2);
+  connect_agent(yard, 1, 1);
+  step(yard);
+  fails(yard, 2, FARM_CAUSE_MISSING_INPUT); /* held up: 3 needs it */
+  add_build(yard, 1, 0);
+  need(yard, 2, 1); /* healing */
+  step(yard);
+  fails(yard, 1, FARM_CAUSE_BUILD);
+  step(yard);
+  assert_null(node_of(yard, 1));
+  assert_int_equal(node_of(yard, 2)->pending, 0);
+  add_build(yard, 1, 0);
+  need(yard, 2, 1);
+  mirror_restart(yard->mirror, node_of(yard, 2));
+  step(yard);
+  assert_true(runs(yard, 1) && !runs(yard, 2));
+  succeed(yard, 1);
+  step(yard);
+  assert_true(runs(yard, 2));
+}
+
 /* ---- agents ---- */
 
 static void
@@ -692,6 +722,7 @@ main(void)
     CASE(test_other_causes_are_tried_again_elsewhere_then_hold_dependents),
     CASE(test_the_only_agent_gets_the_second_try_too),
     CASE(test_timeout_is_final_and_does_not_propagate),
+    CASE(test_a_need_that_failed_is_not_waited_for_twice),
     CASE(test_fence),
     CASE(test_pause),
     CASE(test_lost_agent_frees_its_builds_after_the_grace_time),

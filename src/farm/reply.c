@@ -9,15 +9,6 @@
 
 static const struct
 {
-  int code;
-  int status;
-} statuses[] = {
-  { -ENOENT, 404 }, { -EINVAL, 400 }, { -EPERM, 403 },  { -EACCES, 401 },        { -EEXIST, 409 },
-  { -EFBIG, 413 },  { -EBUSY, 503 },  { -ESTALE, 503 }, { -DB_ERROR_LOST, 503 },
-};
-
-static const struct
-{
   int status;
   const char *title;
 } titles[] = {
@@ -77,16 +68,6 @@ reply_busy(struct http_request *request)
   struct error err = { 0 };
   error_set(&err, -EBUSY, "no scheduler is active here at the moment");
   http_reply_problem(request, 503, &err);
-}
-
-void
-reply_failure(struct http_request *request, const struct error *err)
-{
-  int status = 500;
-  for (size_t i = 0; i < ARRAY_SIZE(statuses); i++)
-    if (statuses[i].code == err->code)
-      status = statuses[i].status;
-  http_reply_problem(request, status, err);
 }
 
 void

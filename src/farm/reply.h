@@ -9,9 +9,6 @@ void reply_done(struct http_request *request); /* 200 {} */
 void reply_gone(struct http_request *request); /* 410 */
 void reply_busy(struct http_request *request); /* 503: repeat it */
 
-/* What http_handler would have answered for this error, for deferred requests. */
-void reply_failure(struct http_request *request, const struct error *err);
-
 /* {"NAME": NUMBER}; as problem details when STATUS is an error. */
 void reply_number(struct http_request *request, int status, const char *name, int64_t number);
 

@@ -291,7 +291,7 @@ check_run(void *context, struct work *work, bool stopping)
     return;
   }
   if (r < 0)
-    reply_failure(message->request, &err);
+    http_reply_failure(message->request, &err);
   free(message);
   check_free(check);
 }

@@ -24,6 +24,15 @@ static const char *const event_names[EVENT_KIND_MAX] = {
   [EVENT_AGENT_RESUMED] = "agent.resumed",
 };
 
+/* Events speak of store items as the API does; agents are told basenames. */
+static void
+put_store_path(struct json *json, const char *name, struct str basename)
+{
+  CLEANUP_BUF struct buf path = { 0 };
+  buf_printf(&path, GUIX_STORE_PREFIX "%.*s", STR_FMT(basename));
+  json_put_text(json, name, buf_str(&path));
+}
+
 static void
 put_event_facts(struct json *json, const struct batch *batch, const struct change_event *event)
 {
@@ -33,7 +42,7 @@ put_event_facts(struct json *json, const struct batch *batch, const struct chang
   if (event->build_id != 0)
     json_put_i64(json, "build", event->build_id);
   if (facts != NULL) {
-    json_put_text(json, "derivation", facts->derivation);
+    put_store_path(json, "derivation", facts->derivation);
     json_put_text(json, "system", facts->system);
   }
   if (event->attempt_id != 0)

@@ -316,6 +316,16 @@ yard_events_of(struct yard *yard, const char *kind)
   return row.count;
 }
 
+int64_t
+yard_events_about(struct yard *yard, int64_t n)
+{
+  struct yard_path_events_row row = { 0 };
+  char path[256];
+  snprintf(path, sizeof path, GUIX_STORE_PREFIX "%.*s", STR_FMT(yard_basename(yard_drv(n))));
+  RUN(yard, yard_path_events(db, str_of(path), &row, &err));
+  return row.count;
+}
+
 /* ---- waiting ---- */
 
 void

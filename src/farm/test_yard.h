@@ -63,6 +63,8 @@ bool yard_find_build(struct yard *yard, int64_t n,
 struct yard_attempt_row yard_attempt_of(struct yard *yard, int64_t attempt_id);
 struct yard_scheduler_row yard_scheduler_of(struct yard *yard);
 int64_t yard_events_of(struct yard *yard, const char *kind);
+/* Those whose facts name derivation N by its full path. */
+int64_t yard_events_about(struct yard *yard, int64_t n);
 int64_t yard_orders_of(struct yard *yard);
 int64_t yard_count_of(struct yard *yard, enum farm_build_state state);
 struct yard_attempts_row yard_attempts_of(struct yard *yard, enum farm_cause cause);

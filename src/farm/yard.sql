@@ -52,6 +52,9 @@ SELECT state, cause, message, log_size, (started_at IS NOT NULL) AS "started!" F
 -- name: yard_events :one
 SELECT count(*) AS "count!" FROM event WHERE kind = :kind;
 
+-- name: yard_path_events :one
+SELECT count(*) AS "count!" FROM event WHERE facts ->> 'derivation' = :path;
+
 -- name: yard_orders :one
 SELECT count(*) AS "count!" FROM farm_order;
 

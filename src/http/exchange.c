@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "http/request.h"
 
 /* A refused request's body is read and dropped up to this size, so that the
@@ -135,8 +136,6 @@ queue_reply(struct http_request *request)
   struct MHD_Response *response = request->reply;
   request->reply = NULL;
   request->phase = REQUEST_QUEUED;
-  if (request->status >= 0 && request->status < HTTP_STATUS_MAX)
-    atomic_fetch_add(&request->server->replies[request->status], 1);
   enum MHD_Result result =
       MHD_queue_response(request->connection, (unsigned) request->status, response);
   MHD_destroy_response(response);
@@ -261,6 +260,7 @@ exchange_continue(void *context, struct MHD_Connection *connection, const char *
 {
   struct http_request *request = *slot;
   (void) context, (void) connection, (void) url, (void) version;
+  thread_forbid_waiting(); /* this is a server thread: it belongs to many connections */
   switch (request->phase) {
   case REQUEST_NEW:
     return start(request, method);

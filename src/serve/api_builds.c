@@ -6,18 +6,7 @@
 #include "base/json.h"
 #include "serve/filters.h"
 
-#define API "/api/panoply/v1"
 #define LIST_DEFAULT 100
-
-static void
-put_time(struct json *json, const char *name, int64_t time, bool null)
-{
-  json_key(json, name);
-  if (null)
-    json_none(json);
-  else
-    json_time(json, time);
-}
 
 /* ---- lists ---- */
 
@@ -47,8 +36,8 @@ write_row(struct json *json, const struct serve_builds_row *row)
   json_put_i64(json, "priority", row->priority);
   json_put_i64(json, "timeout_s", row->timeout_s);
   json_put_i64(json, "max_silent_s", row->max_silent_s);
-  put_time(json, "created_at", row->created_at, false);
-  put_time(json, "finished_at", row->finished_at, row->finished_at_null);
+  json_put_time(json, "created_at", row->created_at, false);
+  json_put_time(json, "finished_at", row->finished_at, row->finished_at_null);
   json_key(json, "failed_build");
   if (row->failed_build_id_null)
     json_none(json);
@@ -153,9 +142,9 @@ write_attempts(struct json *json, const struct serve_build_attempts_rows *attemp
     json_put_text(json, "state", row->state);
     json_put_cstr(json, "cause", has_cause ? farm_cause_name((enum farm_cause) row->cause) : NULL);
     json_put_text(json, "message", row->message);
-    put_time(json, "created_at", row->created_at, false);
-    put_time(json, "started_at", row->started_at, row->started_at_null);
-    put_time(json, "finished_at", row->finished_at, row->finished_at_null);
+    json_put_time(json, "created_at", row->created_at, false);
+    json_put_time(json, "started_at", row->started_at, row->started_at_null);
+    json_put_time(json, "finished_at", row->finished_at, row->finished_at_null);
     json_put_i64(json, "log_size", row->log_size);
     json_object_close(json);
   }
@@ -302,12 +291,6 @@ get_log(struct http_request *request, void *context, struct error *err)
 /* ---- actions ---- */
 
 static int
-reply_accepted(struct http_request *request)
-{
-  return http_reply_text(request, 202, "application/json", "{}");
-}
-
-static int
 get_explain(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
@@ -319,19 +302,28 @@ get_explain(struct http_request *request, void *context, struct error *err)
   return r < 0 ? r : http_reply_json(request, 200, &body);
 }
 
+/* Orders wait for their effect: on a worker. */
+
 static int
-post_cancel(struct http_request *request, void *context, struct error *err)
+cancel_build(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   int64_t id = 0;
   int r = http_param_id(request, "id", &id, err);
   if (r == 0)
     r = farm_build_cancel(serve->farm, id, err);
-  return r < 0 ? r : reply_accepted(request);
+  return r < 0 ? r : http_reply_accepted(request);
 }
 
 static int
-post_restart(struct http_request *request, void *context, struct error *err)
+post_cancel(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, cancel_build);
+}
+
+static int
+restart_build(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   bool dependents = str_equal(http_query(request, "dependents"), STR("yes"));
@@ -339,17 +331,24 @@ post_restart(struct http_request *request, void *context, struct error *err)
   int r = http_param_id(request, "id", &id, err);
   if (r == 0)
     r = farm_build_restart(serve->farm, id, dependents, err);
-  return r < 0 ? r : reply_accepted(request);
+  return r < 0 ? r : http_reply_accepted(request);
+}
+
+static int
+post_restart(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, restart_build);
 }
 
 static const struct http_route routes[] = {
-  { "GET", API "/builds", get_builds, .summary = "Builds, newest first" },
-  { "GET", API "/builds/{id}", get_build, .summary = "One build" },
-  { "GET", API "/builds/{id}/log", get_log, .summary = "What its builder printed" },
-  { "GET", API "/builds/{id}/explain", get_explain, .summary = "Why it waits" },
-  { "POST", API "/builds/{id}/cancel", post_cancel, .body_limit = 1024, .role = "admin",
+  { "GET", HTTP_API "/builds", get_builds, .summary = "Builds, newest first" },
+  { "GET", HTTP_API "/builds/{id}", get_build, .summary = "One build" },
+  { "GET", HTTP_API "/builds/{id}/log", get_log, .summary = "What its builder printed" },
+  { "GET", HTTP_API "/builds/{id}/explain", get_explain, .summary = "Why it waits" },
+  { "POST", HTTP_API "/builds/{id}/cancel", post_cancel, .body_limit = 1024, .role = "admin",
     .summary = "Cancel a build" },
-  { "POST", API "/builds/{id}/restart", post_restart, .body_limit = 1024, .role = "admin",
+  { "POST", HTTP_API "/builds/{id}/restart", post_restart, .body_limit = 1024, .role = "admin",
     .summary = "Build again what failed" },
 };
 

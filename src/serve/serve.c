@@ -22,6 +22,7 @@
 #define POOL_CONNECTIONS 16
 #define DESCRIPTORS_WANTED 16384
 #define WATCH_MS 1000
+#define WORKER_THREADS 4     /* for answers that take a while */
 #define SUBMISSION_THREADS 1 /* each may hold a large closure in memory */
 
 /* Everything that runs in one server process, in the order in which it starts. */
@@ -40,6 +41,7 @@ struct server
   struct evaluations *evaluations;
   struct serve_context context; /* of the handlers */
   struct work_pool submissions;
+  struct work_pool workers;
   struct http_server *http;
 };
 
@@ -189,16 +191,19 @@ start_web(struct server *server, struct error *err)
                                              .evaluations = server->evaluations,
                                              .feed = server->feed,
                                              .store_root = server->options->store_root,
-                                             .submissions = &server->submissions };
+                                             .submissions = &server->submissions,
+                                             .workers = &server->workers };
   int r = work_pool_start(&server->submissions, SUBMISSION_THREADS);
+  if (r == 0)
+    r = work_pool_start(&server->workers, WORKER_THREADS);
   if (r < 0)
     return error_set(err, r, "cannot start a thread");
   struct http_routes routes[SERVE_ROUTES_MAX];
   size_t count = serve_routes(&server->context, routes);
   r = http_server_start(
       &(struct http_options) {
-          .listen = server->options->listen,
-          .listen_count = server->options->listen_count,
+          .listen = server->options->listen.items,
+          .listen_count = server->options->listen.count,
           .threads = (int) server->options->threads,
           .routes = routes,
           .routes_count = count,
@@ -242,7 +247,9 @@ stop_all(struct server *server)
     evaluations_quit(server->evaluations);
   http_server_stop(server->http);
   work_pool_stop(&server->submissions);
+  work_pool_stop(&server->workers);
   work_pool_free(&server->submissions);
+  work_pool_free(&server->workers);
   if (server->farm != NULL)
     farm_stop(server->farm);
   evaluations_stop(server->evaluations);
@@ -263,8 +270,9 @@ stop_all(struct server *server)
 static void
 announce(const struct server *server)
 {
-  for (size_t i = 0; server->http != NULL && i < server->options->listen_count; i++) {
-    struct str address = str_of(server->options->listen[i]);
+  const struct option_list *listen = &server->options->listen;
+  for (size_t i = 0; server->http != NULL && i < listen->count; i++) {
+    struct str address = str_of(listen->items[i]);
     if (str_starts(address, STR("unix:"))) {
       printf("listening on %.*s\n", STR_FMT(address));
       continue;
@@ -309,6 +317,7 @@ serve_run(const struct serve_options *options, struct error *err)
   raise_descriptor_limit();
   guix_init();
   work_pool_init(&server.submissions, &server.context);
+  work_pool_init(&server.workers, &server.context);
   int r = start_all(&server, err);
   if (r == 0) {
     announce(&server);

@@ -8,8 +8,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-
-#define SERVE_LISTEN_MAX 8
+#include "base/options.h"
 
 /* What a server is told, on the command line or in a configuration file. All
    texts live in the arena given to serve_options_parse, or are constants. */
@@ -17,8 +16,7 @@ struct serve_options
 {
   const char *state;    /* folder for everything that lasts */
   const char *database; /* URI; NULL = a private PostgreSQL in STATE */
-  const char *listen[SERVE_LISTEN_MAX];
-  size_t listen_count;
+  struct option_list listen;
   const char *roles;
   const char *config;
   const char *store_root;

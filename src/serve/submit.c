@@ -9,9 +9,9 @@
 #include "base/mem.h"
 #include "serve/routes.h"
 
-#define API "/api/panoply/v1"
 #define SUBMIT_MAX 1000 /* derivations of one request */
 #define SUBMIT_BODY_MAX (1 << 20)
+#define PRIORITY_MAX 1000
 #define DEFAULT_TIMEOUT_S 72000 /* as Guix gives to packages that say nothing */
 #define DEFAULT_SILENCE_S 3600
 
@@ -28,21 +28,32 @@ struct submission
 };
 
 static int
+read_priority(const json_t *value, int32_t *ret, struct error *err)
+{
+  json_int_t priority = json_integer_value(value);
+  if ((value != NULL && !json_is_integer(value)) || priority < -PRIORITY_MAX
+      || priority > PRIORITY_MAX)
+    return error_set(err, -EINVAL, "\"priority\" must be a whole number from %d to %d",
+                     -PRIORITY_MAX, PRIORITY_MAX);
+  *ret = (int32_t) priority;
+  return 0;
+}
+
+static int
 read_submission(struct submission *submission, struct error *err)
 {
   json_t *body = NULL;
   int r = http_body_json(submission->request, &body, err);
   if (r < 0)
     return r;
+  r = read_priority(json_object_get(body, "priority"), &submission->priority, err);
+  if (r < 0)
+    return r;
   const json_t *list = json_object_get(body, "derivations");
-  json_int_t priority = json_integer_value(json_object_get(body, "priority"));
   submission->count = json_array_size(list);
   if (submission->count == 0 || submission->count > SUBMIT_MAX)
     return error_set(err, -EINVAL, "\"derivations\" must be a list of 1 to %d store paths",
                      SUBMIT_MAX);
-  if (priority < -1000 || priority > 1000)
-    return error_set(err, -EINVAL, "\"priority\" must be from -1000 to 1000");
-  submission->priority = (int32_t) priority;
   submission->paths = arena_array(submission->arena, submission->count, sizeof *submission->paths);
   for (size_t i = 0; i < submission->count; i++) {
     submission->paths[i] = str_of(json_string_value(json_array_get(list, i)));
@@ -173,7 +184,7 @@ post_builds(struct http_request *request, void *context, struct error *err)
 }
 
 static const struct http_route routes[] = {
-  { "POST", API "/builds", post_builds, .body_limit = SUBMIT_BODY_MAX, .role = "admin",
+  { "POST", HTTP_API "/builds", post_builds, .body_limit = SUBMIT_BODY_MAX, .role = "admin",
     .summary = "Build derivations of the server's store" },
 };
 

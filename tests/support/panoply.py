@@ -86,12 +86,13 @@ class Client:
             raise Refused("GET", path, answer)
         return answer.body.decode()
 
-    def stream(self, method: str, path: str, value: object = None, seconds: float = 60):
+    def stream(self, method: str, path: str, value: object = None, seconds: float = 60,
+               headers: dict[str, str] | None = None):
         """Opens a reply without end; returns (status, iterator of its lines, connection). Close
         the connection when done."""
         connection = self.connect(seconds)
         connection.request(method, path, None if value is None else json.dumps(value),
-                           self.headers({"Content-Type": "application/json"}))
+                           self.headers({"Content-Type": "application/json", **(headers or {})}))
         reply = connection.getresponse()
         return reply.status, iter(reply.readline, b""), connection
 
@@ -151,14 +152,17 @@ class Server(Program):
             self.stop()
         self.start()
 
-    def command_line(self, *arguments: object, check: bool = True,
+    def client_environment(self) -> dict[str, str]:
+        """Of a client command that speaks to this server as the administrator."""
+        return {**os.environ, "PANOPLY_URL": self.url, "PANOPLY_TOKEN": self.token()}
+
+    def command_line(self, *arguments: object, check: bool = True, given: str = "",
                      seconds: float = 60) -> subprocess.CompletedProcess:
-        """Runs a client command, such as `spec list`, as the administrator."""
+        """Runs a client command, such as `spec list`, as the administrator, with GIVEN on
+        standard input."""
         done = subprocess.run([executable(), *map(str, arguments)], text=True,
-                              capture_output=True, stdin=subprocess.DEVNULL,
-                              timeout=seconds * TIME_FACTOR,
-                              env={**os.environ, "PANOPLY_URL": self.url,
-                                   "PANOPLY_TOKEN": self.token()})
+                              capture_output=True, input=given, timeout=seconds * TIME_FACTOR,
+                              env=self.client_environment())
         if check and done.returncode != 0:
             raise RuntimeError(f"panoply {' '.join(map(str, arguments))}: status "
                                f"{done.returncode}\n{done.stderr}")
@@ -192,11 +196,13 @@ class Agent(Program):
     """`panoply agent` for a machine. Starts when made."""
 
     def __init__(self, server: Server, machine: Machine, *arguments: object,
-                 name: str | None = None, jobs: int = 2):
+                 name: str | None = None, jobs: int = 2,
+                 join_token_file: pathlib.Path | None = None):
         self.folder = temporary_folder("agent")
         name = name or machine.name
+        join_token_file = join_token_file or server.join_token_file()
         command = [executable(), "agent", "--server", server.url, "--name", name,
-                   "--join-token-file", server.join_token_file(),
+                   "--join-token-file", join_token_file,
                    "--token-file", self.folder / "token", "--state", self.folder / "state",
                    "--store-root", machine.root, "--jobs", jobs, *arguments]
         super().__init__(f"agent {name}", command, self.folder / "agent.log")

@@ -42,6 +42,14 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def deaf_port() -> socket.socket:
+    """A socket that holds a TCP port on loopback and does not listen: who connects is refused,
+    and nobody else can take the port until the socket is closed."""
+    holder = socket.socket()
+    holder.bind(("127.0.0.1", 0))
+    return holder
+
+
 def port_is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/thread.h"
+
+static _Thread_local bool waiting_is_forbidden;
+
+void
+thread_forbid_waiting(void)
+{
+  waiting_is_forbidden = true;
+}
+
+bool
+thread_may_wait(void)
+{
+  return !waiting_is_forbidden;
+}

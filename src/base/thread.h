@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Which threads may wait. A thread that serves many connections must not be held
+   up by one of them: what it calls fails at once where it would be patient with
+   others (see db_pool_get). Marked once by whoever runs such threads, so that no
+   code in between has to pass it on. */
+#pragma once
+
+#include <stdbool.h>
+
+/* The calling thread must not wait from now on. */
+void thread_forbid_waiting(void);
+/* True for every thread that was not forbidden to. */
+bool thread_may_wait(void);

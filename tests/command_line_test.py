@@ -1,0 +1,488 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The client commands and the API behind them, on a farm that works: each does what its help says,
+for people and, with --json, for programs. errors_test.py has what goes wrong."""
+
+import itertools
+import json
+import subprocess
+import unittest
+
+from support import channel as example
+from support.case import Case
+from support.farm import Farm
+from support.panoply import API, Agent, Client, Refused, executable
+from support.waiting import wait_until
+
+SECONDS = 5  # how long sea-floor-survey takes
+# Prints the names of two derivations that no evaluation has seen, the second of which needs the
+# first; both have sources of their own.
+TWO_DERIVATIONS = """\
+(use-modules (example build-system busybox) (guix) (guix gexp))
+(with-store store
+  (run-with-store store
+    (mlet* %store-monad
+        ((anchor (busybox-derivation
+                  "anchor-{0}" "echo iron {0} > $out" #:system "x86_64-linux"))
+         (buoy   (busybox-derivation
+                  "buoy-{0}" "cat $anchor $chart > $out" #:system "x86_64-linux"
+                  #:inputs (list (cons "anchor" (gexp-input anchor))
+                                 (cons "chart" (gexp-input (plain-file "chart" "reef\\n")))))))
+      (format #t "~a~%~a~%" (derivation-file-name anchor) (derivation-file-name buoy))
+      (return #t))))
+"""
+UNKNOWN = "/gnu/store/00000000000000000000000000000000-nowhere.drv"
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    """A printed table: its columns are as wide as their titles and cells need."""
+    title, *lines = text.splitlines()
+    starts = [i for i in range(len(title)) if title[i] != " " and (i == 0 or title[i - 1] == " ")]
+    ends = [*starts[1:], None]
+    return [{title[a:b].strip(): line[a:b].strip() for a, b in zip(starts, ends)}
+            for line in lines]
+
+
+def members(text: str) -> dict[str, str]:
+    """What `show` printed of one thing."""
+    pairs = [line.split(None, 1) for line in text.splitlines() if not line.startswith("  ")]
+    return {pair[0].removesuffix(":"): "".join(pair[1:]) for pair in pairs}
+
+
+class OfFarm(Case):
+    @classmethod
+    def make(cls) -> None:
+        cls.farm = Farm(jobs=4, survey_seconds=SECONDS)
+        unittest.addModuleCleanup(cls.farm.delete)
+        cls.evaluation = cls.farm.evaluate()
+        cls.builds = cls.farm.finish(cls.evaluation)
+        cls.client = cls.farm.client
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.farm.watch(self)
+
+    def command(self, *words: object, **options) -> str:
+        done = self.farm.server.command_line(*words, **options)
+        self.assertEqual(done.stderr, "")
+        return done.stdout
+
+    def told(self, *words: object) -> object:
+        return json.loads(self.command(*words, "--json"))
+
+    def follow(self, command: str, number: int) -> subprocess.Popen:
+        """`COMMAND log NUMBER --follow`, running."""
+        process = subprocess.Popen([executable(), command, "log", str(number), "--follow"],
+                                   stdout=subprocess.PIPE, text=True,
+                                   env=self.farm.server.client_environment())
+        self.addCleanup(process.kill)
+        return process
+
+
+def setUpModule() -> None:
+    OfFarm.make()
+
+
+class Specifications(OfFarm):
+    def test_add_list_show_edit_delete(self):
+        definition = self.farm.channel.specification("own", period=0)
+        file = self.folder() / "own.json"
+
+        def write(**fields) -> dict:
+            definition.update(fields)
+            file.write_text(json.dumps(definition))
+            return definition
+
+        write(build={"packages": ["almanac"]})
+        self.assertEqual(self.command("spec", "add", file), "added specification own\n")
+        self.assertEqual(self.client.api("GET", "/specifications/own")["definition"], definition)
+        self.assertEqual({row["NAME"]: row["PERIOD"] for row in rows(self.command("spec", "list"))},
+                         {"example": "0", "own": "0"})
+        self.assertEqual({item["name"] for item in self.told("spec", "list")["items"]},
+                         {"example", "own"})
+        self.assertIn("looked at", self.command("spec", "evaluate", "own"))
+        self.assertEqual(self.jobs("own"), {"almanac"})
+        shown = members(self.command("spec", "show", "own"))
+        self.assertEqual((shown["name"], shown["failure"], shown["period_s"]), ("own", "-", "0"))
+
+        write(build={"packages": ["libtide", "sunrise"]}, priority=3)
+        self.assertEqual(self.command("spec", "edit", "own", file), "changed specification own\n")
+        self.command("spec", "evaluate", "own")
+        self.assertEqual(self.jobs("own", 2), {"libtide", "sunrise"})
+        self.assertEqual(self.told("spec", "show", "own")["priority"], 3)
+
+        write(build={"packages": ["sunrise"]})
+        self.command("spec", "edit", "own", given=json.dumps(definition))
+        self.assertEqual(self.told("spec", "show", "own")["definition"], definition)
+
+        self.assertIn("deleted", self.command("spec", "delete", "own"))
+        with self.assertRaises(Refused) as refused:
+            self.client.api("GET", "/specifications/own")
+        self.assertEqual(refused.exception.status, 404)
+        self.assertEqual(self.told("evaluation", "list", "own")["items"], [])
+        builds = self.farm.builds(self.evaluation)  # these stay
+        self.assertEqual(builds["almanac"]["state"], "succeeded")
+
+    def jobs(self, specification: str, evaluations: int = 1) -> set[str]:
+        """Packages in the newest of as many EVALUATIONS, when it has ended."""
+        newest = self.farm.server.wait_for(
+            f"/evaluations?specification={specification}",
+            lambda it: len(it["items"]) == evaluations and it["items"][0]["finished_at"])["items"]
+        self.assertEqual(newest[0]["state"], "succeeded", newest[0]["message"])
+        return {job["name"].removesuffix(".x86_64-linux") for job in
+                self.client.api("GET", f"/evaluations/{newest[0]['id']}/jobs")["items"]}
+
+    def test_put(self):
+        """A whole new definition, or none: what is wrong changes nothing."""
+        path = "/specifications/put"
+        definition = self.farm.channel.specification("put", period=0)
+        self.assertEqual(self.client.api("POST", "/specifications", definition)["name"], "put")
+        self.addCleanup(self.client.api, "DELETE", path)
+        changed = {**definition, "period": 86400, "priority": -5}
+        answer = self.client.api("PUT", path, changed)
+        self.assertEqual((answer["definition"], answer["period_s"], answer["priority"]),
+                         (changed, 86400, -5))
+        for wrong in ({**changed, "name": "other"}, {**changed, "colour": "red"}, {}):
+            with self.assertRaises(Refused) as refused:
+                self.client.api("PUT", path, wrong)
+            self.assertEqual(refused.exception.status, 400)
+        with self.assertRaises(Refused) as refused:
+            self.client.api("PUT", "/specifications/nosuch", {**definition, "name": "nosuch"})
+        self.assertEqual(refused.exception.status, 404)
+        self.assertEqual(self.client.api("GET", path)["definition"], changed)
+
+    def test_evaluation(self):
+        number = self.evaluation["id"]
+        listed = {row["ID"]: row for row in rows(self.command("evaluation", "list", "example"))}
+        self.assertEqual(listed[str(number)]["STATE"], "succeeded")
+        self.assertEqual(listed[str(number)]["JOBS"], "11")
+        self.assertEqual(self.told("evaluation", "show", number),
+                         self.client.api("GET", f"/evaluations/{number}"))
+        self.assertEqual(members(self.command("evaluation", "show", number))["errors"], "1")
+        jobs = rows(self.command("evaluation", "jobs", number))
+        self.assertEqual({row["JOB"]: row["BUILD"] for row in jobs},
+                         {f"{name}.x86_64-linux": str(build["id"])
+                          for name, build in self.builds.items()})
+        failed = rows(self.command("evaluation", "jobs", number, "--state", "failed"))
+        self.assertEqual([row["JOB"] for row in failed], ["sextant.x86_64-linux"])
+        error, = rows(self.command("evaluation", "errors", number))
+        self.assertEqual((error["JOB"], error["FILE"]),
+                         ("lighthouse@0.1", "example/packages/survey.scm"))
+        self.assertIn("patch not found", error["MESSAGE"])
+        self.assertEqual(self.command("evaluation", "log", number),
+                         self.client.text(f"{API}/evaluations/{number}/log"))
+
+    def test_log_of_an_evaluation_is_followed(self):
+        self.farm.channel.write("example/packages/trial.scm", """\
+(define-module (example packages trial))
+(let loop ((number 1))
+  (format (current-error-port) "loading, part ~a~%" number)
+  (unless (file-exists? "/gate")
+    (usleep 500000)
+    (loop (+ number 1))))
+(display "loaded\\n" (current-error-port))
+""")
+        self.addCleanup(self.farm.channel.commit, "Back again")
+        self.addCleanup((self.farm.channel.folder / "example/packages/trial.scm").unlink)
+        self.farm.channel.commit("Take a while to load")
+        self.command("spec", "evaluate", "example")
+        newest = self.farm.server.wait_for("/evaluations",
+                                           lambda it: it["items"][0]["state"] == "running")
+        number = newest["items"][0]["id"]
+        log = f"{API}/evaluations/{number}/log"
+        wait_until(lambda: self.client.request("GET", log).status == 200, 20, "it has a log")
+        with self.follow("evaluation", number) as process:
+            self.assertIn("loading, part 2\n", iter(process.stdout.readline, ""))
+            self.assertEqual(self.client.api("GET", f"/evaluations/{number}")["state"], "running")
+            gate = self.farm.evaluator.outside("/gate")
+            gate.touch()
+            self.addCleanup(gate.unlink)
+            self.assertIn("loaded\n", process.stdout.readlines())
+            self.assertEqual(process.wait(), 0)
+
+
+class Builds(OfFarm):
+    versions = (f"8.{number}" for number in itertools.count())
+
+    def test_list(self):
+        listed = rows(self.command("build", "list", "--limit", "1000"))
+        self.assertLessEqual({str(build["id"]) for build in self.builds.values()},
+                             {row["ID"] for row in listed})
+        failed, = rows(self.command("build", "list", "--state", "failed"))
+        self.assertEqual((failed["ID"], failed["NAME"], failed["STATE"]),
+                         (str(self.builds["sextant"]["id"]), "sextant-1.0", "failed"))
+        items = self.told("build", "list", "--limit", "3")
+        self.assertEqual(items, self.client.api("GET", "/builds?limit=3"))
+        self.assertEqual(len(items["items"]), 3)
+        self.assertIn("more", self.command("build", "list", "--limit", "3"))
+        with_nothing, = self.told("build", "list", "--state", "dependency-failed")["items"]
+        self.assertEqual(with_nothing["id"], self.builds["navigator"]["id"])
+        self.assertEqual(self.command("evaluation", "jobs", self.evaluation["id"], "--state",
+                                      "cancelled"), "It has no such jobs.\n")
+
+    def test_show(self):
+        number = self.builds["almanac"]["id"]
+        build = self.told("build", "show", number)
+        self.assertEqual(build, self.farm.build(number))
+        text = self.command("build", "show", number)
+        shown = members(text)
+        self.assertEqual((shown["name"], shown["state"]), ("almanac-2026.1", "succeeded"))
+        for words in (build["outputs"][0]["path"], "agent: builder-1", "name: tide-calendar-"):
+            self.assertIn(words, text)
+
+    def test_explain(self):
+        finished = self.told("build", "explain", self.builds["almanac"]["id"])
+        self.assertEqual(finished["reason"], "finished")
+        self.command("agents", "pause", "builder-1")
+        self.addCleanup(self.command, "agents", "resume", "builder-1")
+        build = self.survey()
+        shown = members(self.command("build", "explain", build))
+        self.assertEqual((shown["state"], shown["reason"]), ("waiting", "agents-paused"))
+        self.command("build", "cancel", build)
+
+    def survey(self) -> int:
+        """A build of sea-floor-survey that nobody has had yet."""
+        self.farm.channel.set_version("sea-floor-survey", next(self.versions))
+        return self.farm.builds(self.farm.push("Survey anew"))["sea-floor-survey"]["id"]
+
+    def test_log(self):
+        for package in ("sounding-log", "sextant"):
+            number = self.builds[package]["id"]
+            self.assertEqual(self.command("build", "log", number), self.farm.log(number))
+        self.assertIn("the mirror is broken", self.command("build", "log", number))
+
+    def test_log_is_followed(self):
+        """Lines arrive while the build runs, and the command ends with it."""
+        build = self.survey()
+        self.farm.wait_for_build(build, "running")
+        with self.follow("build", build) as process:
+            first = process.stdout.readline()
+            self.assertEqual(self.farm.build(build)["state"], "running")
+            rest = process.stdout.read()
+            self.assertEqual(process.wait(), 0)
+        self.assertEqual((first + rest).splitlines(),
+                         [f"line {i + 1} of {SECONDS}" for i in range(SECONDS)])
+        self.farm.wait_for_build(build, "succeeded")
+
+
+class Submissions(OfFarm):
+    numbers = itertools.count(1)
+
+    def derivations(self) -> list[str]:
+        """Two in the evaluator's store; the second needs the first."""
+        channel = self.farm.evaluator.outside("/submitted")
+        if not channel.exists():
+            self.farm.channel.git("clone", "--quiet", self.farm.channel.url, str(channel))
+        return self.farm.evaluator.run(
+            "guix", "repl", "-L", "/submitted", "--", "/dev/stdin",
+            given=TWO_DERIVATIONS.format(next(self.numbers))).stdout.split()
+
+    def test_build(self):
+        """With its sources and what it needs; the outputs are offered."""
+        anchor, buoy = self.derivations()
+        said = self.command("build", "submit", buoy)
+        self.assertRegex(said, rf"^build \d+ of {buoy}\n$")
+        number = int(said.split()[1])
+        build = self.farm.wait_for_build(number, lambda it: it["finished_at"])
+        self.assertEqual((build["state"], build["derivation"]), ("succeeded", buoy))
+        self.assertEqual(build["jobs"], [])
+        needed, = build["dependencies"]
+        self.assertEqual(needed["state"], "succeeded")
+        self.assertEqual(self.farm.build(needed["id"])["derivation"], anchor)
+        output = build["outputs"][0]["path"].removeprefix("/gnu/store/")
+        self.assertIn(f"StorePath: /gnu/store/{output}\n",
+                      self.client.text(f"/{output[:32]}.narinfo"))
+        self.assertIn(b"iron 1\nreef\n" if buoy.endswith("-1.drv") else b"reef\n",
+                      self.client.request("GET", f"/nar/{output}").body)
+        for item in (anchor, buoy):
+            self.client.text(f"/{item.removeprefix('/gnu/store/')[:32]}.narinfo")
+        self.assertEqual(self.command("build", "submit", buoy), said)
+        self.assertEqual(len(self.farm.build(number)["attempts"]), 1)
+
+    def test_several(self):
+        """One may be of an evaluation already, or come twice."""
+        anchor, buoy = self.derivations()
+        almanac = self.farm.build(self.builds["almanac"]["id"])
+        ids = self.told("build", "submit", buoy, almanac["derivation"], anchor, buoy)["builds"]
+        self.assertEqual(ids[1], almanac["id"])
+        self.assertEqual(ids[0], ids[3])
+        for number, derivation in zip(ids, (buoy, almanac["derivation"], anchor)):
+            build = self.farm.wait_for_build(number, "succeeded")
+            self.assertEqual(build["derivation"], derivation)
+
+    def test_priority(self):
+        anchor, _ = self.derivations()
+        answer = self.client.request(
+            "POST", f"{API}/builds", json.dumps({"derivations": [anchor], "priority": 7}).encode())
+        self.assertEqual(answer.status, 201)
+        number, = json.loads(answer.body)["builds"]
+        self.assertEqual(self.farm.wait_for_build(number, "succeeded")["priority"], 7)
+
+    def test_what_the_store_lacks(self):
+        done = self.farm.server.command_line("build", "submit", UNKNOWN, check=False)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn(UNKNOWN, done.stderr)
+        self.assertEqual(len(done.stderr.splitlines()), 1)
+        anchor, _ = self.derivations()
+        with self.assertRaises(Refused) as refused:  # all or nothing
+            self.client.api("POST", "/builds", {"derivations": [anchor, UNKNOWN]})
+        self.assertEqual(refused.exception.status, 404)
+        name = anchor.split("-", 1)[1].removesuffix(".drv")
+        self.assertEqual(self.client.api("GET", f"/builds?name={name}")["items"], [])
+
+    def test_what_is_no_submission(self):
+        for body in ({}, {"derivations": []}, {"derivations": "x"}, {"derivations": [7]},
+                     {"derivations": ["/etc/passwd"]}, {"derivations": [UNKNOWN] * 1001},
+                     {"derivations": [UNKNOWN], "priority": 1001}, []):
+            with self.assertRaises(Refused) as refused:
+                self.client.api("POST", "/builds", body)
+            self.assertEqual(refused.exception.status, 400, body)
+
+
+class Agents(OfFarm):
+    def test_list_and_show(self):
+        listed = {row["NAME"]: row for row in rows(self.command("agents", "list"))}
+        self.assertEqual(listed["builder-1"]["CONNECTED"], "yes")
+        self.assertIn("x86_64-linux", listed["builder-1"]["SYSTEMS"])
+        shown = members(self.command("agents", "show", "builder-1"))
+        self.assertEqual((shown["name"], shown["jobs"], shown["paused"]), ("builder-1", "4", "no"))
+        told = self.told("agents", "show", "builder-1")
+        self.assertEqual(told["systems"], self.client.api("GET", "/agents/builder-1")["systems"])
+
+    def test_pause_and_resume(self):
+        self.command("agents", "pause", "builder-1")
+        self.addCleanup(self.command, "agents", "resume", "builder-1")
+        self.farm.server.wait_for("/agents/builder-1", lambda it: it["paused"])
+        self.command("agents", "resume", "builder-1")
+        self.farm.server.wait_for("/agents/builder-1", lambda it: not it["paused"])
+
+    def test_token_enrols_an_agent(self):
+        token = self.command("agents", "token", "create", "the cellar").strip()
+        self.assertRegex(token, r"^panoply_join_[0-9a-f]{64}$")
+        self.assertNotEqual(self.command("agents", "token", "create").strip(), token)
+        file = self.folder() / "token"
+        file.write_text(token + "\n")
+        agent = self._program(Agent(self.farm.server, self.farm.builders[0], name="cellar",
+                                    join_token_file=file))
+        self.farm.server.wait_for("/agents/cellar", lambda it: it["connected"])
+        self.assertEqual(members(self.command("agents", "show", "cellar"))["connected"], "yes")
+        self.assertRegex((agent.folder / "token").read_text(), r"^panoply_agent_[0-9a-f]{64}\s*$")
+        self.assertEqual(agent.stop(), 0)
+        self.farm.server.wait_for("/agents/cellar", lambda it: not it["connected"])
+
+    def test_token_for_a_while(self):
+        answer = self.client.request("POST", f"{API}/agents/tokens",
+                                     json.dumps({"name": "brief", "valid_s": 3}).encode())
+        self.assertEqual(answer.status, 201)
+        joining = Client(self.farm.server.url, json.loads(answer.body)["token"])
+        names = (f"brief-{number}" for number in itertools.count())
+
+        def enrol() -> int:
+            description = {"name": next(names), "systems": ["mips64el-linux"], "jobs": 1,
+                           "facts": {}}
+            return joining.request("POST", "/agent/v1/enrol",
+                                   json.dumps(description).encode()).status
+
+        self.assertEqual(enrol(), 201)
+        wait_until(lambda: enrol() == 401, 20, "the token ends", pause=0.5)
+
+    def test_tokens_that_cannot_be(self):
+        for body in ({}, {"name": ""}, {"name": "x" * 201}, {"name": 7},
+                     {"name": "x", "valid_s": -1}, {"name": "x", "valid_s": 10 ** 10}):
+            with self.assertRaises(Refused) as refused:
+                self.client.api("POST", "/agents/tokens", body)
+            self.assertEqual(refused.exception.status, 400, body)
+        anonymous = Client(self.farm.server.url)
+        with self.assertRaises(Refused) as refused:
+            anonymous.api("POST", "/agents/tokens", {"name": "x"})
+        self.assertEqual(refused.exception.status, 401)
+
+
+class Server(OfFarm):
+    def test_key(self):
+        key = self.command("key", "show")
+        self.assertIn("(public-key", key)
+        self.assertEqual(key, self.client.text("/signing-key.pub"))
+        self.assertEqual(key, (self.farm.server.state / "keys/signing-key.pub").read_text())
+        self.assertEqual(self.told("key", "show"), {"public_key": key})
+
+    def test_doctor(self):
+        said = self.command("doctor").splitlines()
+        self.assertTrue(said and all(line.startswith("ok ") for line in said), said)
+        self.assertIn("specification example: its channels ", "\n".join(said))
+
+    def test_help(self):
+        for command in ("spec", "evaluation", "build", "agents", "key", "doctor"):
+            with self.subTest(command):
+                self.assertIn(f"Usage: panoply {command}", self.command(command, "--help"))
+
+
+class Events(OfFarm):
+    """Pausing and resuming an agent are the events here."""
+
+    def open(self, query: str = "", last: str = ""):
+        """The lines of the feed, behind the event LAST."""
+        status, lines, connection = self.client.stream(
+            "GET", f"{API}/events{query}", headers={"Last-Event-ID": last} if last else {})
+        self.addCleanup(connection.close)
+        self.assertEqual(status, 200)
+        return (line.decode().rstrip("\n") for line in lines)
+
+    def receive(self, lines, count: int) -> list[tuple[str, str, str]]:
+        """COUNT events: identifier, kind and subject."""
+        events, position = [], ""
+        while len(events) < count:
+            line = next(lines)
+            if line.startswith("id: "):
+                position = line[4:]
+            elif line.startswith("data: "):
+                event = json.loads(line[6:])
+                self.assertTrue(position.endswith(f"-{event['id']}"), line)
+                events.append((position, event["kind"], event["subject"]))
+        return events
+
+    def happen(self, *verbs: str) -> list[str]:
+        """Each is an event, in this order; returns their kinds."""
+        for verb in verbs:
+            self.command("agents", verb, "builder-1")
+            self.farm.server.wait_for("/agents/builder-1",
+                                      lambda it: it["paused"] == (verb == "pause"))
+        return [f"agent.{verb}d" for verb in verbs]
+
+    def test_live_and_without_gaps(self):
+        live = self.open("?kind=agent.")
+        kinds = self.happen("pause", "resume")
+        first = self.receive(live, 2)
+        self.assertEqual([kind for _, kind, _ in first], kinds)
+        missed = self.happen("pause", "resume", "pause")
+        again = self.open("?kind=agent.", last=first[0][0])
+        self.assertEqual([kind for _, kind, _ in self.receive(again, 4)], kinds[1:] + missed)
+        later = self.happen("resume")
+        self.assertEqual([kind for _, kind, _ in self.receive(again, 1)], later)
+        # Who never left has seen the same; so has who reads it all from the beginning.
+        seen = first + self.receive(live, 4)
+        self.assertEqual([kind for _, kind, _ in seen], kinds + missed + later)
+        whole = []
+        everything = self.open(last="0-0")
+        while not whole or whole[-1] != seen[-1]:
+            whole += self.receive(everything, 1)
+        self.assertEqual([event for event in whole if event[1].startswith("agent.")][-6:], seen)
+        self.assertIn("build.succeeded", {kind for _, kind, _ in whole})
+        places = [tuple(map(int, position.split("-"))) for position, _, _ in whole]
+        self.assertEqual(places, sorted(set(places)))
+
+    def test_a_build_as_it_happens(self):
+        self.farm.channel.set_version("moon-phases", "9.9")
+        lines = self.open("?kind=build.")
+        build = self.farm.builds(self.farm.push("Another moon"))["moon-phases"]["id"]
+        kinds, seen = [], []
+        while not seen or seen[-1] != "build.succeeded":
+            (_, kind, subject), = self.receive(lines, 1)
+            kinds.append(kind)
+            seen += [kind] if subject == build and kind != "build.queued" else []
+        self.assertEqual(kinds[0], "build.queued")  # one for all that an evaluation wishes
+        self.assertEqual(seen, ["build.started", "build.succeeded"])
+
+    def test_positions_that_cannot_be(self):
+        for last in ("x", "1", "1-x", "-1-1"):
+            answer = self.client.request("GET", f"{API}/events", headers={"Last-Event-ID": last})
+            self.assertEqual(answer.status, 400, last)

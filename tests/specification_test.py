@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a specification may ask for (doc/specification.md), from the file to the builds; and a
+database that is not our own and sorts texts as people do."""
+
+import base64
+import hashlib
+import subprocess
+
+from support import channel as example
+from support.case import Case
+from support.farm import Farm
+from support.panoply import Server
+
+SYSTEMS = ["x86_64-linux", "aarch64-linux"]
+
+MANIFEST = """\
+(use-modules (guix profiles) (example packages almanac) (example packages survey))
+(packages->manifest (list almanac lighthouse (list libtide "doc")))
+"""
+
+# For time-machine: a channel that is Guix itself would be built before it is on the load path.
+MANIFEST_WITH_LOAD_PATH = """\
+(add-to-load-path (dirname (current-filename)))
+(use-modules (guix profiles))
+(packages->manifest (list (@ (example packages almanac) sunrise)))
+"""
+
+CUSTOM = """\
+(define-module (our ci)
+  #:use-module (example packages lamp)
+  #:use-module (gnu ci) #:use-module (guix)
+  #:export (cuirass-jobs))
+
+(define (cuirass-jobs store arguments)
+  (map (lambda (system)
+         (derivation->job "ours" (package-derivation store lamp system)
+                          #:timeout 60 #:max-silent-time 7))
+       (assq-ref arguments 'systems)))
+"""
+
+LANTERN = """\
+(define-module (lantern)
+  #:use-module (example packages almanac) #:use-module (guix packages))
+(define-public lantern
+  (package (inherit sunrise) (name "lantern")))
+"""
+
+
+class Specifications(Case):
+    timeout = 180
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.database = Server("--no-fsync", "--roles", "web", name="database")
+        cls.addClassCleanup(cls.database.stop)
+        socket = f"host={cls.database.state}/postgresql/socket"
+        subprocess.run(["psql", "--quiet", f"postgresql:///postgres?{socket}&user=postgres",
+                        "--command", "CREATE DATABASE english OWNER panoply TEMPLATE template0 ENCODING 'UTF8' "
+                        "LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C'"],
+                       check=True, stdin=subprocess.DEVNULL)
+        cls.farm = Farm("--database", f"postgresql:///english?{socket}&user=panoply", jobs=4)
+        cls.addClassCleanup(cls.farm.delete)
+        cls.farm.channel.write("all/manifest.scm", MANIFEST)
+        cls.farm.channel.write("manifest.scm", MANIFEST_WITH_LOAD_PATH)
+        cls.farm.channel.write("our/ci.scm", CUSTOM)
+        cls.farm.channel.add_package("lamp", "echo oil > $out\n")
+        cls.commit = cls.farm.channel.commit("Manifests and jobs")
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.farm.watch(self)
+
+    def evaluate(self, name: str, **fields) -> dict:
+        """The evaluation of a new specification, which must succeed; with `jobs`, by name and
+        system, and `errors`, by name."""
+        evaluation = self.farm.evaluate(name=name, **fields)
+        self.assertEqual(evaluation["state"], "succeeded", evaluation["message"])
+
+        def read(kind: str) -> list[dict]:
+            items = self.farm.client.api("GET", f"/evaluations/{evaluation['id']}/{kind}")["items"]
+            self.assertEqual(len(items), evaluation[kind])
+            return items
+        return {**evaluation,
+                "jobs": {(job["name"], job["system"]): job["build"]["id"] for job in read("jobs")},
+                "errors": {error["name"]: error["message"] for error in read("errors")}}
+
+    def assert_built(self, *builds: int) -> None:
+        for build in builds:
+            self.farm.wait_for_build(build, "succeeded")
+
+    def test_packages(self):
+        found = self.evaluate("packages", build={"packages": ["almanac", "sonar", "nosuch"]})
+        self.assertEqual(set(found["jobs"]), {("almanac.x86_64-linux", "x86_64-linux")})
+        self.assertEqual(found["errors"], {"nosuch": "nosuch: unknown package"})
+        self.assert_built(*found["jobs"].values())
+
+    def test_manifests(self):
+        found = self.evaluate("manifests", build={"manifests": ["all/manifest.scm", "none.scm"]})
+        self.assertEqual({name for name, _ in found["jobs"]},
+                         {"almanac-2026.1", "libtide-1.4.2"})
+        self.assertEqual(set(found["errors"]), {"lighthouse-0.1", "none.scm"})
+        self.assert_built(*found["jobs"].values())
+
+    def test_custom_jobs_on_several_systems(self):
+        """A job of each, though they have one name; with the limits that the module gives."""
+        found = self.evaluate("custom", build={"custom": ["our ci", "(no such)"]},
+                              systems=SYSTEMS)
+        self.assertEqual(set(found["jobs"]), {("ours", system) for system in SYSTEMS})
+        self.assertEqual(set(found["errors"]), {"(no such)"})
+        build = self.farm.wait_for_build(found["jobs"]["ours", "x86_64-linux"], "succeeded")
+        self.assertEqual((build["timeout_s"], build["max_silent_s"]), (60, 7))
+
+    def test_several_systems(self):
+        """Those that no agent builds wait."""
+        found = self.evaluate("systems", build={"channels": ["example"]}, systems=SYSTEMS)
+        names = (example.SUCCEEDING | example.FAILING | example.DEPENDING_ON_FAILING | {"lamp"})
+        expected = {(f"{name}.{system}", system) for name in names for system in SYSTEMS}
+        self.assertEqual(set(found["jobs"]),
+                         expected | {("sonar.aarch64-linux", "aarch64-linux")})
+        self.assert_built(found["jobs"]["almanac.x86_64-linux", "x86_64-linux"])
+        waiting = found["jobs"]["sonar.aarch64-linux", "aarch64-linux"]
+        told = self.farm.client.api("GET", f"/builds/{waiting}/explain")
+        self.assertEqual((told["state"], told["reason"]), ("waiting", "no-agent"))
+
+    def test_several_channels(self):
+        """Each at its own commit, though the database has them in another order than we; and
+        nothing is new when nothing has changed."""
+        lantern = self.channel()
+        lantern.git("rm", "-rq", "example")
+        lantern.write("lantern.scm", LANTERN)
+        commits = {"example": self.commit, "Lantern": lantern.commit("A lantern"),
+                   "lamps": lantern.git("rev-parse", "HEAD~1")}
+        found = self.evaluate("channels", build={"channels": ["Lantern"]}, channels=[
+            {"name": "lamps", "url": lantern.url, "commit": commits["lamps"]},
+            {"name": "example", "url": self.farm.channel.url},
+            {"name": "Lantern", "url": lantern.url}])
+        self.assertEqual({it["channel"]: it["commit"] for it in found["revisions"]}, commits)
+        self.assertEqual({name for name, _ in found["jobs"]}, {"lantern.x86_64-linux"})
+        self.assert_built(*found["jobs"].values())
+        self.farm.server.command_line("spec", "evaluate", "channels")
+        self.farm.server.wait_for("/specifications/channels", lambda it: not it["requested_at"])
+        items = self.farm.client.api("GET", "/evaluations?specification=channels")["items"]
+        self.assertEqual([it["id"] for it in items], [found["id"]])
+
+    def test_time_machine(self):
+        """Without a network no Guix can be made, but one that lies in Guix's cache can be run:
+        here it is the installed one."""
+        key = base64.b32encode(hashlib.sha256(self.commit.encode()).digest())
+        cached = self.farm.evaluator.outside("/var/guix/profiles/per-user/root/inferiors/" +
+                                             key.decode().lower().rstrip("="))
+        cached.parent.mkdir(parents=True)
+        cached.symlink_to("/usr")
+        found = self.evaluate("machine", mode="time-machine",
+                              build={"manifests": ["manifest.scm"]},
+                              channels=[{"name": "guix", "url": self.farm.channel.url}])
+        self.assertEqual(set(found["jobs"]), {("sunrise-5.2.0", "x86_64-linux")})
+        self.assert_built(*found["jobs"].values())
