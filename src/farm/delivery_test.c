@@ -2,6 +2,7 @@
 /* What agents deliver: logs, uploads, results. */
 #include "farm/test_agent.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 
@@ -220,6 +221,50 @@ test_logs_grow_by_offset(void **state)
   test_agent_free(agent);
 }
 
+/* As a server leaves it that is killed between the end of an attempt and the closing
+   of its log. */
+static char *
+reopen_log(struct yard *yard, int64_t attempt_id)
+{
+  CLEANUP_FREE char *live = mem_printf("%s/logs/%02x/%lld.log", yard->folder,
+                                       (unsigned) (attempt_id % 256), (long long) attempt_id);
+  char *finished = mem_printf("%s.gz", live);
+  assert_int_equal(unlink(finished), 0);
+  assert_int_equal(file_write_atomic(live, STR("half a log\n"), 0644, NULL), 0);
+  return finished;
+}
+
+static void
+test_logs_that_were_left_open_are_closed(void **state)
+{
+  struct yard *yard = *state;
+  struct error err = { 0 };
+  struct test_agent *agent = start_with_agent(yard, 2);
+  struct test_build build, other;
+  char path[128];
+  yard_wish(yard, 1, 0);
+  yard_wish(yard, 2, 0);
+  test_agent_expect(agent, "build", &build);
+  test_agent_expect(agent, "build", &other);
+  assert_int_equal(test_agent_succeed(agent, &build), 200);
+  snprintf(path, sizeof path, "/agent/v1/attempts/%lld/log?offset=0", (long long) other.attempt);
+  assert_int_equal(test_agent_call(agent, "POST", path, other.fence, NULL, STR("log"), NULL), 200);
+  yard_stop(yard);
+  CLEANUP_FREE char *finished = reopen_log(yard, build.attempt);
+  yard_start(yard);
+  for (int i = 0; i < 1000 && cache_log_is_live(yard->cache, build.attempt); i++)
+    clock_sleep_ms(10);
+  assert_true(file_exists(finished));
+  assert_true(cache_log_is_live(yard->cache, other.attempt)); /* it still runs */
+
+  /* The same, found by a reader. */
+  CLEANUP_FREE char *again = reopen_log(yard, build.attempt);
+  assert_true(cache_log_is_live(yard->cache, build.attempt));
+  assert_int_equal(farm_log_close(yard->farm, build.attempt, &err), 0);
+  assert_true(file_exists(again));
+  test_agent_free(agent);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -232,6 +277,7 @@ main(void)
     CASE(test_uploads_go_on_where_they_broke_off),
     CASE(test_an_agent_supplies_only_what_belongs_to_its_attempt),
     CASE(test_logs_grow_by_offset),
+    CASE(test_logs_that_were_left_open_are_closed),
   };
   return cmocka_run_group_tests(tests, NULL, test_cluster_teardown);
 }
