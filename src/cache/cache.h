@@ -51,18 +51,18 @@ int cache_adopt(struct cache *cache, const char *store_root, struct guix_daemon 
 /* ---- uploads from agents ---- */
 
 /* A resumable upload, named by the caller (letters, digits, '-': e.g.
-   "attempt-12-<hash part>"); its bytes survive a crash. */
+   "attempt-12-<hash part>"). Its bytes outlive the process; a power cut may spoil
+   them, which _verify sees. */
 struct cache_upload;
 
 /* How many bytes of the upload are there (0 = none). */
 int64_t cache_upload_offset(struct cache *cache, const char *name);
-/* Opens for appending at OFFSET: -EINVAL when that is not the present offset,
-   -EBUSY when it is open elsewhere. */
+/* Opens for appending at OFFSET; 0 drops what is there. -EINVAL when OFFSET is not
+   the present one, -EBUSY when it is open elsewhere or being checked. */
 int cache_upload_open(struct cache *cache, const char *name, int64_t offset,
                       struct cache_upload **ret, struct error *err);
 int cache_upload_append(struct cache_upload *upload, struct str piece, struct error *err);
-void cache_upload_close(struct cache_upload *upload); /* keeps the bytes */
-void cache_upload_discard(struct cache *cache, const char *name);
+void cache_upload_close(struct cache_upload *upload); /* keeps the bytes; does not wait */
 
 struct cache_item
 {

@@ -56,9 +56,11 @@ SET state = :state, finished_at = clock_timestamp(), jobs_count = :jobs_count,
     errors_count = :errors_count, derivations_count = :derivations_count, message = :message
 WHERE id = :id AND state = 1;
 
--- name: evaluation_cancel_waiting :exec
+-- name: evaluation_cancel_waiting :one
 UPDATE evaluation SET state = 4, finished_at = clock_timestamp(), message = 'cancelled'
-WHERE id = :id AND state = 0;
+FROM specification
+WHERE evaluation.id = :id AND state = 0 AND specification.id = specification_id
+RETURNING specification.name AS specification;
 
 -- name: evaluation_state :one
 SELECT state FROM evaluation WHERE id = :id;

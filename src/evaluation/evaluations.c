@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "evaluation/evaluation_private.h"
@@ -204,15 +205,33 @@ cancel_running(struct evaluations *evaluations, int64_t evaluation_id)
   return found;
 }
 
+/* 1 = it was waiting, and is cancelled now. */
+static int
+cancel_waiting(struct db *db, int64_t id, struct error *err)
+{
+  CLEANUP_ARENA struct arena arena = { 0 };
+  struct evaluation_cancel_waiting_row row;
+  int r = evaluation_cancel_waiting(db, id, &arena, &row, err);
+  if (r <= 0)
+    return r;
+  CLEANUP_BUF struct buf facts = { 0 };
+  struct json json = json_begin(&facts);
+  json_object_open(&json);
+  json_put_text(&json, "specification", row.specification);
+  json_object_close(&json);
+  r = events_append(db, "evaluation.cancelled", id, buf_str(&facts), err);
+  return r < 0 ? r : 1;
+}
+
 /* A running one of another process (or of one that is gone) is told by its row. */
 static int
 cancel_stored(struct db *db, void *context, struct error *err)
 {
   const int64_t *id = context;
   struct evaluation_state_row row;
-  int r = evaluation_cancel_waiting(db, *id, err);
+  int r = cancel_waiting(db, *id, err);
   if (r != 0)
-    return r < 0 ? r : events_append(db, "evaluation.cancelled", *id, STR("{}"), err);
+    return r < 0 ? r : 0;
   r = evaluation_cancel_running(db, *id, err);
   if (r != 0)
     return r < 0 ? r : 0;

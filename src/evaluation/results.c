@@ -84,7 +84,7 @@ read_job(const struct reading *reading, const json_t *line)
   return reading->on_job(reading->context, &job, reading->err);
 }
 
-/* Beyond the limit further errors are counted by nobody: the log has them. */
+/* Beyond the limit errors are neither kept nor counted: so many say enough. */
 static int
 read_error(const struct reading *reading, const json_t *line)
 {
