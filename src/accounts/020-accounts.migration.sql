@@ -3,7 +3,7 @@
 CREATE TABLE token (
   id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   name       text NOT NULL,
-  role       text NOT NULL CHECK (role IN ('admin', 'read', 'join', 'agent')),
+  role       text NOT NULL CHECK (role IN ('admin', 'join', 'agent')),
   digest     bytea NOT NULL UNIQUE CHECK (length(digest) = 32),
   created_at timestamptz NOT NULL DEFAULT now(),
   expires_at timestamptz,

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Who may do what: bearer tokens and their roles.
 
-   | role of a token | may                                             |
-   | admin           | everything a person may: roles "admin", "read"  |
-   | read            | role "read"                                     |
-   | join            | role "join": enrol an agent, nothing else       |
-   | agent           | role "agent": what the agent protocol needs     | */
+   | role  | may                                 |
+   | admin | everything that a person may        |
+   | join  | enrol an agent, nothing else        |
+   | agent | what the agent protocol needs       |
+
+   A route names the role that it wants. */
 #pragma once
 
 #include "db/db.h"

@@ -8,7 +8,6 @@ enum role
 {
   ROLE_NONE, /* no living token */
   ROLE_ADMIN,
-  ROLE_READ,
   ROLE_JOIN,
   ROLE_AGENT,
   ROLE_MAX,

@@ -25,18 +25,6 @@ struct answer
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards `answers` */
 static struct answer answers[SLOTS];
 
-/* What a route may want, and whose tokens satisfy it. */
-static const struct
-{
-  const char *wanted;
-  unsigned roles; /* bits 1 << role */
-} needs[] = {
-  { "admin", 1U << ROLE_ADMIN },
-  { "read", 1U << ROLE_ADMIN | 1U << ROLE_READ },
-  { "join", 1U << ROLE_JOIN },
-  { "agent", 1U << ROLE_AGENT },
-};
-
 /* A digest is as good as random: any of its bits make a hash. */
 static struct answer *
 slot_of(const unsigned char digest[TOKEN_DIGEST_SIZE])
@@ -107,15 +95,6 @@ refuse(struct http_request *request, bool has_token, struct error *err)
   return -EACCES;
 }
 
-static bool
-suffices(enum role role, const char *wanted)
-{
-  for (size_t i = 0; i < ARRAY_SIZE(needs); i++)
-    if (strcmp(needs[i].wanted, wanted) == 0)
-      return (needs[i].roles >> role & 1U) != 0;
-  return false;
-}
-
 int
 accounts_guard(struct http_request *request, const char *role, void *context, struct error *err)
 {
@@ -129,7 +108,7 @@ accounts_guard(struct http_request *request, const char *role, void *context, st
     return r;
   if (answer.role == ROLE_NONE)
     return refuse(request, true, err);
-  if (!suffices(answer.role, role))
+  if (answer.role != accounts_role_of(str_of(role)))
     return error_set(err, -EPERM, "the token's role does not suffice: this needs '%s'", role);
   http_set_identity(request, answer.id);
   return 0;

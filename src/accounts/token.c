@@ -17,7 +17,6 @@
 
 static const char *const role_names[ROLE_MAX] = {
   [ROLE_ADMIN] = "admin",
-  [ROLE_READ] = "read",
   [ROLE_JOIN] = "join",
   [ROLE_AGENT] = "agent",
 };

@@ -50,7 +50,7 @@ failure_note(struct failure_signs *signs, const struct guix_event *event, struct
   }
 }
 
-/* The daemon's status alone does not tell (reference 1.4, 10.11): a full disk or
+/* The daemon's status alone does not tell (100 for nearly all): a full disk or
    a killed builder looks like a broken package. */
 const char *
 failure_cause(const struct failure_signs *signs)

@@ -2,7 +2,6 @@
 #include "base/json.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -166,17 +165,6 @@ json_i64(struct json *json, int64_t number)
 }
 
 void
-json_double(struct json *json, double number)
-{
-  if (!isfinite(number)) {
-    json_none(json);
-    return;
-  }
-  separate(json);
-  buf_printf(json->out, "%.17g", number);
-}
-
-void
 json_bool(struct json *json, bool truth)
 {
   json_raw(json, truth ? STR("true") : STR("false"));
@@ -207,6 +195,16 @@ json_put_cstr(struct json *json, const char *name, const char *text)
 {
   json_key(json, name);
   json_cstr(json, text);
+}
+
+void
+json_put_time(struct json *json, const char *name, int64_t microseconds, bool none)
+{
+  json_key(json, name);
+  if (none)
+    json_none(json);
+  else
+    json_time(json, microseconds);
 }
 
 void

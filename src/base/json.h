@@ -34,10 +34,9 @@ void json_key(struct json *json, const char *name);
 void json_text(struct json *json, struct str text);
 void json_cstr(struct json *json, const char *text); /* NULL = null */
 void json_i64(struct json *json, int64_t number);
-void json_double(struct json *json, double number); /* NaN and infinities = null */
 void json_bool(struct json *json, bool truth);
 void json_none(struct json *json);
-void json_time(struct json *json, int64_t microseconds); /* ISO 8601 text */
+void json_time(struct json *json, int64_t microseconds); /* RFC 3339, UTC, six digits */
 /* Ready JSON text, e.g. made by PostgreSQL; must be one valid value. */
 void json_raw(struct json *json, struct str value);
 
@@ -45,4 +44,5 @@ void json_raw(struct json *json, struct str value);
 void json_put_text(struct json *json, const char *name, struct str text);
 void json_put_cstr(struct json *json, const char *name, const char *text);
 void json_put_i64(struct json *json, const char *name, int64_t number);
+void json_put_time(struct json *json, const char *name, int64_t microseconds, bool none);
 void json_put_bool(struct json *json, const char *name, bool truth);

@@ -10,8 +10,6 @@
 #include "cli/cli.h"
 #include "cli/terminal.h"
 
-#define API "/api/panoply/v1"
-
 static struct http_client *
 new_client(const struct cli *cli, int silence_s)
 {
@@ -53,13 +51,13 @@ cli_call(struct cli *cli, const char *method, const char *path, const char *body
   struct error err = { 0 };
   struct http_answer answer = { 0 };
   struct http_client *client = new_client(cli, 60);
-  int r =
-      http_client_expect(client,
-                         &(struct http_call) { .method = method,
-                                               .path = arena_printf(&cli->arena, API "%s", path),
-                                               .type = body != NULL ? "application/json" : NULL,
-                                               .body = str_of(body) },
-                         &answer, &err);
+  int r = http_client_expect(
+      client,
+      &(struct http_call) { .method = method,
+                            .path = arena_printf(&cli->arena, HTTP_API "%s", path),
+                            .type = body != NULL ? "application/json" : NULL,
+                            .body = str_of(body) },
+      &answer, &err);
   http_client_free(client);
   json_t *value = NULL;
   if (r == 0 && answer.body.size > 0) {
@@ -92,13 +90,13 @@ cli_stream(struct cli *cli, const char *path)
   struct terminal_text text = { 0 };
   /* A followed log may be silent for as long as a build may. */
   struct http_client *client = new_client(cli, 7 * 24 * 3600);
-  int r =
-      http_client_expect(client,
-                         &(struct http_call) { .method = "GET",
-                                               .path = arena_printf(&cli->arena, API "%s", path),
-                                               .reply_piece = write_piece,
-                                               .reply_state = &text },
-                         &answer, &err);
+  int r = http_client_expect(
+      client,
+      &(struct http_call) { .method = "GET",
+                            .path = arena_printf(&cli->arena, HTTP_API "%s", path),
+                            .reply_piece = write_piece,
+                            .reply_state = &text },
+      &answer, &err);
   (void) terminal_write(&text, STR(""), true);
   http_client_free(client);
   http_answer_free(&answer);

@@ -62,7 +62,7 @@ look_at_specifications(struct cli *cli, const json_t *list, bool *all_good)
     const struct finding finding = {
       json_is_null(failure),
       arena_printf(&cli->arena, "specification %s: %s", name,
-                   paused ? "paused" : "its channels could be looked at"),
+                   paused ? "paused" : "its channels can be reached"),
       arena_printf(&cli->arena, "specification %s: %s", name, cli_text(cli, failure)),
     };
     print_finding(&finding, all_good);

@@ -8,7 +8,6 @@
 #include "evaluation/evaluation_private.h"
 #include "evaluation/evaluation_sql.h"
 
-#define API "/api/panoply/v1"
 #define DEFINITION_MAX (1 << 20) /* bytes */
 #define PAGE_DEFAULT 100
 #define PAGE_MAX 1000
@@ -154,17 +153,11 @@ delete_specification(struct http_request *request, void *context, struct error *
 }
 
 static int
-reply_accepted(struct http_request *request)
-{
-  return http_reply_text(request, 202, "application/json", "{}");
-}
-
-static int
 post_evaluate(struct http_request *request, void *context, struct error *err)
 {
   bool force = str_equal(http_query(request, "force"), STR("yes"));
   int r = evaluations_request(context, http_param(request, "name"), force, err);
-  return r < 0 ? r : reply_accepted(request);
+  return r < 0 ? r : http_reply_accepted(request);
 }
 
 static int
@@ -175,7 +168,7 @@ set_paused(struct evaluations *evaluations, struct http_request *request, bool p
   if (r < 0)
     return r;
   look_now(evaluations);
-  return reply_accepted(request);
+  return http_reply_accepted(request);
 }
 
 static int
@@ -347,30 +340,31 @@ post_cancel(struct http_request *request, void *context, struct error *err)
   int r = http_param_id(request, "id", &id, err);
   if (r == 0)
     r = evaluations_cancel(context, id, err);
-  return r < 0 ? r : reply_accepted(request);
+  return r < 0 ? r : http_reply_accepted(request);
 }
 
 static const struct http_route routes[] = {
-  { "GET", API "/specifications", get_specifications, .summary = "All specifications" },
-  { "POST", API "/specifications", post_specification, .body_limit = DEFINITION_MAX,
+  { "GET", HTTP_API "/specifications", get_specifications, .summary = "All specifications" },
+  { "POST", HTTP_API "/specifications", post_specification, .body_limit = DEFINITION_MAX,
     .role = "admin", .summary = "Add a specification" },
-  { "GET", API "/specifications/{name}", get_specification, .summary = "One specification" },
-  { "PUT", API "/specifications/{name}", put_specification, .body_limit = DEFINITION_MAX,
+  { "GET", HTTP_API "/specifications/{name}", get_specification, .summary = "One specification" },
+  { "PUT", HTTP_API "/specifications/{name}", put_specification, .body_limit = DEFINITION_MAX,
     .role = "admin", .summary = "Replace a specification's definition" },
-  { "DELETE", API "/specifications/{name}", delete_specification, .role = "admin",
+  { "DELETE", HTTP_API "/specifications/{name}", delete_specification, .role = "admin",
     .summary = "Delete a specification with its evaluations" },
-  { "POST", API "/specifications/{name}/evaluate", post_evaluate, .body_limit = 1024,
+  { "POST", HTTP_API "/specifications/{name}/evaluate", post_evaluate, .body_limit = 1024,
     .role = "admin", .summary = "Look at its channels now" },
-  { "POST", API "/specifications/{name}/pause", post_pause, .body_limit = 1024, .role = "admin",
-    .summary = "Look at its channels only when asked to" },
-  { "POST", API "/specifications/{name}/resume", post_resume, .body_limit = 1024, .role = "admin",
-    .summary = "Look at its channels by its period again" },
-  { "GET", API "/evaluations", get_evaluations, .summary = "Evaluations, newest first" },
-  { "GET", API "/evaluations/{id}", get_evaluation, .summary = "One evaluation" },
-  { "GET", API "/evaluations/{id}/jobs", get_jobs, .summary = "Its jobs, by name" },
-  { "GET", API "/evaluations/{id}/errors", get_errors, .summary = "What could not be evaluated" },
-  { "GET", API "/evaluations/{id}/log", get_log, .summary = "Guix's own words" },
-  { "POST", API "/evaluations/{id}/cancel", post_cancel, .body_limit = 1024, .role = "admin",
+  { "POST", HTTP_API "/specifications/{name}/pause", post_pause, .body_limit = 1024,
+    .role = "admin", .summary = "Look at its channels only when asked to" },
+  { "POST", HTTP_API "/specifications/{name}/resume", post_resume, .body_limit = 1024,
+    .role = "admin", .summary = "Look at its channels by its period again" },
+  { "GET", HTTP_API "/evaluations", get_evaluations, .summary = "Evaluations, newest first" },
+  { "GET", HTTP_API "/evaluations/{id}", get_evaluation, .summary = "One evaluation" },
+  { "GET", HTTP_API "/evaluations/{id}/jobs", get_jobs, .summary = "Its jobs, by name" },
+  { "GET", HTTP_API "/evaluations/{id}/errors", get_errors,
+    .summary = "What could not be evaluated" },
+  { "GET", HTTP_API "/evaluations/{id}/log", get_log, .summary = "Guix's own words" },
+  { "POST", HTTP_API "/evaluations/{id}/cancel", post_cancel, .body_limit = 1024, .role = "admin",
     .summary = "Stop an evaluation" },
 };
 

@@ -61,12 +61,6 @@ int events_feed_start(const char *uri, struct events_feed **ret, struct error *e
 /* Stop the HTTP server that serves events_routes first. NULL is fine. */
 void events_feed_stop(struct events_feed *feed);
 
-/* Calls RECEIVE for each event from now on, on the feed's thread: be quick. */
-void events_feed_subscribe(struct events_feed *feed,
-                           void (*receive)(void *context, int64_t id, struct str kind,
-                                           int64_t subject, struct str facts),
-                           void *context);
-
 /* After a commit that appended events: wakes the feeds of all processes. Call
    once a batch, outside the transaction. */
 int events_wake(struct db *db, struct error *err);

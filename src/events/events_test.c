@@ -36,14 +36,21 @@ struct witness
 };
 
 static void
-witness_receive(void *context, int64_t id, struct str kind, int64_t subject, struct str facts)
+witness_receive(void *context, const struct events_event *event)
 {
   struct witness *witness = context;
-  assert_true(id > 0 && kind.size > 0 && facts.size >= 2);
+  assert_true(event->position.id > 0 && event->kind.size > 0 && event->facts.size >= 2);
   pthread_mutex_lock(&witness->mutex);
   assert_true(witness->count < WITNESS_MAX);
-  witness->subjects[witness->count++] = subject;
+  witness->subjects[witness->count++] = event->subject;
   pthread_mutex_unlock(&witness->mutex);
+}
+
+static void
+witness_watch(struct witness *witness, struct events_feed *feed)
+{
+  (void) events_feed_watch(
+      feed, &(struct events_watcher) { .receive = witness_receive, .context = witness });
 }
 
 static size_t
@@ -209,7 +216,7 @@ test_the_feed_tells_late_commits_soon_and_once(void **state)
   struct witness *witness = witness_new();
   struct db *slow = open_database(database->uri);
   struct db *quick = open_database(database->uri);
-  events_feed_subscribe(feed, witness_receive, witness);
+  witness_watch(witness, feed);
   append(quick, "build.started", 1);
   assert_int_equal(events_wake(quick, NULL), 0);
   witness_wait(witness, 1);
@@ -243,7 +250,7 @@ test_the_feed_begins_with_what_is_not_committed_yet(void **state)
   command(slow, "BEGIN");
   append(slow, "build.started", 2);
   struct events_feed *feed = start_feed(database->uri);
-  events_feed_subscribe(feed, witness_receive, witness);
+  witness_watch(witness, feed);
   command(slow, "COMMIT");
   witness_wait(witness, 1);
   events_feed_stop(feed);
@@ -299,7 +306,7 @@ test_no_writer_is_skipped_or_told_twice(void **state)
   struct events_feed *feed = start_feed(database->uri);
   struct witness *witness = witness_new();
   struct writer writers[4];
-  events_feed_subscribe(feed, witness_receive, witness);
+  witness_watch(witness, feed);
   for (size_t i = 0; i < ARRAY_SIZE(writers); i++) {
     writers[i] = (struct writer) { .uri = database->uri, .first = (int64_t) i * 300, .count = 300 };
     assert_int_equal(pthread_create(&writers[i].thread, NULL, write_events, &writers[i]), 0);
@@ -321,7 +328,7 @@ test_the_feed_survives_the_loss_of_its_connection(void **state)
   struct test_database *database = *state;
   struct events_feed *feed = start_feed(database->uri);
   struct witness *witness = witness_new();
-  events_feed_subscribe(feed, witness_receive, witness);
+  witness_watch(witness, feed);
   for (int64_t round = 0; round < 3; round++) {
     struct db *db = open_database(database->uri);
     append(db, "build.started", 2 * round);
@@ -364,7 +371,7 @@ site_start(void **state)
   site->db = open_database(site->database->uri);
   struct http_routes routes = events_routes(site->feed, site->database->pool);
   site->witness = witness_new();
-  events_feed_subscribe(site->feed, witness_receive, site->witness);
+  witness_watch(site->witness, site->feed);
   const struct http_options options = {
     .listen = listen, .listen_count = 1, .routes = &routes, .routes_count = 1
   };

@@ -244,32 +244,3 @@ events_feed_watch(struct events_feed *feed, const struct events_watcher *watcher
   pthread_mutex_unlock(&feed->mutex);
   return position;
 }
-
-struct subscriber
-{
-  void (*receive)(void *context, int64_t id, struct str kind, int64_t subject, struct str facts);
-  void *context;
-};
-
-static void
-pass_on(void *context, const struct events_event *event)
-{
-  const struct subscriber *subscriber = context;
-  subscriber->receive(subscriber->context, event->position.id, event->kind, event->subject,
-                      event->facts);
-}
-
-void
-events_feed_subscribe(struct events_feed *feed,
-                      void (*receive)(void *context, int64_t id, struct str kind, int64_t subject,
-                                      struct str facts),
-                      void *context)
-{
-  struct subscriber *subscriber = mem_alloc(sizeof *subscriber);
-  *subscriber = (struct subscriber) { receive, context };
-  (void) events_feed_watch(feed, &(struct events_watcher) {
-                                     .receive = pass_on,
-                                     .free = free,
-                                     .context = subscriber,
-                                 });
-}

@@ -93,8 +93,7 @@ format_event(const struct events_event *event, struct buf *ret)
   struct json json = json_begin(ret);
   json_object_open(&json);
   json_put_i64(&json, "id", event->position.id);
-  json_key(&json, "happened_at");
-  json_time(&json, event->happened_at);
+  json_put_time(&json, "happened_at", event->happened_at, false);
   json_put_text(&json, "kind", event->kind);
   json_put_i64(&json, "subject", event->subject);
   json_key(&json, "facts");
@@ -311,7 +310,7 @@ follow_events(struct http_request *request, void *context, struct error *err)
 
 static const struct http_route routes[] = {
   { .method = "GET",
-    .path = "/api/panoply/v1/events",
+    .path = HTTP_API "/events",
     .handler = follow_events,
     .summary = "All that happens, as server-sent events; `kind` filters by prefix" },
 };

@@ -43,6 +43,10 @@ UPDATE attempt a
 -- The log of an attempt that ended without a word of its agent.
 UPDATE attempt SET log_size = :log_size WHERE id = :id AND log_size = 0;
 
+-- name: farm_batch_ended :many
+-- Which of the attempts run no more.
+SELECT id FROM attempt WHERE id = ANY (:ids::bigint[]) AND state <> 0;
+
 -- name: farm_batch_agents :exec
 UPDATE agent a
    SET paused = new.paused, seen_at = now(),

@@ -182,13 +182,8 @@ put_attempt(struct json *json, const struct farm_explain_attempt_row *attempt)
   json_object_open(json);
   json_put_i64(json, "id", attempt->id);
   json_put_text(json, "agent", attempt->agent);
-  json_key(json, "created_at");
-  json_time(json, attempt->created_at);
-  json_key(json, "started_at");
-  if (attempt->started_at_null)
-    json_cstr(json, NULL);
-  else
-    json_time(json, attempt->started_at);
+  json_put_time(json, "created_at", attempt->created_at, false);
+  json_put_time(json, "started_at", attempt->started_at, attempt->started_at_null);
   json_object_close(json);
 }
 

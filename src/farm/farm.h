@@ -87,8 +87,9 @@ int farm_wake(struct db *db, struct error *err);
 /* ---- actions (each with its own transaction); asked by API and pages ---- */
 
 /* They store an order for the active scheduler, in whatever process that is;
-   when it is this one, the effect is there on return. -ENOENT: no such build or
-   agent; -EEXIST: its state does not allow it. */
+   when it is this one, and the calling thread may wait (base/thread.h), the effect
+   is there on return. -ENOENT: no such build or agent; -EEXIST: its state does not
+   allow it. */
 
 /* Cancels it, what cannot be built without it, and what only these needed and
    nobody wished for. Cancelled ones are built when they are wished for again. */
@@ -101,6 +102,10 @@ int farm_agent_pause(struct farm *farm, struct str name, bool paused, struct err
    a minute; the name may be enrolled anew, and keeps its history. -EEXIST: it was
    released before. */
 int farm_agent_release(struct farm *farm, struct str name, struct error *err);
+
+/* Finishes the log of an attempt that has ended, in case that was missed, and notes
+   its size. Takes its time: not for server threads. */
+int farm_log_close(struct farm *farm, int64_t attempt_id, struct error *err);
 
 /* Why a build waits, as one JSON object, appended to RET: "explanation" in doc/api.md.
    -ENOENT. */

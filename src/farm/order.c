@@ -4,6 +4,7 @@
 #include "farm/order.h"
 
 #include "base/json.h"
+#include "base/thread.h"
 #include "farm/farm_private.h"
 #include "farm/farm_sql.h"
 
@@ -62,7 +63,23 @@ is_active(struct farm *farm)
   return active;
 }
 
-/* Waits until a round that begins from now on is committed. */
+/* Wants a round that begins from now on; under the lock. */
+static uint64_t
+ask_for_round(struct farm *farm)
+{
+  mailbox_wake(&farm->mailbox);
+  return ++farm->rounds.asked;
+}
+
+static void
+hurry(struct farm *farm)
+{
+  pthread_mutex_lock(&farm->rounds.lock);
+  ask_for_round(farm);
+  pthread_mutex_unlock(&farm->rounds.lock);
+}
+
+/* Waits until it is committed. */
 static void
 await_round(struct farm *farm)
 {
@@ -71,8 +88,7 @@ await_round(struct farm *farm)
   clock_gettime(CLOCK_MONOTONIC, &deadline);
   deadline.tv_sec += WAIT_S;
   pthread_mutex_lock(&rounds->lock);
-  uint64_t ticket = ++rounds->asked;
-  mailbox_wake(&farm->mailbox);
+  uint64_t ticket = ask_for_round(farm);
   int r = 0;
   while (rounds->served < ticket && r == 0)
     r = pthread_cond_timedwait(&rounds->moved, &rounds->lock, &deadline);
@@ -151,8 +167,10 @@ give_order(struct farm *farm, struct order *order, struct error *err)
   if (r == 0 && !here)
     (void) farm_wake(db, NULL); /* it stands: the scheduler looks by itself after a while */
   db_pool_put(farm->options.pool, db);
-  if (here)
+  if (here && thread_may_wait())
     await_round(farm);
+  else if (here)
+    hurry(farm);
   return r;
 }
 

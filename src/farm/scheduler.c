@@ -144,6 +144,7 @@ take_over(struct scheduler *scheduler, struct error *err)
     return r;
   open_set_active(&farm->open, true);
   mailbox_open(&farm->mailbox);
+  logs_close_leftovers(farm);
   log_info("farm", "scheduling: epoch %" PRId64 ", %zu builds unfinished, %zu attempts running",
            scheduler->epoch, scheduler->mirror->nodes.count, scheduler->mirror->attempts.count);
   return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Asking for derivations: texts, outputs, inputs, closures. */
+/* Asking for derivations: texts, inputs, closures. */
 #include <errno.h>
 #include <zstd.h>
 
@@ -50,39 +50,6 @@ graph_derivation_texts(struct db *db, const int64_t *ids, size_t count, struct a
       return r;
     ret_texts[row->place - 1] = str_make(room, (size_t) row->text_size);
   }
-  return 0;
-}
-
-int
-graph_derivation_find(struct db *db, int64_t id, struct arena *arena, struct graph_derivation *ret,
-                      struct error *err)
-{
-  struct graph_derivation_get_row row;
-  int r = graph_derivation_get(db, id, arena, &row, err);
-  if (r > 0)
-    *ret = (struct graph_derivation) { .id = row.id,
-                                       .output_key = row.output_key,
-                                       .basename = row.basename,
-                                       .system = row.system,
-                                       .fixed_output = row.fixed_output };
-  return r;
-}
-
-int
-graph_derivation_outputs(struct db *db, int64_t derivation_id, struct arena *arena,
-                         struct graph_output **ret, size_t *ret_count, struct error *err)
-{
-  struct graph_outputs_of_rows rows;
-  int r = graph_outputs_of(db, derivation_id, arena, &rows, err);
-  if (r < 0)
-    return r;
-  struct graph_output *outputs = arena_array(arena, rows.count, sizeof *outputs);
-  for (size_t i = 0; i < rows.count; i++)
-    outputs[i] = (struct graph_output) { .path_id = rows.items[i].path_id,
-                                         .name = rows.items[i].name,
-                                         .basename = rows.items[i].basename };
-  *ret = outputs;
-  *ret_count = rows.count;
   return 0;
 }
 

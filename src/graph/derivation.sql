@@ -1,12 +1,5 @@
 -- SPDX-License-Identifier: GPL-3.0-or-later
 
--- name: graph_derivation_get :one
-SELECT d.id, d.output_key, p.basename, s.name AS system, d.fixed_output
-  FROM derivation d
-  JOIN store_path p ON p.id = d.id
-  JOIN system s ON s.id = d.system_id
- WHERE d.id = :id;
-
 -- name: graph_texts_packed :many
 -- Compressed texts, a row for each id that is a derivation, in the order given.
 -- PLACE counts from 1.
@@ -14,13 +7,6 @@ SELECT wanted.place AS "place!", d.text_size, d.text_zstd
   FROM unnest(:ids::bigint[]) WITH ORDINALITY AS wanted (id, place)
   JOIN derivation d ON d.id = wanted.id
  ORDER BY wanted.place;
-
--- name: graph_outputs_of :many
-SELECT o.path_id, o.name, p.basename
-  FROM derivation_output o
-  JOIN store_path p ON p.id = o.path_id
- WHERE o.derivation_id = :derivation_id
- ORDER BY o.name COLLATE "C";
 
 -- name: graph_inputs_of :many
 -- The outputs that the builder reads, and its sources.

@@ -13,9 +13,6 @@ int graph_path_ids(struct db *db, const struct str *basenames, size_t count, int
                    struct error *err);
 /* Id of one basename: 1 found, 0 unknown. */
 int graph_path_find(struct db *db, struct str basename, int64_t *ret_id, struct error *err);
-/* By the 32 digits of the hash part: 1 found, 0 unknown; basename in ARENA. */
-int graph_path_find_hash(struct db *db, struct str hash_part, struct arena *arena, int64_t *ret_id,
-                         struct str *ret_basename, struct error *err);
 /* Basenames of ids, in the order given; in ARENA. */
 int graph_path_basenames(struct db *db, const int64_t *ids, size_t count, struct arena *arena,
                          struct str *ret_basenames, struct error *err);
@@ -65,17 +62,6 @@ int graph_derivation_text(struct db *db, int64_t derivation_id, struct buf *ret,
 int graph_derivation_texts(struct db *db, const int64_t *ids, size_t count, struct arena *arena,
                            struct str *ret_texts, struct error *err);
 
-struct graph_derivation
-{
-  int64_t id;
-  int64_t output_key;
-  struct str basename;
-  struct str system;
-  bool fixed_output;
-};
-int graph_derivation_find(struct db *db, int64_t id, struct arena *arena,
-                          struct graph_derivation *ret, struct error *err); /* 1, 0 */
-
 /* All derivations and sources that the .drv of DERIVATION_ID refers to,
    transitively, itself last: references before referrers. Ids of store paths;
    breadth-first by levels, a query a level. In ARENA. */
@@ -86,13 +72,3 @@ int graph_derivation_closure(struct db *db, int64_t derivation_id, struct arena 
    of its input derivations, and its sources. In ARENA. */
 int graph_derivation_inputs(struct db *db, int64_t derivation_id, struct arena *arena,
                             int64_t **ret_path_ids, size_t *ret_count, struct error *err);
-
-/* Output path ids of a derivation in name order, with names; in ARENA. */
-struct graph_output
-{
-  int64_t path_id;
-  struct str name;
-  struct str basename;
-};
-int graph_derivation_outputs(struct db *db, int64_t derivation_id, struct arena *arena,
-                             struct graph_output **ret, size_t *ret_count, struct error *err);

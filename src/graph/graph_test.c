@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "db/test_cluster.h"
+#include "graph/test_rows_sql.h"
 #include "graph/test_store.h"
 
 #define ASSERT_OK(call)                    \
@@ -127,12 +128,9 @@ test_paths(void **state)
   struct str name = name_of(&arena, "two"), found;
   struct db *db;
   ASSERT_OK(db_pool_get(database->pool, &db, &err));
-  struct str hash_part = { name.data, GUIX_PATH_HASH_SIZE };
-  assert_int_equal(graph_path_find_hash(db, hash_part, &arena, &id, &found, &err), 1);
-  assert_true(str_equal(found, name) && id == first[1]);
+  assert_int_equal(graph_path_find(db, name, &id, &err), 1);
+  assert_int_equal(id, first[1]);
   assert_int_equal(graph_path_find(db, name_of(&arena, "four"), &id, &err), 0);
-  hash_part = str_make("00000000000000000000000000000000", 32);
-  assert_int_equal(graph_path_find_hash(db, hash_part, &arena, &id, &found, &err), 0);
   struct str bad = STR("../../etc/passwd");
   assert_int_equal(graph_path_ids(db, &bad, 1, &id, &err), -EINVAL);
   id = 999999;
@@ -218,28 +216,30 @@ check_facts(struct db *db, struct fixture *f)
 {
   CLEANUP_ARENA struct arena arena = { 0 };
   struct error err = { 0 };
-  struct graph_derivation derivation;
-  assert_int_equal(graph_derivation_find(db, id_of(db, f->app), &arena, &derivation, &err), 1);
+  struct test_derivation_row derivation;
+  int64_t app = id_of(db, f->app);
+  assert_int_equal(test_derivation(db, app, &arena, &derivation, &err), 1);
   assert_true(str_equal(derivation.basename, guix_path_basename(f->app)));
   assert_true(str_equal(derivation.system, STR("x86_64-linux")));
   assert_false(derivation.fixed_output);
 
-  struct graph_output *outputs;
-  size_t count;
-  ASSERT_OK(graph_derivation_outputs(db, derivation.id, &arena, &outputs, &count, &err));
-  assert_int_equal(count, 2);
-  assert_true(str_equal(outputs[0].name, STR("lib")) && str_equal(outputs[1].name, STR("out")));
-  assert_int_equal(derivation.output_key, outputs[0].path_id);
+  struct test_outputs_rows outputs;
+  ASSERT_OK(test_outputs(db, app, &arena, &outputs, &err));
+  assert_int_equal(outputs.count, 2);
+  assert_true(str_equal(outputs.items[0].name, STR("lib")));
+  assert_true(str_equal(outputs.items[1].name, STR("out")));
+  assert_int_equal(derivation.output_key, outputs.items[0].path_id);
 
   int64_t *inputs;
-  ASSERT_OK(graph_derivation_outputs(db, id_of(db, f->base), &arena, &outputs, &count, &err));
-  int64_t base_out = outputs[1].path_id, text = id_of(db, f->text);
-  ASSERT_OK(graph_derivation_inputs(db, derivation.id, &arena, &inputs, &count, &err));
+  size_t count;
+  ASSERT_OK(test_outputs(db, id_of(db, f->base), &arena, &outputs, &err));
+  int64_t base_out = outputs.items[1].path_id, text = id_of(db, f->text);
+  ASSERT_OK(graph_derivation_inputs(db, app, &arena, &inputs, &count, &err));
   assert_int_equal(count, 2);
   assert_true((inputs[0] == base_out && inputs[1] == text)
               || (inputs[0] == text && inputs[1] == base_out));
-  assert_int_equal(graph_derivation_find(db, text, &arena, &derivation, &err), 0);
-  assert_int_equal(graph_derivation_find(db, id_of(db, f->source), &arena, &derivation, &err), 1);
+  assert_int_equal(test_derivation(db, text, &arena, &derivation, &err), 0);
+  assert_int_equal(test_derivation(db, id_of(db, f->source), &arena, &derivation, &err), 1);
   assert_true(derivation.fixed_output);
 }
 

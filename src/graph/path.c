@@ -65,21 +65,6 @@ graph_path_find(struct db *db, struct str basename, int64_t *ret_id, struct erro
 }
 
 int
-graph_path_find_hash(struct db *db, struct str hash_part, struct arena *arena, int64_t *ret_id,
-                     struct str *ret_basename, struct error *err)
-{
-  if (hash_part.size != GUIX_PATH_HASH_SIZE || !str_is_utf8(hash_part))
-    return 0;
-  struct graph_path_by_hash_row row;
-  int r = graph_path_by_hash(db, hash_part, arena, &row, err);
-  if (r <= 0)
-    return r;
-  *ret_id = row.id;
-  *ret_basename = row.basename;
-  return 1;
-}
-
-int
 graph_path_basenames(struct db *db, const int64_t *ids, size_t count, struct arena *arena,
                      struct str *ret_basenames, struct error *err)
 {

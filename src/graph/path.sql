@@ -21,13 +21,6 @@ SELECT wanted.basename
 -- name: graph_path_by_basename :one
 SELECT id FROM store_path WHERE basename = :basename;
 
--- name: graph_path_by_hash :one
--- The path whose name starts with HASH_PART and a dash: those between it with
--- '-' and it with '.', the next byte.
-SELECT id, basename FROM store_path
- WHERE basename > :hash_part::text || '-' AND basename < :hash_part || '.'
- ORDER BY basename LIMIT 1;
-
 -- name: graph_path_names :many
 -- Basenames of ids, a row for each in the order given; NULL = unknown.
 SELECT p.basename AS "basename?"

@@ -37,7 +37,8 @@ bool guix_daemon_is_usable(struct guix_daemon *daemon);
    ever, the default; a build may be silent for long). */
 void guix_daemon_set_timeout(struct guix_daemon *daemon, int seconds);
 
-/* Of the last -EREMOTEIO: 1, 100 (permanent) or 101 (time-out); reference 1.4. */
+/* Of the last -EREMOTEIO: 1, 100 (permanent) or 101 (time-out): Guix's
+   nix/libstore/build.cc. */
 int guix_daemon_status(const struct guix_daemon *daemon);
 unsigned guix_daemon_version(const struct guix_daemon *daemon);
 
@@ -89,7 +90,7 @@ struct guix_event /* slices live during the callback */
 
 typedef void guix_event_receiver(void *context, const struct guix_event *event);
 
-/* Splits the daemon's log stream into events (reference 1.10), whatever the
+/* Splits the daemon's log stream into events (guix/status.scm), whatever the
    pieces in which it arrives. Usable without a daemon. A line that looks like
    an event but is none comes as a message; so do, in parts, lines of more than
    GUIX_EVENT_LINE_MAX bytes. */
@@ -106,7 +107,7 @@ void guix_daemon_on_event(struct guix_daemon *daemon, guix_event_receiver *recei
 
 /* op 9, normal mode; THINGS: full paths, or DRV!OUTPUT,OUTPUT. 0 = built or
    valid already (but a path that is no derivation and that no substitute
-   server has is passed over by the daemon: reference 1.8). */
+   server has is passed over by the daemon). */
 int guix_daemon_build(struct guix_daemon *daemon, const struct str *things, size_t count,
                       struct error *err);
 
@@ -172,7 +173,7 @@ enum guix_gc_action
   GUIX_GC_DELETE_DEAD,
   GUIX_GC_DELETE,
 };
-/* op 20, on a connection of its own (reference 1.9). MAX_FREED in bytes,
+/* op 20, on a connection of its own. MAX_FREED in bytes,
    UINT64_MAX = no limit. */
 int guix_daemon_collect_garbage(struct guix_daemon *daemon, enum guix_gc_action action,
                                 const struct str *paths, size_t count, uint64_t max_freed,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Changing the store: adding, importing, exporting, roots and garbage
-   (reference 1.5, 1.6, 1.9). */
+   (operations of Guix's nix/nix-daemon/nix-daemon.cc). */
 #include <errno.h>
 
 #include "guix/daemon_private.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Options and builds (reference 1.7, 1.8). */
+/* Options and builds (ops 19 and 9 of Guix's nix/nix-daemon/nix-daemon.cc). */
 #include <errno.h>
 
 #include "base/mem.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the files daemon*.c share: the frame of a request (reference 1.3, 1.4).
+/* What the files daemon*.c share: the frame of a request, as in Guix's guix/store.scm
+   (define-operation, process-stderr).
 
      guix_daemon_begin, guix_wire_put_* of the arguments,
      guix_daemon_finish, guix_wire_get_* of the result. */

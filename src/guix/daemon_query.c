@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Asking what the store holds (reference 1.5). */
+/* Asking what the store holds (Guix's nix/libstore/worker-protocol.hh). */
 #include <errno.h>
 
 #include "guix/daemon_private.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The daemon's log stream as events (reference 1.10). At the start of a line
+/* The daemon's log stream as events: nix/libstore/build.cc of Guix writes it,
+   guix/status.scm reads it. At the start of a line
    there is either a line of text or the header of LEN bytes of builder output,
    after which another line starts. */
 #include <stdlib.h>

@@ -35,6 +35,6 @@ int guix_acl_parse(struct str text, struct guix_acl **ret, struct error *err);
 void guix_acl_free(struct guix_acl *acl);
 bool guix_acl_contains(const struct guix_acl *acl, const struct guix_key *key);
 /* Adds KEY to the ACL file at PATH, keeping its other entries; makes the file
-   and its folder, with the signing-key.pub beside it as `guix` would. The file is replaced whole or not at all, and left alone when
-   it cannot be parsed. 1 = added, 0 = was there. */
+   and its folder, with the signing-key.pub beside it as `guix` would. The file is replaced whole or
+   not at all, and left alone when it cannot be parsed. 1 = added, 0 = was there. */
 int guix_acl_authorize(const char *path, const struct guix_key *key, struct error *err);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The worker protocol's primitive encodings over a socket (reference 1.1),
-   buffered both ways, for either side of it. The first failure breaks the wire:
-   bytes were lost or out of step, so all that follows fails with -ECONNRESET.
-   Nothing here allocates by what the other side merely announces. */
+/* The worker protocol's primitive encodings over a socket (Guix's
+   nix/libutil/serialise.cc), buffered both ways, for either side of it. The first failure breaks
+   the wire: bytes were lost or out of step, so all that follows fails with -ECONNRESET. Nothing
+   here allocates by what the other side merely announces. */
 #pragma once
 
 #include <stdatomic.h>

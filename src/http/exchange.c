@@ -136,8 +136,6 @@ queue_reply(struct http_request *request)
   struct MHD_Response *response = request->reply;
   request->reply = NULL;
   request->phase = REQUEST_QUEUED;
-  if (request->status >= 0 && request->status < HTTP_STATUS_MAX)
-    atomic_fetch_add(&request->server->replies[request->status], 1);
   enum MHD_Result result =
       MHD_queue_response(request->connection, (unsigned) request->status, response);
   MHD_destroy_response(response);

@@ -21,6 +21,9 @@ struct http_server;
 struct http_request;
 struct http_stream;
 
+/* Where the JSON API begins: doc/api.md. */
+#define HTTP_API "/api/panoply/v1"
+
 /* ---- routes ---- */
 
 /* Answers the request by exactly one http_reply_* (or http_defer) and returns
@@ -46,7 +49,7 @@ struct http_route
   http_body_handler *body;  /* or: streamed */
   http_handler *body_begin; /* before the first piece of a streamed body; may refuse */
   size_t body_limit;        /* bytes; 0 = no body allowed */
-  const char *role;         /* NULL = anybody; "read", "admin", "agent": see http_set_guard */
+  const char *role;         /* NULL = anybody; what http_options.guard knows */
   const char *summary;      /* one line for the API description */
 };
 
@@ -85,14 +88,6 @@ int http_server_port(const struct http_server *server, size_t index);
 /* Ends streams and deferred requests, waits for handlers, frees. Late answers
    to deferred requests and writes to streams are still allowed (and vain). */
 void http_server_stop(struct http_server *server); /* NULL is fine */
-
-#define HTTP_STATUS_MAX 600
-struct http_counts
-{
-  uint64_t replies[HTTP_STATUS_MAX]; /* by status, since the start */
-  int connections;                   /* open now */
-};
-void http_server_counts(const struct http_server *server, struct http_counts *ret);
 
 /* ---- request: all slices live until the request is answered ---- */
 
@@ -136,6 +131,8 @@ void http_reply_header(struct http_request *request, const char *name, const cha
 int http_reply(struct http_request *request, int status, const char *type, struct buf *body);
 int http_reply_text(struct http_request *request, int status, const char *type, const char *text);
 int http_reply_json(struct http_request *request, int status, struct buf *json);
+/* 202 and an empty object: it was ordered, and will be. */
+int http_reply_accepted(struct http_request *request);
 int http_reply_problem(struct http_request *request, int status, const struct error *err);
 int http_reply_redirect(struct http_request *request, int status, const char *location);
 /* For deferred requests: the reply that a handler gets by returning ERR's code. */
@@ -176,9 +173,12 @@ int http_stream_write(struct http_stream *stream, struct str data);
 int http_stream_wait(struct http_stream *stream, size_t size, int timeout_ms);
 /* Ends the reply after what was written. Drops the caller's reference. */
 void http_stream_close(struct http_stream *stream);
+/* The same for a reply that lacks its rest: the client sees that it was cut off, as
+   it does when the server stops before the writer has closed the stream. */
+void http_stream_fail(struct http_stream *stream);
 bool http_stream_is_open(const struct http_stream *stream);
 /* CLOSED is called exactly once, on a server thread, when the client went away or
-   the reply ended, also after http_stream_close: the place to let CONTEXT go. No
+   the reply ended, also after http_stream_close or _fail: the place to let CONTEXT go. No
    lock is held. When the reply is over already, it is called at once. */
 void http_stream_on_close(struct http_stream *stream, void (*closed)(void *context), void *context);
 
@@ -216,7 +216,7 @@ struct http_call
 
 struct http_answer
 {
-  int status;
+  int status;      /* of a call that failed: of the answer that broke off, or 0 */
   struct buf body; /* collected body, or the error's */
   char etag[128];
   int64_t upload_offset; /* header Upload-Offset; -1 = absent */

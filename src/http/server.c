@@ -165,14 +165,6 @@ http_server_port(const struct http_server *server, size_t index)
   return index < server->listeners_count ? server->listeners[index].port : 0;
 }
 
-void
-http_server_counts(const struct http_server *server, struct http_counts *ret)
-{
-  for (size_t i = 0; i < HTTP_STATUS_MAX; i++)
-    ret->replies[i] = atomic_load(&server->replies[i]);
-  ret->connections = atomic_load(&server->connections);
-}
-
 /* ---- stopping ---- */
 
 static void

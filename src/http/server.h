@@ -36,8 +36,6 @@ struct http_server
   struct int_map waits; /* by id, open ones */
   int64_t last_wait_id;
   bool stopping;
-
-  atomic_uint_least64_t replies[HTTP_STATUS_MAX]; /* by status */
 };
 
 struct http_server *server_ref(struct http_server *server);

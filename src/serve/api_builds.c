@@ -6,18 +6,7 @@
 #include "base/json.h"
 #include "serve/filters.h"
 
-#define API "/api/panoply/v1"
 #define LIST_DEFAULT 100
-
-static void
-put_time(struct json *json, const char *name, int64_t time, bool null)
-{
-  json_key(json, name);
-  if (null)
-    json_none(json);
-  else
-    json_time(json, time);
-}
 
 /* ---- lists ---- */
 
@@ -47,8 +36,8 @@ write_row(struct json *json, const struct serve_builds_row *row)
   json_put_i64(json, "priority", row->priority);
   json_put_i64(json, "timeout_s", row->timeout_s);
   json_put_i64(json, "max_silent_s", row->max_silent_s);
-  put_time(json, "created_at", row->created_at, false);
-  put_time(json, "finished_at", row->finished_at, row->finished_at_null);
+  json_put_time(json, "created_at", row->created_at, false);
+  json_put_time(json, "finished_at", row->finished_at, row->finished_at_null);
   json_key(json, "failed_build");
   if (row->failed_build_id_null)
     json_none(json);
@@ -153,9 +142,9 @@ write_attempts(struct json *json, const struct serve_build_attempts_rows *attemp
     json_put_text(json, "state", row->state);
     json_put_cstr(json, "cause", has_cause ? farm_cause_name((enum farm_cause) row->cause) : NULL);
     json_put_text(json, "message", row->message);
-    put_time(json, "created_at", row->created_at, false);
-    put_time(json, "started_at", row->started_at, row->started_at_null);
-    put_time(json, "finished_at", row->finished_at, row->finished_at_null);
+    json_put_time(json, "created_at", row->created_at, false);
+    json_put_time(json, "started_at", row->started_at, row->started_at_null);
+    json_put_time(json, "finished_at", row->finished_at, row->finished_at_null);
     json_put_i64(json, "log_size", row->log_size);
     json_object_close(json);
   }
@@ -240,6 +229,8 @@ struct log_question
 {
   int64_t build_id;
   int64_t attempt_id; /* 0 = the newest */
+  int64_t from;       /* byte */
+  bool follow;
   bool is_running;
 };
 
@@ -275,37 +266,62 @@ begin_log(const struct serve_context *serve, struct log_question *question, stru
 }
 
 static int
+read_log_question(struct http_request *request, const struct serve_context *serve,
+                  struct log_question *ret, struct error *err)
+{
+  ret->follow = str_equal(http_query(request, "follow"), STR("yes"));
+  int r = http_param_id(request, "id", &ret->build_id, err);
+  if (r == 0)
+    r = http_query_i64(request, "attempt", 0, INT64_MAX, 0, &ret->attempt_id, err);
+  if (r == 0)
+    r = http_query_i64(request, "from", 0, INT64_MAX, 0, &ret->from, err);
+  if (r == 0)
+    r = db_pool_run(serve->pool, DB_READ, find_attempt, ret, err);
+  return r;
+}
+
+static int
+reply_log(struct http_request *request, const struct serve_context *serve,
+          struct log_question *question, struct error *err)
+{
+  struct cache *cache = serve->cache;
+  int r =
+      cache_log_reply(cache, request, question->attempt_id, question->from, question->follow, err);
+  if (r != -ENOENT)
+    return r;
+  if (!question->follow || !question->is_running)
+    return http_reply_text(request, 200, "text/plain; charset=utf-8", "");
+  r = begin_log(serve, question, err);
+  return r < 0 ? r
+               : cache_log_reply(cache, request, question->attempt_id, question->from, true, err);
+}
+
+/* On a worker: the server was killed before it closed this log, say. */
+static int
+get_unclosed_log(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct log_question question = { 0 };
+  int r = read_log_question(request, serve, &question, err);
+  if (r == 0 && !question.is_running)
+    r = farm_log_close(serve->farm, question.attempt_id, err);
+  return r < 0 ? r : reply_log(request, serve, &question, err);
+}
+
+static int
 get_log(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   struct log_question question = { 0 };
-  int64_t from = 0;
-  bool follow = str_equal(http_query(request, "follow"), STR("yes"));
-  int r = http_param_id(request, "id", &question.build_id, err);
-  if (r == 0)
-    r = http_query_i64(request, "attempt", 0, INT64_MAX, 0, &question.attempt_id, err);
-  if (r == 0)
-    r = http_query_i64(request, "from", 0, INT64_MAX, 0, &from, err);
-  if (r == 0)
-    r = db_pool_run(serve->pool, DB_READ, find_attempt, &question, err);
+  int r = read_log_question(request, serve, &question, err);
   if (r < 0)
     return r;
-  r = cache_log_reply(serve->cache, request, question.attempt_id, from, follow, err);
-  if (r != -ENOENT)
-    return r;
-  if (!follow || !question.is_running)
-    return http_reply_text(request, 200, "text/plain; charset=utf-8", "");
-  r = begin_log(serve, &question, err);
-  return r < 0 ? r : cache_log_reply(serve->cache, request, question.attempt_id, from, follow, err);
+  if (!question.is_running && cache_log_is_live(serve->cache, question.attempt_id))
+    return serve_later(serve, request, get_unclosed_log);
+  return reply_log(request, serve, &question, err);
 }
 
 /* ---- actions ---- */
-
-static int
-reply_accepted(struct http_request *request)
-{
-  return http_reply_text(request, 202, "application/json", "{}");
-}
 
 static int
 get_explain(struct http_request *request, void *context, struct error *err)
@@ -319,19 +335,28 @@ get_explain(struct http_request *request, void *context, struct error *err)
   return r < 0 ? r : http_reply_json(request, 200, &body);
 }
 
+/* Orders wait for their effect: on a worker. */
+
 static int
-post_cancel(struct http_request *request, void *context, struct error *err)
+cancel_build(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   int64_t id = 0;
   int r = http_param_id(request, "id", &id, err);
   if (r == 0)
     r = farm_build_cancel(serve->farm, id, err);
-  return r < 0 ? r : reply_accepted(request);
+  return r < 0 ? r : http_reply_accepted(request);
 }
 
 static int
-post_restart(struct http_request *request, void *context, struct error *err)
+post_cancel(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, cancel_build);
+}
+
+static int
+restart_build(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   bool dependents = str_equal(http_query(request, "dependents"), STR("yes"));
@@ -339,17 +364,24 @@ post_restart(struct http_request *request, void *context, struct error *err)
   int r = http_param_id(request, "id", &id, err);
   if (r == 0)
     r = farm_build_restart(serve->farm, id, dependents, err);
-  return r < 0 ? r : reply_accepted(request);
+  return r < 0 ? r : http_reply_accepted(request);
+}
+
+static int
+post_restart(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, restart_build);
 }
 
 static const struct http_route routes[] = {
-  { "GET", API "/builds", get_builds, .summary = "Builds, newest first" },
-  { "GET", API "/builds/{id}", get_build, .summary = "One build" },
-  { "GET", API "/builds/{id}/log", get_log, .summary = "What its builder printed" },
-  { "GET", API "/builds/{id}/explain", get_explain, .summary = "Why it waits" },
-  { "POST", API "/builds/{id}/cancel", post_cancel, .body_limit = 1024, .role = "admin",
+  { "GET", HTTP_API "/builds", get_builds, .summary = "Builds, newest first" },
+  { "GET", HTTP_API "/builds/{id}", get_build, .summary = "One build" },
+  { "GET", HTTP_API "/builds/{id}/log", get_log, .summary = "What its builder printed" },
+  { "GET", HTTP_API "/builds/{id}/explain", get_explain, .summary = "Why it waits" },
+  { "POST", HTTP_API "/builds/{id}/cancel", post_cancel, .body_limit = 1024, .role = "admin",
     .summary = "Cancel a build" },
-  { "POST", API "/builds/{id}/restart", post_restart, .body_limit = 1024, .role = "admin",
+  { "POST", HTTP_API "/builds/{id}/restart", post_restart, .body_limit = 1024, .role = "admin",
     .summary = "Build again what failed" },
 };
 

@@ -7,7 +7,6 @@
 #include "serve/routes.h"
 #include "serve/serve_sql.h"
 
-#define API "/api/panoply/v1"
 #define TOKEN_VALID_MAX (10LL * 365 * 24 * 3600)
 
 /* ---- status and key ---- */
@@ -84,16 +83,6 @@ read_agents(struct db *db, void *context, struct error *err)
 }
 
 static void
-put_time(struct json *json, const char *name, int64_t time, bool null)
-{
-  json_key(json, name);
-  if (null)
-    json_none(json);
-  else
-    json_time(json, time);
-}
-
-static void
 write_running(struct json *json, const struct agents_facts *facts, int64_t agent_id)
 {
   json_key(json, "running");
@@ -106,7 +95,7 @@ write_running(struct json *json, const struct agents_facts *facts, int64_t agent
     json_put_i64(json, "attempt", row->attempt);
     json_put_i64(json, "build", row->build);
     json_put_text(json, "name", row->name);
-    put_time(json, "created_at", row->created_at, false);
+    json_put_time(json, "created_at", row->created_at, false);
     json_object_close(json);
   }
   json_array_close(json);
@@ -125,9 +114,9 @@ write_agent(struct json *json, const struct agents_facts *facts, const struct se
   json_put_i64(json, "jobs", row->jobs);
   json_put_bool(json, "paused", row->paused);
   json_put_bool(json, "connected", row->connected);
-  put_time(json, "connected_at", row->connected_at, row->connected_at_null);
-  put_time(json, "seen_at", row->seen_at, row->seen_at_null);
-  put_time(json, "enrolled_at", row->enrolled_at, false);
+  json_put_time(json, "connected_at", row->connected_at, row->connected_at_null);
+  json_put_time(json, "seen_at", row->seen_at, row->seen_at_null);
+  json_put_time(json, "enrolled_at", row->enrolled_at, false);
   json_key(json, "facts");
   json_raw(json, row->facts);
   write_running(json, facts, row->id);
@@ -171,24 +160,39 @@ get_agent(struct http_request *request, void *context, struct error *err)
   return http_reply_json(request, 200, &body);
 }
 
+/* Waits for its effect: on a worker. */
 static int
 set_paused(struct http_request *request, struct serve_context *serve, bool paused,
            struct error *err)
 {
   int r = farm_agent_pause(serve->farm, http_param(request, "name"), paused, err);
-  return r < 0 ? r : http_reply_text(request, 202, "application/json", "{}");
+  return r < 0 ? r : http_reply_accepted(request);
 }
 
 static int
-post_pause(struct http_request *request, void *context, struct error *err)
+pause_agent(struct http_request *request, void *context, struct error *err)
 {
   return set_paused(request, context, true, err);
 }
 
 static int
-post_resume(struct http_request *request, void *context, struct error *err)
+post_pause(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, pause_agent);
+}
+
+static int
+resume_agent(struct http_request *request, void *context, struct error *err)
 {
   return set_paused(request, context, false, err);
+}
+
+static int
+post_resume(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, resume_agent);
 }
 
 static int
@@ -196,7 +200,7 @@ post_release(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   int r = farm_agent_release(serve->farm, http_param(request, "name"), err);
-  return r < 0 ? r : http_reply_text(request, 202, "application/json", "{}");
+  return r < 0 ? r : http_reply_accepted(request);
 }
 
 /* ---- joining tokens ---- */
@@ -244,17 +248,17 @@ post_token(struct http_request *request, void *context, struct error *err)
 }
 
 static const struct http_route routes[] = {
-  { "GET", API "/status", get_status, .summary = "State of the whole" },
-  { "GET", API "/key", get_key, .summary = "The key that signs substitutes" },
-  { "GET", API "/agents", get_agents, .summary = "Agents, by name" },
-  { "GET", API "/agents/{name}", get_agent, .summary = "One agent" },
-  { "POST", API "/agents/{name}/pause", post_pause, .body_limit = 1024, .role = "admin",
+  { "GET", HTTP_API "/status", get_status, .summary = "State of the whole" },
+  { "GET", HTTP_API "/key", get_key, .summary = "The key that signs substitutes" },
+  { "GET", HTTP_API "/agents", get_agents, .summary = "Agents, by name" },
+  { "GET", HTTP_API "/agents/{name}", get_agent, .summary = "One agent" },
+  { "POST", HTTP_API "/agents/{name}/pause", post_pause, .body_limit = 1024, .role = "admin",
     .summary = "Give it no new work" },
-  { "POST", API "/agents/{name}/resume", post_resume, .body_limit = 1024, .role = "admin",
+  { "POST", HTTP_API "/agents/{name}/resume", post_resume, .body_limit = 1024, .role = "admin",
     .summary = "Give it work again" },
-  { "POST", API "/agents/{name}/release", post_release, .body_limit = 1024, .role = "admin",
+  { "POST", HTTP_API "/agents/{name}/release", post_release, .body_limit = 1024, .role = "admin",
     .summary = "Revoke its token; the name may be enrolled anew" },
-  { "POST", API "/agents/tokens", post_token, .body_limit = 4096, .role = "admin",
+  { "POST", HTTP_API "/agents/tokens", post_token, .body_limit = 4096, .role = "admin",
     .summary = "Make a joining token" },
 };
 

@@ -134,10 +134,12 @@ read_build(struct db *db, void *context, struct error *err)
   return r;
 }
 
-/* A missing log is an empty one: a page is no place to fail for it. */
+/* A missing log is an empty one: a page is no place to fail for it. One whose closing
+   was missed is closed now, or the page would follow it for ever. */
 static void
 read_log(struct build_question *question, struct buf *room)
 {
+  const struct serve_context *serve = question->ask.context;
   struct build_view *view = &question->view;
   view->cause = "";
   if (view->attempts.count == 0)
@@ -146,14 +148,16 @@ read_log(struct build_question *question, struct buf *room)
   view->attempt_id = newest->id;
   if (newest->cause != FARM_CAUSE_NONE)
     view->cause = farm_cause_name((enum farm_cause) newest->cause);
-  (void) cache_log_tail(question->ask.context->cache, newest->id, LOG_SHOWN, room, &view->log_from,
+  if (!newest->finished_at_null && cache_log_is_live(serve->cache, newest->id))
+    (void) farm_log_close(serve->farm, newest->id, NULL);
+  (void) cache_log_tail(serve->cache, newest->id, LOG_SHOWN, room, &view->log_from,
                         &view->log_is_live, NULL);
   view->log_is_live |= newest->finished_at_null;
   view->log = buf_str(room);
 }
 
 static int
-get_build(struct http_request *request, void *context, struct error *err)
+show_build(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   struct build_question question = { .ask = { serve, http_arena(request) } };
@@ -167,6 +171,14 @@ get_build(struct http_request *request, void *context, struct error *err)
   read_log(&question, &log);
   build_page(&page, &question.view);
   return reply_page(request, &page);
+}
+
+/* Finding the end of a finished log takes unpacking all of it. */
+static int
+get_build(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, show_build);
 }
 
 /* ---- agents ---- */

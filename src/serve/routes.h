@@ -18,7 +18,12 @@ struct serve_context
   struct events_feed *feed;
   const char *store_root;
   struct work_pool *submissions; /* its context: this */
+  struct work_pool *workers;     /* the same */
 };
+
+/* Defers REQUEST: HANDLER, which gets CONTEXT, answers it on a worker, where it may
+   wait. Returns 0, for the handler of the route to return. */
+int serve_later(struct serve_context *context, struct http_request *request, http_handler *handler);
 
 /* Fills RET with the route lists of all rooms; returns how many. CONTEXT must
    outlive the server. */

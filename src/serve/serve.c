@@ -22,6 +22,7 @@
 #define POOL_CONNECTIONS 16
 #define DESCRIPTORS_WANTED 16384
 #define WATCH_MS 1000
+#define WORKER_THREADS 4     /* for answers that take a while */
 #define SUBMISSION_THREADS 1 /* each may hold a large closure in memory */
 
 /* Everything that runs in one server process, in the order in which it starts. */
@@ -40,6 +41,7 @@ struct server
   struct evaluations *evaluations;
   struct serve_context context; /* of the handlers */
   struct work_pool submissions;
+  struct work_pool workers;
   struct http_server *http;
 };
 
@@ -189,8 +191,11 @@ start_web(struct server *server, struct error *err)
                                              .evaluations = server->evaluations,
                                              .feed = server->feed,
                                              .store_root = server->options->store_root,
-                                             .submissions = &server->submissions };
+                                             .submissions = &server->submissions,
+                                             .workers = &server->workers };
   int r = work_pool_start(&server->submissions, SUBMISSION_THREADS);
+  if (r == 0)
+    r = work_pool_start(&server->workers, WORKER_THREADS);
   if (r < 0)
     return error_set(err, r, "cannot start a thread");
   struct http_routes routes[SERVE_ROUTES_MAX];
@@ -238,9 +243,13 @@ start_all(struct server *server, struct error *err)
 static void
 stop_all(struct server *server)
 {
+  if (server->evaluations != NULL)
+    evaluations_quit(server->evaluations);
   http_server_stop(server->http);
   work_pool_stop(&server->submissions);
+  work_pool_stop(&server->workers);
   work_pool_free(&server->submissions);
+  work_pool_free(&server->workers);
   if (server->farm != NULL)
     farm_stop(server->farm);
   evaluations_stop(server->evaluations);
@@ -308,6 +317,7 @@ serve_run(const struct serve_options *options, struct error *err)
   raise_descriptor_limit();
   guix_init();
   work_pool_init(&server.submissions, &server.context);
+  work_pool_init(&server.workers, &server.context);
   int r = start_all(&server, err);
   if (r == 0) {
     announce(&server);

@@ -9,7 +9,6 @@
 #include "base/mem.h"
 #include "serve/routes.h"
 
-#define API "/api/panoply/v1"
 #define SUBMIT_MAX 1000 /* derivations of one request */
 #define SUBMIT_BODY_MAX (1 << 20)
 #define PRIORITY_MAX 1000
@@ -185,7 +184,7 @@ post_builds(struct http_request *request, void *context, struct error *err)
 }
 
 static const struct http_route routes[] = {
-  { "POST", API "/builds", post_builds, .body_limit = SUBMIT_BODY_MAX, .role = "admin",
+  { "POST", HTTP_API "/builds", post_builds, .body_limit = SUBMIT_BODY_MAX, .role = "admin",
     .summary = "Build derivations of the server's store" },
 };
 

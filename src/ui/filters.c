@@ -34,13 +34,6 @@ ui_filter_iso_time(int64_t time)
   return text_printf("%.23sZ", clock_format(time, text));
 }
 
-struct ui_text
-ui_filter_date(int64_t time)
-{
-  char text[CLOCK_TEXT_SIZE];
-  return text_printf("%.10s", clock_format(time, text));
-}
-
 /* From the largest; a span is told in the first unit that it fills. */
 static const struct
 {
@@ -183,10 +176,4 @@ ui_truncate(struct ui_text text, size_t size)
   if (view.size <= size)
     return text;
   return text_printf("%.*s…", (int) whole_characters(view, size), view.data);
-}
-
-struct ui_text
-ui_default(struct ui_text text, const char *other)
-{
-  return ui_text_view(&text).size > 0 ? text : ui_text_cstr(other);
 }

@@ -157,7 +157,6 @@ bool ui_is_equal_cstr(const char *a, struct str b);
 
 /* Times are microseconds since 1970, durations microseconds. */
 struct ui_text ui_filter_iso_time(int64_t time);      /* "2026-11-23T03:31:01.123Z" */
-struct ui_text ui_filter_date(int64_t time);          /* "2026-11-23" */
 struct ui_text ui_filter_relative_time(int64_t time); /* "3 minutes ago", "in 2 hours" */
 struct ui_text ui_filter_duration(int64_t duration);  /* "3.2 s", "4 min 5 s", "2 h 14 min" */
 struct ui_text ui_filter_bytes(int64_t size);         /* "312 bytes", "1.5 MiB" */
@@ -171,10 +170,7 @@ struct ui_text ui_filter_count(int64_t number, const char *one, const char *many
 #define ui_filter_short_commit(commit) ui_short_commit(UI_TEXT(commit))
 /* At most SIZE bytes and then "…"; whole characters. SIZE <= 240. */
 #define ui_filter_truncate(text, size) ui_truncate(UI_TEXT(text), size)
-/* OTHER when the text is empty. */
-#define ui_filter_default(text, other) ui_default(UI_TEXT(text), other)
 
 struct ui_text ui_short_path(struct ui_text path);
 struct ui_text ui_short_commit(struct ui_text commit);
 struct ui_text ui_truncate(struct ui_text text, size_t size);
-struct ui_text ui_default(struct ui_text text, const char *other);

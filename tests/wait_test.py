@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Requests that take long do not hold up others: the server has two threads for all."""
+
+import concurrent.futures
+import subprocess
+import time
+
+from support.case import Case
+
+ORDERS = 6  # more than the server has threads
+
+
+class Wait(Case):
+    timeout = 60
+
+    def hold_up_the_scheduler(self, server) -> None:
+        """Locks the row that each of its batches writes, until the test ends."""
+        command = ["runuser", "-u", "postgres", "--", "psql", "--no-psqlrc", "--quiet",
+                   "--host", str(server.state / "postgresql/socket"), "panoply"]
+        psql = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(psql.stdout.close)
+        self.addCleanup(psql.wait)
+        self.addCleanup(psql.stdin.close)
+        psql.stdin.write("BEGIN;\nLOCK TABLE farm_scheduler;\n\\echo held\n")
+        psql.stdin.flush()
+        self.assertEqual(psql.stdout.readline(), "held\n")
+
+    def test_orders_that_wait_for_the_scheduler(self):
+        server = self.server()
+        token = server.join_token_file().read_text().strip()
+        client = server.client
+        answer = client.request("POST", "/agent/v1/enrol",
+                                b'{"name": "a", "systems": ["x86_64-linux"], "jobs": 1}',
+                                {"Authorization": f"Bearer {token}"})
+        self.assertEqual(answer.status, 201)
+        self.hold_up_the_scheduler(server)
+        with concurrent.futures.ThreadPoolExecutor(ORDERS) as threads:
+            start = time.monotonic()
+            orders = [threads.submit(client.request, "POST", "/api/panoply/v1/agents/a/pause")
+                      for _ in range(ORDERS)]
+            slowest = 0.0
+            while not any(order.done() for order in orders):
+                asked = time.monotonic()
+                client.text("/signing-key.pub")
+                slowest = max(slowest, time.monotonic() - asked)
+            self.assertLess(slowest, 1, "a file of the server, meanwhile")
+            self.assertGreater(time.monotonic() - start, 1, "the orders were held up")
+            self.assertEqual([order.result().status for order in orders], [202] * ORDERS)
