@@ -80,6 +80,7 @@ CREATE TABLE farm_order (
 CREATE TABLE farm_scheduler (
   single boolean PRIMARY KEY DEFAULT true CHECK (single),
   epoch  bigint NOT NULL DEFAULT 0,
-  batch  bigint NOT NULL DEFAULT 0
+  batch  bigint NOT NULL DEFAULT 0,
+  seen_at timestamptz NOT NULL DEFAULT '-infinity' -- when the active one last wrote
 );
 INSERT INTO farm_scheduler DEFAULT VALUES;

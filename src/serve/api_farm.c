@@ -22,7 +22,7 @@ tell_status(struct http_request *request, void *context, struct error *err)
   struct json json = json_begin(&body);
   json_object_open(&json);
   json_put_cstr(&json, "version", PANOPLY_VERSION);
-  json_put_bool(&json, "scheduler", serve->schedules);
+  json_put_bool(&json, "scheduler", counts.scheduler);
   json_key(&json, "builds");
   json_object_open(&json);
   json_put_i64(&json, "waiting", counts.waiting);
