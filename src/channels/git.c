@@ -120,6 +120,28 @@ make_clone(const char *folder, struct error *err)
   return git(arguments, NULL, LOCAL_TIMEOUT_S, NULL, err);
 }
 
+/* BRANCH as one word: where there was a branch "a" there may be "a/b" now. */
+static void
+append_flat(struct buf *out, const char *branch)
+{
+  for (const char *c = branch; *c != '\0'; c++)
+    if (*c == '/')
+      buf_append_text(out, "%2F");
+    else if (*c == '%')
+      buf_append_text(out, "%25");
+    else
+      buf_append_char(out, *c);
+}
+
+/* Packs what many fetches have left, when it is much by git's own measure. */
+static void
+tidy(const char *git_dir, int timeout_s)
+{
+  const char *arguments[] = { git_dir, "-c",     "gc.auto=6700", "-c", "gc.autoDetach=false",
+                              "gc",    "--auto", "--quiet",      NULL };
+  (void) git(arguments, NULL, timeout_s, NULL, NULL); /* the fetch was fine without it */
+}
+
 int
 git_fetch(const char *folder, const char *url, const char *branch, int timeout_s, struct error *err)
 {
@@ -127,13 +149,19 @@ git_fetch(const char *folder, const char *url, const char *branch, int timeout_s
   if (r < 0)
     return r;
   CLEANUP_FREE char *git_dir = mem_printf("--git-dir=%s", folder);
-  CLEANUP_FREE char *reference = mem_printf("+refs/heads/%s:refs/heads/%s", branch, branch);
+  CLEANUP_BUF struct buf kept = { 0 };
+  append_flat(&kept, branch);
+  CLEANUP_FREE char *reference =
+      mem_printf("+refs/heads/%s:refs/panoply/%s", branch, buf_text(&kept));
   const char *arguments[] = {
     git_dir, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
     "--",    url,     reference, NULL
   };
   r = git(arguments, NULL, timeout_s, NULL, err);
-  return r < 0 ? error_prefix(err, "cannot fetch %s", url) : 0;
+  if (r < 0)
+    return error_prefix(err, "cannot fetch %s", url);
+  tidy(git_dir, timeout_s);
+  return 0;
 }
 
 bool

@@ -188,7 +188,14 @@ process_read(struct process *process, int timeout_ms, struct buf *ret, struct er
   if (got < 0)
     return errno == EINTR ? 0 : error_set_errno(err, "cannot read the evaluator's results");
   ret->size += (size_t) got;
-  return got == 0 ? -EPIPE : 1;
+  return got == 0 ? -ENODATA : 1;
+}
+
+int
+process_wait(struct process *process, int timeout_ms)
+{
+  int status = 0;
+  return child_wait(&process->child, timeout_ms, &status) == 1 ? status : -ETIMEDOUT;
 }
 
 int

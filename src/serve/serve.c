@@ -244,6 +244,8 @@ start_all(struct server *server, struct error *err)
 static void
 stop_all(struct server *server)
 {
+  if (server->evaluations != NULL)
+    evaluations_quit(server->evaluations);
   http_server_stop(server->http);
   work_pool_stop(&server->submissions);
   work_pool_stop(&server->workers);
