@@ -16,6 +16,8 @@
 #include "channels/channels.h"
 #include "channels/git.h"
 
+static const struct git_limits limits = { .timeout_s = 30 };
+
 struct fixture
 {
   char folder[64];
@@ -69,9 +71,9 @@ test_tip_fetch_export(void **state)
   const struct fixture *fixture = *state;
   struct error err = { 0 };
   char commit[GIT_COMMIT_SIZE];
-  assert_int_equal(git_remote_tip(fixture->remote, "main", 30, commit, &err), 0);
+  assert_int_equal(git_remote_tip(fixture->remote, "main", &limits, commit, &err), 0);
   assert_false(git_has_commit(fixture->clone, commit));
-  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "main", 30, &err), 0);
+  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "main", &limits, &err), 0);
   assert_true(git_has_commit(fixture->clone, commit));
 
   CLEANUP_ARENA struct arena arena = { 0 };
@@ -95,11 +97,11 @@ test_a_rewritten_branch_is_followed(void **state)
 {
   const struct fixture *fixture = *state;
   char commit[GIT_COMMIT_SIZE];
-  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "main", 30, NULL), 0);
+  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "main", &limits, NULL), 0);
   shell(fixture, COMMIT "again --amend");
-  assert_int_equal(git_remote_tip(fixture->remote, "main", 30, commit, NULL), 0);
+  assert_int_equal(git_remote_tip(fixture->remote, "main", &limits, commit, NULL), 0);
   assert_false(git_has_commit(fixture->clone, commit));
-  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "main", 30, NULL), 0);
+  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "main", &limits, NULL), 0);
   assert_true(git_has_commit(fixture->clone, commit));
 }
 
@@ -109,9 +111,9 @@ test_failures_carry_the_reason(void **state)
   const struct fixture *fixture = *state;
   struct error err = { 0 };
   char commit[GIT_COMMIT_SIZE];
-  assert_int_equal(git_remote_tip(fixture->remote, "none", 30, commit, &err), -ENOENT);
+  assert_int_equal(git_remote_tip(fixture->remote, "none", &limits, commit, &err), -ENOENT);
   assert_non_null(strstr(err.message, "has no branch \"none\""));
-  assert_true(git_remote_tip("/no/such/repository", "main", 30, commit, &err) < 0);
+  assert_true(git_remote_tip("/no/such/repository", "main", &limits, commit, &err) < 0);
   assert_non_null(strstr(err.message, "/no/such/repository"));
 }
 
