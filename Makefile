@@ -40,7 +40,7 @@ lint: all ## figures of the tree, arrows between rooms, format, clang-tidy
 	@BUILD=$(BUILD) tools/lint
 
 format: ## clang-format over the tree
-	@git ls-files 'src/*.c' 'src/*.h' | xargs clang-format -i
+	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format -i
 
 # The prefix is compiled in: after another one is set, some files are built anew.
 install: $(BUILD)/build.ninja ## install into DESTDIR/PREFIX, with units for systemd

@@ -96,9 +96,20 @@ void attempt_drop_client(struct attempt *attempt, struct http_client *client);
 /* Sleeps at most MILLISECONDS; false when the attempt was cancelled. */
 bool attempt_sleep(struct attempt *attempt, int64_t milliseconds);
 
+/* Repeating what the server does not answer, or answers with 5xx. */
+struct outage
+{
+  int64_t pause_ms; /* the last one; 0 = all is well */
+};
+/* Sleeps, longer each time; CAUSE is logged the first time. False when cancelled. */
+bool attempt_outlast(struct attempt *attempt, struct outage *outage, const struct error *cause);
+/* It has answered. */
+void attempt_outlasted(struct attempt *attempt, struct outage *outage);
+
 /* A call with the fence, tried again with growing pauses until the server
-   answers with a status below 500. Returns the status; -ECANCELED when
-   cancelled or when the server says 410: the attempt is no longer ours. */
+   answers with a status below 500; only once if its body is pulled. Returns the
+   status; -ECANCELED when cancelled or when the server says 410: the attempt is no
+   longer ours. */
 int attempt_call(struct attempt *attempt, struct http_client *client, const struct http_call *call,
                  struct http_answer *ret, struct error *err);
 /* attempt_call of a JSON request without query; RET_JSON may be NULL. */
@@ -108,7 +119,8 @@ int attempt_post(struct attempt *attempt, struct http_client *client, const char
 /* ---- fetch.c ---- */
 
 /* Brings what the daemon lacks of the derivation's closure into the store. The
-   whole closure is a temporary root of DAEMON's connection first. */
+   whole closure is a temporary root of DAEMON's connection first. -ENOENT: the
+   server lacks an input. */
 int attempt_fetch(struct attempt *attempt, struct http_client *client, struct guix_daemon *daemon,
                   struct error *err);
 
@@ -172,7 +184,9 @@ struct pump;
 struct pump *pump_start(int (*produce)(void *state, guix_sink *sink, void *sink_context,
                                        struct error *err),
                         void *state);
+/* Whether pump_read would not wait; waits at most TIMEOUT_MS for it. */
+bool pump_is_ready(const struct pump *pump, int timeout_ms);
 int64_t pump_read(void *pump, char *room, size_t size); /* count, 0 = end, negative = failed */
-/* Waits for the producer; its result. */
+/* Reads no more and waits for the producer. Its result; -EPIPE when it had more to give. */
 int pump_finish(struct pump *pump, struct error *err);
 void pump_free(struct pump *pump);

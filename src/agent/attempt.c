@@ -83,23 +83,34 @@ attempt_sleep(struct attempt *attempt, int64_t milliseconds)
 
 /* ---- calls ---- */
 
-/* Once a call, however often it is repeated. STATUS 0: no answer came, as ERR says. */
-static void
-note_trouble(const struct attempt *attempt, const struct http_call *call, int status,
-             const struct error *err)
+/* While the server is away or cannot answer, a request is repeated, which is told once. */
+bool
+attempt_outlast(struct attempt *attempt, struct outage *outage, const struct error *cause)
 {
-  char answer[64];
-  snprintf(answer, sizeof answer, "the server answered %d", status);
-  log_warning("agent", "attempt %lld: %s %s: %s; trying again", (long long) attempt->id,
-              call->method, call->path, status == 0 ? err->message : answer);
+  if (attempt->cancelled)
+    return false;
+  if (outage->pause_ms == 0)
+    log_warning("agent", "attempt %lld: %s; trying again", (long long) attempt->id, cause->message);
+  outage->pause_ms = outage->pause_ms == 0 ? RETRY_FIRST_MS : outage->pause_ms * 2;
+  if (outage->pause_ms > RETRY_LAST_MS)
+    outage->pause_ms = RETRY_LAST_MS;
+  return attempt_sleep(attempt, outage->pause_ms);
+}
+
+void
+attempt_outlasted(struct attempt *attempt, struct outage *outage)
+{
+  if (outage->pause_ms > 0)
+    log_info("agent", "attempt %lld: the server answers", (long long) attempt->id);
+  outage->pause_ms = 0;
 }
 
 static void
-note_recovery(const struct attempt *attempt, const struct http_call *call, bool troubled)
+say_status(const struct http_call *call, const struct http_answer *answer, struct error *err)
 {
-  if (troubled)
-    log_info("agent", "attempt %lld: %s %s: answered", (long long) attempt->id, call->method,
-             call->path);
+  error_set(err, -EIO, "the server answered %d to %s %s: %.*s", answer->status, call->method,
+            call->path, (int) (answer->body.size < 300 ? answer->body.size : 300),
+            answer->body.size == 0 ? "" : answer->body.data);
 }
 
 int
@@ -107,12 +118,14 @@ attempt_call(struct attempt *attempt, struct http_client *client, const struct h
              struct http_answer *ret, struct error *err)
 {
   char fence[64];
+  struct outage outage = { 0 };
   snprintf(fence, sizeof fence, "Panoply-Fence: %s", attempt->fence);
   const char *headers[] = { fence, NULL };
   struct http_call fenced = *call;
   fenced.headers = headers;
-  bool troubled = false;
-  for (int64_t pause = RETRY_FIRST_MS;;) {
+  /* A body that is pulled cannot be sent twice: its owner starts anew. */
+  bool once = call->body_read != NULL;
+  for (;;) {
     if (attempt->cancelled)
       return error_set(err, -ECANCELED, "the attempt was cancelled");
     int r = http_client_call(client, &fenced, ret, err);
@@ -121,20 +134,17 @@ attempt_call(struct attempt *attempt, struct http_client *client, const struct h
       http_answer_free(ret);
       return error_set(err, -ECANCELED, "the attempt is no longer ours");
     }
-    if (r == 0 && ret->status < 500) {
-      note_recovery(attempt, call, troubled);
+    if (r == 0 && (ret->status < 500 || once)) {
+      attempt_outlasted(attempt, &outage);
       return ret->status;
     }
-    if (!troubled && !attempt->cancelled)
-      note_trouble(attempt, call, r == 0 ? ret->status : 0, err);
-    troubled = true;
+    if (r == 0)
+      say_status(call, ret, err);
     http_answer_free(ret);
-    /* A body that is pulled cannot be sent twice: its owner starts anew. */
-    if (call->body_read != NULL)
-      return r < 0 ? r : -EIO;
-    if (!attempt_sleep(attempt, pause))
+    if (once)
+      return r;
+    if (!attempt_outlast(attempt, &outage, err))
       return error_set(err, -ECANCELED, "the attempt was cancelled");
-    pause = pause * 2 < RETRY_LAST_MS ? pause * 2 : RETRY_LAST_MS;
   }
 }
 
@@ -153,7 +163,7 @@ attempt_post(struct attempt *attempt, struct http_client *client, const char *wh
     return status;
   if (ret_json != NULL)
     *ret_json = json_loadb(answer.body.data, answer.body.size, JSON_REJECT_DUPLICATES, NULL);
-  if (status / 100 != 2)
+  if (status != 200)
     error_set(err, -EPROTO, "the server answered %d to %s: %.*s", status, what,
               (int) (answer.body.size < 300 ? answer.body.size : 300), answer.body.data);
   http_answer_free(&answer);
@@ -294,7 +304,7 @@ fetch_and_build(struct attempt *attempt, struct http_client *client, struct guix
   struct error err = { 0 };
   int r = attempt_fetch(attempt, client, daemon, &err);
   if (r < 0)
-    fail(verdict, r == -EREMOTEIO || r == -ECONNRESET ? "daemon" : "missing-input", &err);
+    fail(verdict, r == -ENOENT ? "missing-input" : "daemon", &err);
   else
     attempt_build(attempt, daemon, spool, verdict);
 }

@@ -9,6 +9,7 @@
 #include <signal.h>
 
 #include "agent/agent_private.h"
+#include "base/clock.h"
 
 #define DRV "/gnu/store/6d4lk73an4918digdv34xprynczidc39-demo.drv"
 #define OTHER "/gnu/store/sh7wwg5pjx23v03rkpk8ghl0mnnbqkn2-demo-src.drv"
@@ -128,6 +129,42 @@ test_pump_does_not_hide_a_failure(void **state)
   pump_free(pump);
 }
 
+static int
+produce_late(void *state, guix_sink *sink, void *sink_context, struct error *err)
+{
+  (void) err;
+  while (!atomic_load((atomic_bool *) state))
+    clock_sleep_ms(1);
+  return sink(sink_context, STR("late"));
+}
+
+static void
+test_pump_tells_when_it_is_ready(void **state)
+{
+  (void) state;
+  atomic_bool go_on = false;
+  struct pump *pump = pump_start(produce_late, &go_on);
+  assert_false(pump_is_ready(pump, 20));
+  go_on = true;
+  assert_true(pump_is_ready(pump, 20000));
+  char room[16];
+  assert_int_equal(pump_read(pump, room, sizeof room), 4);
+  assert_true(pump_is_ready(pump, 20000)); /* the end, too */
+  assert_int_equal(pump_read(pump, room, sizeof room), 0);
+  pump_free(pump);
+}
+
+/* What the producer still wanted to give is no result. */
+static void
+test_pump_finish_does_not_wait_for_a_reader(void **state)
+{
+  (void) state;
+  size_t count = 10000000;
+  struct pump *pump = pump_start(produce_counted, &count);
+  assert_int_equal(pump_finish(pump, NULL), -EPIPE);
+  pump_free(pump);
+}
+
 static void
 test_pump_can_be_left_early(void **state)
 {
@@ -149,6 +186,8 @@ main(void)
     cmocka_unit_test(test_signs_in_text),
     cmocka_unit_test(test_pump_carries_all),
     cmocka_unit_test(test_pump_does_not_hide_a_failure),
+    cmocka_unit_test(test_pump_tells_when_it_is_ready),
+    cmocka_unit_test(test_pump_finish_does_not_wait_for_a_reader),
     cmocka_unit_test(test_pump_can_be_left_early),
   };
   return cmocka_run_group_tests_name("agent", tests, NULL, NULL);

@@ -44,7 +44,8 @@ ask_closure(struct attempt *attempt, struct http_client *client, struct arena *a
     return status;
   int r;
   if (status != 200)
-    r = error_set(err, -ENOENT, "the server cannot supply the inputs (%d): %.*s", status,
+    r = error_set(err, status == 409 ? -ENOENT : -EPROTO,
+                  "the server cannot supply the inputs (%d): %.*s", status,
                   (int) (answer.body.size < 400 ? answer.body.size : 400), answer.body.data);
   else {
     json_t *reply = json_loadb(answer.body.data, answer.body.size, 0, NULL);
@@ -61,6 +62,7 @@ struct bundle
 {
   struct attempt *attempt;
   struct buf request; /* JSON */
+  int status;         /* of the reply; 0 = none came */
   guix_sink *sink;
   void *sink_context;
 };
@@ -95,6 +97,7 @@ produce_bundle(void *state, guix_sink *sink, void *sink_context, struct error *e
                                                  .reply_state = bundle },
                            &answer, err);
   attempt_drop_client(bundle->attempt, client);
+  bundle->status = answer.status;
   http_answer_free(&answer);
   http_client_free(client);
   return r;
@@ -114,6 +117,23 @@ write_request(const struct attempt *attempt, const struct str *paths, size_t cou
   json_object_close(&json);
 }
 
+/* Why the server's side failed: -EBUSY, it is away or cannot answer now; -EAGAIN, the
+   stream broke off; -ENOENT, an item is not there; else there is no use in going on. */
+static int
+judge_reply(const struct bundle *bundle, struct error *err)
+{
+  struct attempt *attempt = bundle->attempt;
+  if (bundle->status == 410)
+    attempt_cancel(attempt);
+  if (attempt->cancelled)
+    return error_set(err, -ECANCELED, "the attempt was cancelled");
+  if (bundle->status == 0 || bundle->status >= 500)
+    return -EBUSY;
+  if (bundle->status / 100 == 2)
+    return -EAGAIN;
+  return bundle->status == 404 ? -ENOENT : -EPROTO;
+}
+
 static int
 import_bundle(struct attempt *attempt, struct guix_daemon *daemon, const struct str *paths,
               size_t count, struct error *err)
@@ -122,18 +142,16 @@ import_bundle(struct attempt *attempt, struct guix_daemon *daemon, const struct 
   CLEANUP_ARENA struct arena arena = { 0 };
   write_request(attempt, paths, count, &bundle.request);
   struct pump *pump = pump_start(produce_bundle, &bundle);
-  int r = -EAGAIN;
-  if (pump != NULL) {
-    r = guix_daemon_import(daemon, pump_read, pump, &arena, NULL, NULL, err);
-    /* The server's word explains more than the daemon's end of file. */
-    struct error reason = { 0 };
-    int produced = r < 0 ? pump_finish(pump, &reason) : 0;
-    if (produced < 0 && produced != -EPIPE && reason.message[0] != '\0') {
-      *err = reason;
-      r = produced == -ENOENT ? -ENOENT : -EAGAIN;
-    }
-    pump_free(pump);
+  int r = pump == NULL ? error_set(err, -ENOMEM, "cannot start a thread")
+                       : guix_daemon_import(daemon, pump_read, pump, &arena, NULL, NULL, err);
+  /* The server's word explains more than the daemon's end of file. */
+  struct error reason = { 0 };
+  int produced = r < 0 && pump != NULL ? pump_finish(pump, &reason) : 0;
+  if (produced < 0 && produced != -EPIPE) {
+    *err = reason;
+    r = judge_reply(&bundle, err);
   }
+  pump_free(pump);
   buf_free(&bundle.request);
   return r;
 }
@@ -161,29 +179,36 @@ subtract(struct str *paths, size_t count, const struct str *valid, size_t valid_
   return kept;
 }
 
+/* Goes on while the server is away; what breaks off is asked for again while each try
+   brings something. */
 static int
 fetch_lacking(struct attempt *attempt, struct guix_daemon *daemon, struct str *paths, size_t count,
               struct error *err)
 {
-  for (int try = 0; try < FETCH_TRIES; try++) {
+  struct outage outage = { 0 };
+  for (int idle = 0; idle < FETCH_TRIES;) {
     CLEANUP_ARENA struct arena arena = { 0 };
     struct str *valid = NULL;
     size_t valid_count = 0;
     int r = guix_daemon_query_valid_paths(daemon, paths, count, &arena, &valid, &valid_count, err);
     if (r < 0)
       return r;
+    if (valid_count > 0) {
+      idle = 0;
+      attempt_outlasted(attempt, &outage);
+    }
     count = subtract(paths, count, valid, valid_count);
-    if (count == 0)
-      return 0;
-    r = import_bundle(attempt, daemon, paths, count, err);
-    if (r != -EAGAIN && r < 0)
+    r = count == 0 ? 0 : import_bundle(attempt, daemon, paths, count, err);
+    if (r != -EAGAIN && r != -EBUSY) {
+      attempt_outlasted(attempt, &outage);
       return r;
-    if (r == 0)
-      return 0;
-    if (!attempt_sleep(attempt, 1000 << try))
-      return -ECANCELED;
+    }
+    idle += r == -EAGAIN;
+    if (!attempt_outlast(attempt, &outage, err))
+      return error_set(err, -ECANCELED, "the attempt was cancelled");
   }
-  return error_prefix(err, "the inputs did not arrive");
+  error_prefix(err, "the inputs did not arrive");
+  return -ENOENT;
 }
 
 int

@@ -14,6 +14,7 @@
 #define ZSTD_LEVEL 3
 #define UPLOAD_TRIES 8
 #define CLOSURE_MAX 200000 /* paths */
+#define CANCEL_LOOK_MS 500
 
 struct item
 {
@@ -116,6 +117,7 @@ ask_missing(struct delivery *delivery, struct http_client *client, struct error 
 /* Makes the compressed nar and drops its first SKIP bytes. */
 struct nar_stream
 {
+  const struct attempt *attempt;
   const char *path; /* with the store root */
   int64_t skip;
   guix_sink *sink;
@@ -136,6 +138,8 @@ past_skip(void *context, struct str piece)
   struct nar_stream *stream = context;
   size_t drop = stream->skip < (int64_t) piece.size ? (size_t) stream->skip : piece.size;
   stream->skip -= (int64_t) drop;
+  if (stream->attempt->cancelled) /* nobody may be reading yet */
+    return -ECANCELED;
   piece = str_from(piece, drop);
   return piece.size == 0 ? 0 : stream->sink(stream->sink_context, piece);
 }
@@ -164,10 +168,14 @@ send_nar(struct delivery *delivery, struct http_client *client, const struct ite
   CLEANUP_FREE char *path =
       mem_printf("/agent/v1/attempts/%lld/uploads/%.*s?offset=%lld", (long long) attempt->id,
                  STR_FMT(basename), (long long) offset);
-  struct nar_stream stream = { .path = file, .skip = offset };
+  struct nar_stream stream = { .attempt = attempt, .path = file, .skip = offset };
   struct pump *pump = pump_start(produce_nar, &stream);
   if (pump == NULL)
     return error_set(err, -EAGAIN, "cannot start a thread");
+  /* Making again what the server has may take many minutes, in which neither it nor a
+     proxy would bear a silent request. */
+  while (!pump_is_ready(pump, CANCEL_LOOK_MS) && !attempt->cancelled)
+    continue;
   struct http_answer answer = { 0 };
   int status = attempt_call(attempt, client,
                             &(struct http_call) { .method = "PUT",
@@ -177,9 +185,14 @@ send_nar(struct delivery *delivery, struct http_client *client, const struct ite
                                                   .body_size = -1,
                                                   .body_state = pump },
                             &answer, err);
-  if (status / 100 == 4)
+  if (status >= 300)
     error_set(err, -EPROTO, "the server refused %.*s (%d): %.*s", STR_FMT(basename), status,
               (int) (answer.body.size < 300 ? answer.body.size : 300), answer.body.data);
+  /* Why there was nothing to send explains more than that the call was given up. */
+  struct error cause = { 0 };
+  int made = status < 0 ? pump_finish(pump, &cause) : 0;
+  if (made < 0 && made != -EPIPE)
+    *err = cause;
   http_answer_free(&answer);
   pump_free(pump);
   return status;
@@ -209,25 +222,36 @@ ask_offset(struct delivery *delivery, struct http_client *client, const struct i
   return r;
 }
 
-/* A refused offset is asked for anew; a broken connection too. */
+/* A refused offset is asked for anew; a broken connection too. What the server cannot
+   take now is repeated as long as it takes; what breaks off, while it gets on. */
 static int
 upload_item(struct delivery *delivery, struct http_client *client, const struct item *item,
             struct error *err)
 {
-  for (int try = 0; try < UPLOAD_TRIES; try++) {
+  struct outage outage = { 0 };
+  bool from_start = item->from_start;
+  int64_t reached = 0;
+  for (int idle = 0; idle < UPLOAD_TRIES;) {
     int64_t offset = 0;
-    int r = item->from_start && try == 0 ? 0 : ask_offset(delivery, client, item, &offset, err);
+    int r = from_start ? 0 : ask_offset(delivery, client, item, &offset, err);
     if (r < 0)
       return r;
+    if (offset > reached) {
+      reached = offset;
+      idle = 0;
+      outage.pause_ms = 0;
+    }
     int status = send_nar(delivery, client, item, offset, err);
-    if (status / 100 == 2)
+    if (status / 100 == 2) {
+      attempt_outlasted(delivery->attempt, &outage);
       return 0;
-    if (status == -ECANCELED && delivery->attempt->cancelled)
-      return status;
+    }
     if (status / 100 == 4 && status != 409)
       return err->code; /* the same again would be refused again */
-    if (!attempt_sleep(delivery->attempt, 500 << try))
+    if (delivery->attempt->cancelled || !attempt_outlast(delivery->attempt, &outage, err))
       return error_set(err, -ECANCELED, "the attempt was cancelled");
+    idle += status < 500;
+    from_start = from_start && status >= 500; /* else what was damaged has been dropped */
   }
   return error_prefix(err, "cannot upload %.*s", STR_FMT(item->path));
 }

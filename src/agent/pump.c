@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@ struct pump
   int write_end;
   pthread_t thread;
   bool joined;
+  bool cut;          /* of the thread: the reader has left */
   atomic_int result; /* 1 while it runs */
   struct error err;
 };
@@ -26,14 +28,17 @@ static int
 pump_sink(void *context, struct str piece)
 {
   struct pump *pump = context;
-  return file_write_full(pump->write_end, piece.data, piece.size);
+  int r = file_write_full(pump->write_end, piece.data, piece.size);
+  pump->cut |= r == -EPIPE;
+  return r;
 }
 
 static void *
 pump_main(void *context)
 {
   struct pump *pump = context;
-  pump->result = pump->produce(pump->state, pump_sink, pump, &pump->err);
+  int r = pump->produce(pump->state, pump_sink, pump, &pump->err);
+  pump->result = pump->cut ? -EPIPE : r;
   /* The reader sees the end only after the result is known. */
   file_closep(&pump->write_end);
   return NULL;
@@ -60,6 +65,13 @@ pump_start(int (*produce)(void *, guix_sink *, void *, struct error *), void *st
   return pump;
 }
 
+bool
+pump_is_ready(const struct pump *pump, int timeout_ms)
+{
+  struct pollfd ready = { .fd = pump->read_end, .events = POLLIN };
+  return poll(&ready, 1, timeout_ms) > 0;
+}
+
 int64_t
 pump_read(void *context, char *room, size_t size)
 {
@@ -77,6 +89,7 @@ pump_read(void *context, char *room, size_t size)
 int
 pump_finish(struct pump *pump, struct error *err)
 {
+  file_closep(&pump->read_end); /* a producer that still writes gets EPIPE */
   if (!pump->joined)
     pthread_join(pump->thread, NULL);
   pump->joined = true;
@@ -90,7 +103,6 @@ pump_free(struct pump *pump)
 {
   if (pump == NULL)
     return;
-  file_closep(&pump->read_end); /* a producer that still writes gets EPIPE */
   (void) pump_finish(pump, NULL);
   free(pump);
 }

@@ -179,12 +179,20 @@ flush_out(struct bundle *bundle)
   return r;
 }
 
+/* A derivation's text comes as one piece, and may be larger than what may wait. */
 static int
 archive_piece(void *context, struct str piece)
 {
   struct bundle *bundle = context;
-  buf_append_str(&bundle->out, piece);
-  return bundle->out.size < CACHE_PIECE ? 0 : flush_out(bundle);
+  int r = 0;
+  while (r == 0 && piece.size > 0) {
+    size_t room = CACHE_PIECE - bundle->out.size;
+    size_t size = piece.size < room ? piece.size : room;
+    buf_append(&bundle->out, piece.data, size);
+    piece = str_from(piece, size);
+    r = bundle->out.size < CACHE_PIECE ? 0 : flush_out(bundle);
+  }
+  return r;
 }
 
 static int
@@ -271,7 +279,6 @@ bundle_ended(struct cache *cache)
   pthread_mutex_unlock(&cache->mutex);
 }
 
-/* A stream that broke off lacks its end mark: the client sees that. */
 static void *
 run_bundle(void *context)
 {
@@ -280,7 +287,10 @@ run_bundle(void *context)
   int r = send_all(bundle);
   if (r < 0 && r != -EPIPE)
     log_failure("cache", &bundle->err, "a bundle of %zu items broke off", bundle->count);
-  http_stream_close(bundle->stream);
+  if (r < 0)
+    http_stream_fail(bundle->stream);
+  else
+    http_stream_close(bundle->stream);
   bundle_free(bundle);
   bundle_ended(cache);
   return NULL;
@@ -343,9 +353,9 @@ cache_send_bundle(struct cache *cache, struct http_request *request, const struc
     r = start_thread(bundle);
   if (r == 0)
     return 0;
-  /* The reply has begun or the client has gone: it ends without its end mark. */
+  /* The reply has begun or the client has gone. */
   if (bundle->stream != NULL)
-    http_stream_close(bundle->stream);
+    http_stream_fail(bundle->stream);
   bundle_free(bundle);
   bundle_ended(cache);
   return 0;

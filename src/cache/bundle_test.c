@@ -135,6 +135,37 @@ test_many(void **state)
   test_store_free(store);
 }
 
+/* Its text is larger than all that may wait for the client. */
+static void
+test_a_large_derivation(void **state)
+{
+  enum
+  {
+    SOURCES = 30000
+  };
+  struct house *house = *state;
+  struct error err = { 0 };
+  struct test_store *store = test_store_new();
+  struct str *sources = arena_array(&store->arena, SOURCES, sizeof *sources);
+  for (int i = 0; i < SOURCES; i++)
+    sources[i] = str_of(arena_printf(
+        &store->arena, GUIX_STORE_PREFIX "10n1r190irl4q1illc7d5q04wks8gvgx-source-%d", i));
+  struct str drv = test_store_derivation(store, "large", NULL, 0, sources, SOURCES, false);
+  struct str name = guix_path_basename(drv);
+  house_load(house, store, drv);
+  CLEANUP_REPLY struct wire_reply reply = ask_for(house, &name, 1);
+  assert_true(reply.whole);
+  struct received *received = mem_alloc(sizeof *received);
+  if (read_bundle(house, buf_str(&reply.body), received, &err) < 0)
+    fail_msg("%s", err.message);
+  assert_int_equal(received->count, 1);
+  assert_int_equal(received->references[0], SOURCES);
+  assert_true(reply.body.size > 2 << 20);
+  arena_free(&received->arena);
+  free(received);
+  test_store_free(store);
+}
+
 static void
 test_unknown_items(void **state)
 {
@@ -146,7 +177,7 @@ test_unknown_items(void **state)
   assert_int_equal(reply.status, 404);
 }
 
-/* A file that has gone ends the stream before its end mark. */
+/* A file that has gone ends the stream before its end mark, and the reply before its end. */
 static void
 test_a_lost_file_shows(void **state)
 {
@@ -158,6 +189,7 @@ test_a_lost_file_shows(void **state)
       cache_nar_file(house->cache, &item.item.nar_hash, GUIX_COMPRESSION_ZSTD);
   assert_int_equal(unlink(file), 0);
   CLEANUP_REPLY struct wire_reply reply = ask_for(house, &item.item.basename, 1);
+  assert_false(reply.whole);
   struct received *received = mem_alloc(sizeof *received);
   assert_int_equal(read_bundle(house, buf_str(&reply.body), received, &err), -EPIPE);
   free(received);
@@ -209,6 +241,7 @@ main(void)
   const struct CMUnitTest tests[] = {
     IN_HOUSE(test_bundle),
     IN_HOUSE(test_many),
+    IN_HOUSE(test_a_large_derivation),
     IN_HOUSE(test_unknown_items),
     IN_HOUSE(test_a_lost_file_shows),
     IN_HOUSE(test_clients_that_do_not_read),

@@ -51,18 +51,18 @@ int cache_adopt(struct cache *cache, const char *store_root, struct guix_daemon 
 /* ---- uploads from agents ---- */
 
 /* A resumable upload, named by the caller (letters, digits, '-': e.g.
-   "attempt-12-<hash part>"); its bytes survive a crash. */
+   "attempt-12-<hash part>"). Its bytes outlive the process; a power cut may spoil
+   them, which _verify sees. */
 struct cache_upload;
 
 /* How many bytes of the upload are there (0 = none). */
 int64_t cache_upload_offset(struct cache *cache, const char *name);
-/* Opens for appending at OFFSET: -EINVAL when that is not the present offset,
-   -EBUSY when it is open elsewhere. */
+/* Opens for appending at OFFSET; 0 drops what is there. -EINVAL when OFFSET is not
+   the present one, -EBUSY when it is open elsewhere or being checked. */
 int cache_upload_open(struct cache *cache, const char *name, int64_t offset,
                       struct cache_upload **ret, struct error *err);
 int cache_upload_append(struct cache_upload *upload, struct str piece, struct error *err);
-void cache_upload_close(struct cache_upload *upload); /* keeps the bytes */
-void cache_upload_discard(struct cache *cache, const char *name);
+void cache_upload_close(struct cache_upload *upload); /* keeps the bytes; does not wait */
 
 struct cache_item
 {
@@ -119,6 +119,18 @@ int cache_log_finish(struct cache *cache, int64_t attempt_id, int64_t *ret_size,
    there is none. */
 int cache_log_reply(struct cache *cache, struct http_request *request, int64_t attempt_id,
                     int64_t from, bool follow, struct error *err);
+/* It has begun and is not finished, whether or not its attempt still runs. */
+bool cache_log_is_live(const struct cache *cache, int64_t attempt_id);
+/* Zero-initialise; free with cache_attempts_free. */
+struct cache_attempts
+{
+  int64_t *ids;
+  size_t count;
+  size_t capacity;
+};
+void cache_attempts_free(struct cache_attempts *attempts);
+/* Adds all attempts whose logs are live; reads all names in the log folder. */
+int cache_logs_live(const struct cache *cache, struct cache_attempts *ret, struct error *err);
 /* The last SIZE bytes of a log, appended to RET. RET_END: the byte after them, from
    which a follower goes on; RET_LIVE: it still grows. -ENOENT when there is none. */
 int cache_log_tail(struct cache *cache, int64_t attempt_id, size_t size, struct buf *ret,

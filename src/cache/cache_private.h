@@ -53,12 +53,13 @@ const char *cache_nar_suffix(enum guix_compression compression);
 /* The file of a stored form; free it. */
 char *cache_nar_file(const struct cache *cache, const struct guix_hash *nar_hash,
                      enum guix_compression compression);
-/* Moves FILE, which is whole and was synced, to its place for good; one that is
-   there already is kept instead, and is then young again for the sweep. */
-int cache_nar_place(const struct cache *cache, const char *file, const struct guix_hash *nar_hash,
+/* Gives the open file FD, which is whole and was synced, its place for good, besides the
+   name that it has; one that is there already is kept instead, and is then young again
+   for the sweep. */
+int cache_nar_place(const struct cache *cache, int fd, const struct guix_hash *nar_hash,
                     enum guix_compression compression, struct error *err);
-/* A new file in the upload folder, which only this process writes; unlink or
-   place it. RET_FILE: its name, to be freed. */
+/* A new file in the upload folder, which only this process writes; unlink it, placed
+   or not. RET_FILE: its name, to be freed. */
 int cache_nar_temporary(const struct cache *cache, int *ret_fd, char **ret_file, struct error *err);
 /* A source of the uncompressed nar. CONTENTS with data: it lies in the database. */
 int cache_nar_source(const struct cache *cache, const struct guix_hash *nar_hash,
@@ -120,6 +121,8 @@ int cache_log_get(struct cache *cache, int64_t attempt_id, struct cache_log **re
                   struct error *err);
 /* Where a finished one is; free it. */
 char *cache_log_file(const struct cache *cache, int64_t attempt_id);
+char *cache_log_live_file(const struct cache *cache, int64_t attempt_id);
+#define CACHE_LOG_FOLDERS 256
 void cache_log_unref(struct cache *cache, struct cache_log *log);
 /* Streams LOG from byte FROM until it is finished. Takes a reference of its own. */
 int cache_log_follow(struct cache *cache, struct cache_log *log, struct http_request *request,

@@ -37,6 +37,7 @@ enum progress
   PROGRESS_IDLE,   /* has all that is there */
   PROGRESS_BEHIND, /* takes no more at present */
   PROGRESS_ENDED,
+  PROGRESS_BROKEN, /* there is more, but it cannot be had or is not wanted */
 };
 
 static void
@@ -65,16 +66,21 @@ advance(struct follower *follower, char *room)
                       : pread(follower->log->fd, room,
                               left < CACHE_PIECE ? (size_t) left : CACHE_PIECE, follower->position);
     if (got <= 0 || http_stream_write(follower->stream, str_make(room, (size_t) got)) < 0)
-      return PROGRESS_ENDED;
+      return PROGRESS_BROKEN;
     follower->position += got;
   }
-  return finished || !http_stream_is_open(follower->stream) ? PROGRESS_ENDED : PROGRESS_IDLE;
+  if (finished)
+    return PROGRESS_ENDED;
+  return http_stream_is_open(follower->stream) ? PROGRESS_IDLE : PROGRESS_BROKEN;
 }
 
 static void
-follower_free(struct cache *cache, struct follower *follower)
+follower_free(struct cache *cache, struct follower *follower, bool is_whole)
 {
-  http_stream_close(follower->stream);
+  if (is_whole)
+    http_stream_close(follower->stream);
+  else
+    http_stream_fail(follower->stream);
   cache_log_unref(cache, follower->log);
   free(follower);
 }
@@ -88,12 +94,12 @@ serve_all(struct cache *cache, struct follower **list, char *room)
     struct follower *follower = *list;
     enum progress progress = advance(follower, room);
     is_behind |= progress == PROGRESS_BEHIND;
-    if (progress != PROGRESS_ENDED) {
+    if (progress == PROGRESS_IDLE || progress == PROGRESS_BEHIND) {
       list = &follower->next;
       continue;
     }
     *list = follower->next;
-    follower_free(cache, follower);
+    follower_free(cache, follower, progress == PROGRESS_ENDED);
   }
   return is_behind;
 }
@@ -144,7 +150,7 @@ run_pump(void *context)
   while (list != NULL) {
     struct follower *follower = list;
     list = follower->next;
-    follower_free(pump->cache, follower);
+    follower_free(pump->cache, follower, false);
   }
   return NULL;
 }

@@ -191,6 +191,20 @@ test_follower_leaves(void **state)
   wait_for_users(house, 10, 1);
 }
 
+/* A stop in mid-build must not look like the end of the log. */
+static void
+test_follower_of_a_server_that_stops(void **state)
+{
+  struct house *house = *state;
+  append(house, 12, 0, "begin\n");
+  CLEANUP_WIRE struct wire wire = wire_open(house->port);
+  wire_send(&wire, "GET /attempt-log/12?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+  wire_expect(&wire, "begin\n");
+  house_restart(house);
+  wire_expect_end(&wire);
+  assert_null(memmem(wire.in.data, wire.in.size, "0\r\n\r\n", 5));
+}
+
 #define MANY_BYTES (8 << 20)
 
 /* One reads nothing of megabytes: the writer is not held up, another gets all,
@@ -225,8 +239,13 @@ int
 main(void)
 {
   const struct CMUnitTest tests[] = {
-    IN_HOUSE(test_append), IN_HOUSE(test_finish),          IN_HOUSE(test_gzip_is_sent_as_it_is),
-    IN_HOUSE(test_follow), IN_HOUSE(test_follower_leaves), IN_HOUSE(test_slow_follower),
+    IN_HOUSE(test_append),
+    IN_HOUSE(test_finish),
+    IN_HOUSE(test_gzip_is_sent_as_it_is),
+    IN_HOUSE(test_follow),
+    IN_HOUSE(test_follower_leaves),
+    IN_HOUSE(test_follower_of_a_server_that_stops),
+    IN_HOUSE(test_slow_follower),
   };
   return cmocka_run_group_tests(tests, NULL, test_cluster_teardown);
 }

@@ -44,20 +44,22 @@ make_parent(const char *file, struct error *err)
 }
 
 int
-cache_nar_place(const struct cache *cache, const char *file, const struct guix_hash *nar_hash,
+cache_nar_place(const struct cache *cache, int fd, const struct guix_hash *nar_hash,
                 enum guix_compression compression, struct error *err)
 {
+  char open_file[64];
+  snprintf(open_file, sizeof open_file, "/proc/self/fd/%d", fd);
   CLEANUP_FREE char *place = cache_nar_file(cache, nar_hash, compression);
   int r = make_parent(place, err);
   if (r < 0)
     return r;
   /* A link, unlike a rename, leaves a file alone that was announced with its
-     size and may be half sent. */
-  if (link(file, place) != 0 && errno != EEXIST)
-    return error_set_errno(err, "cannot move %s to %s", file, place);
+     size and may be half sent; and it is of the file that was looked at, whatever its
+     name stands for by now. */
+  if (linkat(AT_FDCWD, open_file, AT_FDCWD, place, AT_SYMLINK_FOLLOW) != 0 && errno != EEXIST)
+    return error_set_errno(err, "cannot put a nar at %s", place);
   if (utimensat(AT_FDCWD, place, NULL, 0) != 0)
     return error_set_errno(err, "cannot touch %s", place);
-  unlink(file);
   return file_sync_parent(place, err);
 }
 

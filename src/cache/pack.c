@@ -113,7 +113,7 @@ place_file(struct cache_packer *packer, const struct guix_hash *nar_hash)
 {
   if (fsync(packer->fd) != 0)
     return error_set_errno(packer->err, "cannot write %s", packer->file);
-  return cache_nar_place(packer->cache, packer->file, nar_hash, GUIX_COMPRESSION_ZSTD, packer->err);
+  return cache_nar_place(packer->cache, packer->fd, nar_hash, GUIX_COMPRESSION_ZSTD, packer->err);
 }
 
 static int
@@ -149,7 +149,7 @@ cache_pack(struct cache_packer *packer, const char *path, struct cache_packed *r
   packer->compressor = NULL;
   file_closep(&packer->fd);
   if (packer->file != NULL)
-    unlink(packer->file); /* gone already when it was placed */
+    unlink(packer->file); /* it has another name when it was placed */
   free(packer->file);
   packer->file = NULL;
   return r;

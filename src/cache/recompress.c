@@ -26,7 +26,7 @@ output_free(struct output *output)
   buf_free(&output->small);
   file_closep(&output->fd);
   if (output->file != NULL)
-    unlink(output->file); /* gone already when it was placed */
+    unlink(output->file); /* it has another name when it was placed */
   free(output->file);
 }
 
@@ -89,7 +89,7 @@ compress_item(struct cache *cache, const struct cache_recompress_next_row *row,
   buf_clear(&output->small);
   if (fsync(output->fd) != 0)
     return error_set_errno(err, "cannot write %s", output->file);
-  return cache_nar_place(cache, output->file, nar_hash, cache->second, err);
+  return cache_nar_place(cache, output->fd, nar_hash, cache->second, err);
 }
 
 /* One item; its failure is noted and no failure of the round. */

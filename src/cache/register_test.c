@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -83,10 +84,13 @@ test_uploads_are_guarded(void **state)
   assert_int_equal(cache_upload_open(house->cache, item.item.upload, 0, &second, &err), -EBUSY);
   assert_int_equal(cache_upload_verify(house->cache, &item.item, &err), -EBUSY);
   assert_int_equal(cache_upload_append(first, STR("1234"), &err), 0);
+  assert_int_equal(cache_upload_open(house->cache, item.item.upload, 0, &second, &err), -EBUSY);
+  assert_int_equal(cache_upload_offset(house->cache, item.item.upload), 4);
   cache_upload_close(first);
   assert_int_equal(cache_upload_open(house->cache, item.item.upload, 3, &second, &err), -EINVAL);
   assert_int_equal(cache_upload_open(house->cache, item.item.upload, 5, &second, &err), -EINVAL);
-  cache_upload_discard(house->cache, item.item.upload);
+  assert_int_equal(cache_upload_open(house->cache, item.item.upload, 0, &second, &err), 0);
+  cache_upload_close(second);
   assert_int_equal(cache_upload_offset(house->cache, item.item.upload), 0);
 
   static const char *const bad[] = { "", "..", "a/b", "../keys", "a.b", ".new-1", "\n" };
@@ -94,6 +98,36 @@ test_uploads_are_guarded(void **state)
     assert_int_equal(cache_upload_open(house->cache, bad[i], 0, &second, &err), -EINVAL);
     assert_int_equal(cache_upload_offset(house->cache, bad[i]), 0);
   }
+}
+
+/* A kill between the file's place and the end of its old name: what is in its place
+   must not grow. */
+static void
+test_a_placed_file_never_grows(void **state)
+{
+  struct house *house = *state;
+  struct error err = { 0 };
+  struct house_item item = house_item(house, "placed-1.0", 5000, 3);
+  struct cache_upload *upload;
+  house_upload(house, &item);
+  int64_t size = cache_upload_offset(house->cache, item.item.upload);
+  CLEANUP_FREE char *name = mem_printf("%s/%s", house->cache->upload_folder, item.item.upload);
+  CLEANUP_FREE char *kept = mem_printf("%s/kept", house->folder);
+  assert_int_equal(link(name, kept), 0); /* verifying takes NAME away */
+  assert_int_equal(cache_upload_verify(house->cache, &item.item, &err), 0);
+  assert_int_equal(link(kept, name), 0);
+  assert_int_equal(unlink(kept), 0);
+
+  assert_int_equal(cache_upload_open(house->cache, item.item.upload, size, &upload, &err), -EBUSY);
+  assert_int_equal(cache_upload_offset(house->cache, item.item.upload), 0);
+  assert_int_equal(cache_upload_open(house->cache, item.item.upload, 0, &upload, &err), 0);
+  assert_int_equal(cache_upload_append(upload, STR("other"), &err), 0);
+  cache_upload_close(upload);
+  CLEANUP_FREE char *file =
+      cache_nar_file(house->cache, &item.item.nar_hash, GUIX_COMPRESSION_ZSTD);
+  CLEANUP_BUF struct buf text = { 0 };
+  assert_int_equal(file_read_all(file, 1 << 20, &text, &err), 0);
+  assert_true(str_equal(buf_str(&text), item.packed));
 }
 
 /* ---- damage ---- */
@@ -371,6 +405,7 @@ main(void)
     IN_HOUSE(test_resume_at_every_cut),
     IN_HOUSE(test_resume_a_large_one),
     IN_HOUSE(test_uploads_are_guarded),
+    IN_HOUSE(test_a_placed_file_never_grows),
     IN_HOUSE(test_damaged_uploads),
     IN_HOUSE(test_not_a_nar),
     IN_HOUSE(test_a_bomb_stops),

@@ -204,6 +204,44 @@ test_key_changes(void **state)
   assert_false(str_equal(before, after));
 }
 
+static char *
+key_file(struct house *house, const char *name)
+{
+  return arena_printf(&house->arena, "%s/keys/signing-key.%s", house->folder, name);
+}
+
+static struct str
+key_text(struct house *house)
+{
+  return arena_str(&house->arena, str_of(house->cache->public_text));
+}
+
+/* Killed after the private half of a first key, of another key, and before it. */
+static void
+test_key_making_that_was_killed(void **state)
+{
+  struct house *house = *state;
+  struct error err = { 0 };
+  struct str first = key_text(house);
+  CLEANUP_FREE char *keys = mem_printf("%s/keys", house->folder);
+  assert_int_equal(rename(key_file(house, "pub"), key_file(house, "pub.next")), 0);
+  house_restart(house);
+  assert_true(str_equal(key_text(house), first));
+  check_key_file(house, "signing-key.pub", 0444);
+
+  assert_int_equal(cache_key_rotate(keys, &err), 0);
+  assert_int_equal(rename(key_file(house, "pub"), key_file(house, "pub.next")), 0);
+  assert_int_equal(file_write_atomic(key_file(house, "pub"), first, 0444, &err), 0);
+  house_restart(house);
+  struct str second = key_text(house);
+  assert_false(str_equal(second, first));
+
+  assert_int_equal(file_write_atomic(key_file(house, "pub.next"), first, 0444, &err), 0);
+  house_restart(house);
+  assert_true(str_equal(key_text(house), second));
+  assert_false(file_exists(key_file(house, "pub.next")));
+}
+
 static void
 test_ranges_and_conditions(void **state)
 {
@@ -352,6 +390,7 @@ main(void)
     IN_HOUSE(test_compressed_names),
     IN_HOUSE(test_a_failed_compression_is_noted),
     IN_HOUSE(test_key_changes),
+    IN_HOUSE(test_key_making_that_was_killed),
     IN_HOUSE(test_ranges_and_conditions),
     IN_HOUSE(test_what_is_not_there),
     IN_HOUSE(test_file),

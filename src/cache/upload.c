@@ -47,17 +47,25 @@ cache_upload_offset(struct cache *cache, const char *name)
   return stat(file, &status) == 0 ? status.st_size : 0;
 }
 
-void
-cache_upload_discard(struct cache *cache, const char *name)
+/* What lies in its place must never change: a name that was left behind there (by a
+   crash) counts for nothing. */
+static bool
+is_placed(const struct stat *status)
 {
-  if (!is_name(name))
-    return;
-  CLEANUP_FREE char *file = file_of(cache, name);
-  unlink(file);
+  return status->st_nlink > 1;
 }
 
-/* Opens under the lock. Between open and lock the file may have been moved away
-   or discarded by another: then it has no name any more. */
+/* Between open and lock the file may have got its place, and the name may be gone or
+   another's. */
+static bool
+has_name(const struct stat *status, const char *file)
+{
+  struct stat named;
+  return lstat(file, &named) == 0 && named.st_ino == status->st_ino
+         && named.st_dev == status->st_dev;
+}
+
+/* Opens under the lock, which whoever writes or removes an upload must have. */
 static int
 open_locked(const struct cache *cache, const char *name, int flags, int *ret_fd, struct error *err)
 {
@@ -68,7 +76,7 @@ open_locked(const struct cache *cache, const char *name, int flags, int *ret_fd,
   if (fd < 0)
     return error_set_errno(err, "cannot open the upload %s", name);
   struct stat status;
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0 || fstat(fd, &status) != 0 || status.st_nlink == 0)
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0 || fstat(fd, &status) != 0 || !has_name(&status, file))
     return error_set(err, -EBUSY, "the upload %s is in use elsewhere", name);
   *ret_fd = TAKE_FD(fd);
   return 0;
@@ -85,7 +93,14 @@ cache_upload_open(struct cache *cache, const char *name, int64_t offset, struct 
   struct stat status;
   if (fstat(fd, &status) != 0)
     return error_set_errno(err, "cannot examine the upload %s", name);
-  if (status.st_size != offset)
+  if (is_placed(&status)) {
+    CLEANUP_FREE char *file = file_of(cache, name);
+    unlink(file);
+    return error_set(err, -EBUSY, "the upload %s begins anew", name);
+  }
+  if (offset == 0 && ftruncate(fd, 0) != 0)
+    return error_set_errno(err, "cannot empty the upload %s", name);
+  if (offset != 0 && status.st_size != offset)
     return error_set(err, -EINVAL, "the upload %s has %lld bytes, not %lld", name,
                      (long long) status.st_size, (long long) offset);
   struct cache_upload *upload = mem_alloc(sizeof *upload);
@@ -113,8 +128,6 @@ cache_upload_close(struct cache_upload *upload)
 {
   if (upload == NULL)
     return;
-  /* A failure shows when the upload is checked. */
-  (void) fsync(upload->fd);
   close(upload->fd);
   free(upload);
 }
@@ -216,13 +229,16 @@ cache_upload_verify(struct cache *cache, const struct cache_item *item, struct e
     return check_placed(cache, item, err);
   if (r < 0)
     return error_set(err, r, "%s", cause.message);
+  CLEANUP_FREE char *file = file_of(cache, item->upload);
   r = check_contents(fd, item, err);
   if (r == -EBADMSG)
-    cache_upload_discard(cache, item->upload);
+    unlink(file);
   if (r < 0)
     return r;
   if (fsync(fd) != 0)
     return error_set_errno(err, "cannot write the upload %s", item->upload);
-  CLEANUP_FREE char *file = file_of(cache, item->upload);
-  return cache_nar_place(cache, file, &item->nar_hash, GUIX_COMPRESSION_ZSTD, err);
+  r = cache_nar_place(cache, fd, &item->nar_hash, GUIX_COMPRESSION_ZSTD, err);
+  if (r == 0)
+    unlink(file);
+  return r;
 }

@@ -86,8 +86,6 @@ agent_upload_begin(struct http_request *request, void *context, struct error *er
     r = http_query_i64(request, "offset", 0, INT64_MAX / 2, 0, &offset, err) < 0 ? -EINVAL : 1;
   if (r <= 0)
     return r;
-  if (offset == 0)
-    cache_upload_discard(cache, name);
   struct cache_upload *upload;
   r = cache_upload_open(cache, name, offset, &upload, err);
   if (r == -EINVAL) {

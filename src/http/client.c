@@ -103,14 +103,14 @@ http_answer_free(struct http_answer *answer)
   *answer = (struct http_answer) { 0 };
 }
 
-/* ---- callbacks ---- */
+/* ---- callbacks: however long ours take, that is not the other side's silence ---- */
 
 static size_t
 send_piece(char *room, size_t size, size_t count, void *context)
 {
   struct transfer *transfer = context;
-  transfer->moved_at = clock_monotonic_ms();
   int64_t got = transfer->call->body_read(transfer->call->body_state, room, size * count);
+  transfer->moved_at = clock_monotonic_ms();
   if (got >= 0 && (uint64_t) got <= size * count)
     return (size_t) got;
   transfer->failed = -ECANCELED;
@@ -124,12 +124,13 @@ receive_piece(char *data, size_t size, size_t count, void *context)
   const struct http_call *call = transfer->call;
   struct buf *body = &transfer->answer->body;
   size_t bytes = size * count;
-  transfer->moved_at = clock_monotonic_ms();
   long status = 0;
   curl_easy_getinfo(transfer->client->easy, CURLINFO_RESPONSE_CODE, &status);
   bool good = status >= 200 && status < 300;
   if (good && call->reply_piece != NULL) {
-    if (call->reply_piece(call->reply_state, str_make(data, bytes)) == 0)
+    int r = call->reply_piece(call->reply_state, str_make(data, bytes));
+    transfer->moved_at = clock_monotonic_ms();
+    if (r == 0)
       return bytes;
     transfer->failed = -ECANCELED;
     return 0;
@@ -142,6 +143,7 @@ receive_piece(char *data, size_t size, size_t count, void *context)
     return 0;
   }
   buf_append(body, data, bytes);
+  transfer->moved_at = clock_monotonic_ms();
   return bytes;
 }
 
@@ -340,10 +342,11 @@ http_client_call(struct http_client *client, const struct http_call *call, struc
   curl_slist_free_all(headers);
   if (transfer.failed == -ECANCELED)
     atomic_store(&client->cancelled, false);
+  if (code != CURLE_OK)
+    http_answer_free(ret);
   ret->status = (int) status;
   if (code == CURLE_OK)
     return 0;
-  http_answer_free(ret);
   return call_failed(&transfer, code, url, err);
 }
 

@@ -80,6 +80,13 @@ say_much(struct http_request *request, void *context, struct error *err)
   return http_reply_pull(request, 200, "text/plain", -1, fill, NULL, NULL);
 }
 
+static int
+say_some(struct http_request *request, void *context, struct error *err)
+{
+  (void) context, (void) err;
+  return http_reply_pull(request, 200, "text/plain", 4000000, fill, NULL, NULL);
+}
+
 static const struct http_route routes[] = {
   { .method = "GET", .path = "/headers", .handler = say_headers },
   { .method = "POST", .path = "/headers", .handler = say_headers, .body_limit = 1000 },
@@ -89,6 +96,7 @@ static const struct http_route routes[] = {
   { .method = "GET", .path = "/api/fail", .handler = fail_with },
   { .method = "GET", .path = "/never", .handler = never_answer },
   { .method = "GET", .path = "/much", .handler = say_much },
+  { .method = "GET", .path = "/some", .handler = say_some },
 };
 
 static int
@@ -246,6 +254,52 @@ test_silence_ends_a_call(void **state)
   assert_non_null(strstr(err.message, "nothing moved for 1 s"));
 }
 
+static int64_t
+read_slowly(void *state, char *room, size_t size)
+{
+  int *left = state;
+  if ((*left)-- == 0 || size < 5)
+    return 0;
+  clock_sleep_ms(1500);
+  memcpy(room, "piece", 5);
+  return 5;
+}
+
+static int
+take_slowly(void *state, struct str piece)
+{
+  size_t *taken = state;
+  if (*taken == 0)
+    clock_sleep_ms(1500);
+  *taken += piece.size;
+  return 0;
+}
+
+/* Callbacks that take longer than the limit: the other side was not silent. */
+static void
+test_our_own_slowness_is_no_silence(void **state)
+{
+  (void) state;
+  CLEANUP_CLIENT struct http_client *client = client_new(base_url);
+  int left = 1;
+  expect_body(client,
+              (struct http_call) { .method = "POST",
+                                   .path = "/headers",
+                                   .type = "t/x",
+                                   .body_read = read_slowly,
+                                   .body_size = -1,
+                                   .body_state = &left },
+              "POST|Bearer secret|t/x||piece");
+  CLEANUP_ANSWER struct http_answer answer = { 0 };
+  struct error err = { 0 };
+  size_t taken = 0;
+  struct http_call call = {
+    .method = "GET", .path = "/some", .reply_piece = take_slowly, .reply_state = &taken
+  };
+  assert_int_equal(http_client_call(client, &call, &answer, &err), 0);
+  assert_int_equal(taken, 4000000);
+}
+
 static void *
 cancel_when_waiting(void *context)
 {
@@ -314,6 +368,7 @@ main(void)
     cmocka_unit_test(test_unreachable_says_where_and_why),
     cmocka_unit_test(test_token_stays_with_its_host),
     cmocka_unit_test(test_silence_ends_a_call),
+    cmocka_unit_test(test_our_own_slowness_is_no_silence),
     cmocka_unit_test(test_cancel_from_another_thread),
     cmocka_unit_test(test_callbacks_end_a_call),
   };

@@ -173,9 +173,12 @@ int http_stream_write(struct http_stream *stream, struct str data);
 int http_stream_wait(struct http_stream *stream, size_t size, int timeout_ms);
 /* Ends the reply after what was written. Drops the caller's reference. */
 void http_stream_close(struct http_stream *stream);
+/* The same for a reply that lacks its rest: the client sees that it was cut off, as
+   it does when the server stops before the writer has closed the stream. */
+void http_stream_fail(struct http_stream *stream);
 bool http_stream_is_open(const struct http_stream *stream);
 /* CLOSED is called exactly once, on a server thread, when the client went away or
-   the reply ended, also after http_stream_close: the place to let CONTEXT go. No
+   the reply ended, also after http_stream_close or _fail: the place to let CONTEXT go. No
    lock is held. When the reply is over already, it is called at once. */
 void http_stream_on_close(struct http_stream *stream, void (*closed)(void *context), void *context);
 
@@ -213,7 +216,7 @@ struct http_call
 
 struct http_answer
 {
-  int status;
+  int status;      /* of a call that failed: of the answer that broke off, or 0 */
   struct buf body; /* collected body, or the error's */
   char etag[128];
   int64_t upload_offset; /* header Upload-Offset; -1 = absent */

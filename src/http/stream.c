@@ -23,6 +23,7 @@ struct http_stream
   size_t sent; /* of data */
   size_t limit;
   bool ended;    /* by the writer: the reply ends after what is in data */
+  bool broken;   /* and that end is no proper one: the connection is cut */
   bool failed;   /* the reader is too slow: the connection is cut */
   bool finished; /* the reply is over */
   void (*closed)(void *context);
@@ -78,7 +79,7 @@ stream_take(struct http_stream *stream, char *room, size_t size)
     drop_sent(stream);
     pthread_cond_broadcast(&stream->moved);
   } else if (stream->ended) {
-    result = MHD_CONTENT_READER_END_OF_STREAM;
+    result = stream->broken ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
   }
   pthread_mutex_unlock(&stream->lock);
   return result;
@@ -98,7 +99,9 @@ stream_read(void *context, uint64_t position, char *room, size_t size)
     case WAIT_ASLEEP:
       return 0;
     case WAIT_GONE:
-      return MHD_CONTENT_READER_END_OF_STREAM;
+      /* Only its writer can say that a reply is whole: it may have done so just now. */
+      taken = stream_take(stream, room, size);
+      return taken != 0 ? taken : MHD_CONTENT_READER_END_WITH_ERROR;
     case WAIT_WOKEN:
       break;
     }
@@ -223,14 +226,27 @@ http_stream_wait(struct http_stream *stream, size_t size, int timeout_ms)
   return r == 0 && wait_is_gone(&stream->wait) ? -EPIPE : r;
 }
 
-void
-http_stream_close(struct http_stream *stream)
+static void
+stream_end(struct http_stream *stream, bool broken)
 {
   pthread_mutex_lock(&stream->lock);
   stream->ended = true;
+  stream->broken = broken;
   pthread_mutex_unlock(&stream->lock);
   wait_wake(&stream->wait);
   stream_unref(stream);
+}
+
+void
+http_stream_close(struct http_stream *stream)
+{
+  stream_end(stream, false);
+}
+
+void
+http_stream_fail(struct http_stream *stream)
+{
+  stream_end(stream, true);
 }
 
 bool

@@ -222,6 +222,33 @@ test_the_end_comes_after_what_was_written(void **state)
 }
 
 static void
+test_a_failed_stream_is_cut_off(void **state)
+{
+  (void) state;
+  CLEANUP_WIRE struct wire wire = dial(0);
+  wait_for(&streams_count, 1);
+  http_stream_write(streams[0], STR("last words"));
+  http_stream_fail(streams[0]);
+  CLEANUP_REPLY struct wire_reply reply = wire_read(&wire, false);
+  assert_false(reply.whole);
+  assert_string_equal(buf_text(&reply.body), "begin\nlast words");
+  wait_for(&closed_count, 1);
+}
+
+/* Closed before the stop, but not yet sent: whole all the same. */
+static void
+test_stop_after_the_end(void **state)
+{
+  (void) state;
+  CLEANUP_WIRE struct wire wire = dial(0);
+  wire_expect(&wire, "begin\n");
+  http_stream_write(streams[0], STR("last words"));
+  http_stream_close(streams[0]);
+  stop_server(state);
+  wire_expect(&wire, "last words\r\n0\r\n\r\n");
+}
+
+static void
 test_head_ends_the_stream_at_once(void **state)
 {
   (void) state;
@@ -315,7 +342,7 @@ test_stop_with_open_streams(void **state)
       assert_int_equal(http_stream_write(streams[i], STR("late")), -EPIPE);
       http_stream_close(streams[i]);
       CLEANUP_REPLY struct wire_reply reply = wire_read(&wires[i], false);
-      assert_true(reply.whole); /* an orderly end */
+      assert_false(reply.whole); /* nobody said that it is */
     }
     wire_close(&wires[i]);
   }
@@ -366,6 +393,8 @@ main(void)
                                     stop_server),
     cmocka_unit_test_setup_teardown(test_the_end_comes_after_what_was_written, start_server,
                                     stop_server),
+    cmocka_unit_test_setup_teardown(test_a_failed_stream_is_cut_off, start_server, stop_server),
+    cmocka_unit_test_setup_teardown(test_stop_after_the_end, start_server, stop_server),
     cmocka_unit_test_setup_teardown(test_head_ends_the_stream_at_once, start_server, stop_server),
     cmocka_unit_test_setup_teardown(test_a_patient_writer_never_overruns, start_server,
                                     stop_server),
