@@ -82,7 +82,7 @@ struct workspace
   char *log;     /* STATE/evaluations/ID/log */
   char *outside; /* the folder as this process sees it */
   char *inside;  /* the same as Guix sees it, without the store root */
-  char *home;    /* Guix's HOME, as Guix sees it; kept between evaluations */
+  char *home;    /* Guix's HOME, as Guix sees it; kept between a specification's evaluations */
 };
 
 char *workspace_log_path(const struct evaluations *evaluations, int64_t evaluation_id);

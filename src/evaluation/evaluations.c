@@ -266,5 +266,6 @@ void
 evaluations_quit(struct evaluations *evaluations)
 {
   evaluations->stopping = true;
+  channels_quit(evaluations->options.channels);
   evaluations_poke(evaluations);
 }

@@ -252,6 +252,8 @@ poll_claimed(struct poll *poll)
 {
   struct error err = { 0 };
   int r = poll_channels(poll, &err);
+  if (r == -ECANCELED)
+    return true; /* the server stops: that says nothing about the channels */
   if (r < 0)
     log_failure("evaluation", &err, "cannot poll %.*s", STR_FMT(poll->name));
   struct outcome outcome = { poll, r < 0 ? err.message : NULL };

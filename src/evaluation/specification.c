@@ -256,6 +256,23 @@ read_build(const json_t *value, struct arena *arena, struct specification *ret, 
                    "manifests and custom");
 }
 
+/* Nothing authenticates channels in overlay mode: whoever asks for it must not believe
+   that it happens. */
+static int
+refuse_introductions(const struct specification *specification, struct error *err)
+{
+  for (size_t i = 0; i < specification->channels_count; i++) {
+    const struct specification_channel *channel = &specification->channels[i];
+    if (channel->introduction_commit.size == 0)
+      continue;
+    error_set(err, -EINVAL, "channel %.*s has an \"introduction\", which mode \"overlay\" ignores",
+              STR_FMT(channel->name));
+    return error_hint(err, "Leave it out to evaluate the channel unauthenticated, or use mode "
+                           "\"time-machine\".");
+  }
+  return 0;
+}
+
 static int
 read_mode(const json_t *value, struct specification *ret, struct error *err)
 {
@@ -267,7 +284,7 @@ read_mode(const json_t *value, struct specification *ret, struct error *err)
   else
     return error_set(err, -EINVAL, "\"mode\" must be \"overlay\" or \"time-machine\"");
   if (ret->mode == SPECIFICATION_OVERLAY)
-    return 0;
+    return refuse_introductions(ret, err);
   for (size_t i = 0; i < ret->channels_count; i++)
     if (str_equal(ret->channels[i].name, STR("guix")))
       return 0;

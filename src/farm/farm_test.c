@@ -393,6 +393,19 @@ test_a_second_scheduler_takes_over(void **state)
   yard_free(standby);
 }
 
+/* Told to people: not that a process has the role, but that one does its work. */
+static void
+test_an_active_scheduler_is_seen(void **state)
+{
+  struct yard *yard = *state;
+  assert_false(yard_scheduler_of(yard).seen);
+  yard_start(yard);
+  for (int i = 0; i < 1000 && !yard_scheduler_of(yard).seen; i++)
+    clock_sleep_ms(10);
+  assert_true(yard_scheduler_of(yard).seen);
+  assert_int_equal(yard_scheduler_of(yard).batch, 0); /* it had nothing to write */
+}
+
 static void
 test_an_ousted_scheduler_writes_nothing_more(void **state)
 {
@@ -743,6 +756,7 @@ main(void)
     CASE(test_a_lost_database_connection_costs_nothing),
     CASE(test_requests_do_not_wait_for_the_database),
     CASE(test_a_second_scheduler_takes_over),
+    CASE(test_an_active_scheduler_is_seen),
     CASE(test_an_ousted_scheduler_writes_nothing_more),
     CASE(test_a_wish_that_commits_late_is_not_missed),
     CASE(test_an_open_wish_holds_up_nothing),
