@@ -250,6 +250,20 @@ agent_started(struct http_request *request, void *context, struct error *err)
   return 0;
 }
 
+/* A piece for a log that is closed, by a result that is being looked at: compressing it
+   may be under way. */
+static int
+ask_log_size(struct asking *asking, struct db *db, struct error *err)
+{
+  struct farm *farm = asking->farm;
+  int64_t size;
+  (void) db;
+  int r = cache_log_finish(farm->options.cache, asking->attempt.id, &size, err);
+  if (r == 0)
+    reply_number(asking->request, 200, "size", size);
+  return r;
+}
+
 int
 agent_log(struct http_request *request, void *context, struct error *err)
 {
@@ -267,8 +281,8 @@ agent_log(struct http_request *request, void *context, struct error *err)
   int status = r == -EINVAL ? 409 : 200; /* after a gap: where to go on */
   if (r == -EINVAL)
     r = 0;
-  if (r == -ESTALE) /* closed by a result that is being looked at */
-    r = cache_log_finish(cache, attempt.id, &size, err);
+  if (r == -ESTALE)
+    return asking_start(farm, asking_new(request, &attempt, ask_log_size));
   if (r == 0)
     reply_number(request, status, "size", size);
   return r;
