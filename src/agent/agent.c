@@ -70,13 +70,30 @@ with_jitter(int64_t milliseconds)
   return milliseconds + random % (milliseconds / 2 + 1);
 }
 
+/* A token that is refused though it IS_NEW will stay so. */
+static int
+dial(struct agent *agent, bool *is_new, bool *ret_welcomed, struct error *err)
+{
+  int r = agent_dial(agent, ret_welcomed, err);
+  *is_new = *is_new && !*ret_welcomed;
+  if (!agent->is_refused || *is_new || agent->options->join_token_file == NULL)
+    return r;
+  r = agent_earn_token(agent, err);
+  if (r < 0)
+    return r;
+  log_info("agent", "enrolled again, as the token was refused");
+  *is_new = true;
+  return agent_dial(agent, ret_welcomed, err);
+}
+
 static int
 dial_until_stopped(struct agent *agent, struct error *err)
 {
   int64_t pause = PAUSE_FIRST_MS;
+  bool is_new = false;
   while (!agent->stopping) {
     bool welcomed = false;
-    int r = agent_dial(agent, &welcomed, err);
+    int r = dial(agent, &is_new, &welcomed, err);
     if (r < 0)
       return r;
     if (agent->stopping)
@@ -143,7 +160,6 @@ agent_run(const struct agent_options *options, volatile int *stop, int wake, str
   if (r == 0)
     r = run_enrolled(&agent, stop, wake, err);
   file_closep(&agent.lock_fd);
-  free(agent.token);
   arena_free(&agent.arena);
   return r;
 }

@@ -24,8 +24,10 @@ struct agent
   const char *const *systems; /* NULL-terminated */
   int jobs;
   int uploads;
-  char *token; /* owned */
-  int lock_fd; /* on STATE/lock, held for life */
+  const char *token_file;
+  const char *_Atomic token; /* any one of them lives as long as the agent; NULL = none yet */
+  bool is_refused;           /* the server did not want the token at the last dial */
+  int lock_fd;               /* on STATE/lock, held for life */
 
   atomic_bool stopping;
   pthread_mutex_t lock; /* guards the two below */
@@ -38,6 +40,9 @@ struct agent
 
 /* Settles name, systems, folders; takes the lock; reads or earns the token. */
 int agent_prepare(struct agent *agent, struct error *err);
+/* Earns a token with the joining one. A token that it has is shown to the server, which
+   gives another in its place if the administrator has released the agent. */
+int agent_earn_token(struct agent *agent, struct error *err);
 /* Members `systems`, `jobs`, `facts` of an open JSON object. */
 struct json;
 void agent_describe(const struct agent *agent, struct json *json);

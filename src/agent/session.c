@@ -187,12 +187,13 @@ set_session(struct agent *agent, struct http_client *client)
 static int
 session_result(struct session *session, int r, int status, struct error *err)
 {
+  session->agent->is_refused = r == 0 && (status == 401 || status == 403);
   if (session->fatal < 0)
     return session->fatal;
-  if (r == 0 && (status == 401 || status == 403)) {
+  if (session->agent->is_refused) {
     error_set(err, -EACCES, "the server refused this agent's token");
     return error_hint(err, "On the server, 'panoply agents release NAME' frees the name; then "
-                           "remove the token file and enrol again with a joining token.");
+                           "start the agent with --join-token-file, to enrol again.");
   }
   if (r == 0)
     error_set(err, -EPIPE, status == 200 ? "the server ended the session" : "status %d", status);
