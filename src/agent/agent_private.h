@@ -163,15 +163,19 @@ struct failure_signs
   int status;          /* the daemon's: 1, 100, 101 */
   bool builder_failed; /* a build-failed line for our derivation */
   bool hash_mismatch;
-  bool silence;  /* the daemon spoke of silence */
-  bool killed;   /* the builder died of signal 9 */
-  bool no_space; /* "No space left on device" was said */
+  bool silence;       /* the daemon spoke of silence */
+  bool killed;        /* the builder died of signal 9 */
+  bool says_no_space; /* the builder; true or not */
+  bool no_space;      /* the daemon says that the disk is full, or it is */
   bool log_too_long;
 };
 const char *failure_cause(const struct failure_signs *signs);
 /* Notes what one event of the daemon says about a failure of DERIVATION. */
 void failure_note(struct failure_signs *signs, const struct guix_event *event,
                   struct str derivation);
+
+/* Is there little left where builds and their outputs lie? */
+bool disk_is_full(const char *store_root);
 
 /* ---- outputs.c ---- */
 
