@@ -27,6 +27,7 @@ struct agent
   const char *token_file;
   const char *_Atomic token; /* any one of them lives as long as the agent; NULL = none yet */
   bool is_refused;           /* the server did not want the token at the last dial */
+  int64_t grace_ms;          /* how long the server waits for us before our work counts as lost */
   int lock_fd;               /* on STATE/lock, held for life */
 
   atomic_bool stopping;
@@ -54,6 +55,12 @@ struct http_client *agent_client_new(const struct agent *agent, int silence_time
    again makes sense (*RET_WELCOMED tells whether it had begun well), negative
    when this agent can never work. */
 int agent_dial(struct agent *agent, bool *ret_welcomed, struct error *err);
+
+/* ---- agent.c ---- */
+
+/* The longest pause between two dials, jitter not included (ms): within the time of
+   grace the server is dialled three times at least. */
+int64_t agent_pause_limit(int64_t grace_ms);
 
 /* ---- attempt.c ---- */
 

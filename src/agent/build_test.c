@@ -101,6 +101,18 @@ test_a_full_disk_is_seen(void **state)
   file_remove_tree(folder, NULL);
 }
 
+static void
+test_pauses_fit_the_time_of_grace(void **state)
+{
+  (void) state;
+  static const int64_t graces_s[] = { 1, 5, 10, 60, 3600, 86400 };
+  for (size_t i = 0; i < ARRAY_SIZE(graces_s); i++) {
+    int64_t limit = agent_pause_limit(graces_s[i] * 1000);
+    assert_true(limit > 0 && limit <= 30000);
+    assert_true(3 * (limit + limit / 2) <= graces_s[i] * 1000);
+  }
+}
+
 /* ---- pump ---- */
 
 static int
@@ -213,6 +225,7 @@ main(void)
     cmocka_unit_test(test_only_our_own_failure_is_noted),
     cmocka_unit_test(test_signs_in_text),
     cmocka_unit_test(test_a_full_disk_is_seen),
+    cmocka_unit_test(test_pauses_fit_the_time_of_grace),
     cmocka_unit_test(test_pump_carries_all),
     cmocka_unit_test(test_pump_does_not_hide_a_failure),
     cmocka_unit_test(test_pump_tells_when_it_is_ready),
