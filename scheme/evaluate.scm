@@ -99,6 +99,19 @@ string or an integer."
 (define %jobs 0)
 (define %errors 0)
 
+(define (job? job)
+  "Is JOB an alist as 'derivation->job' of (gnu ci) makes it?"
+  (define name? (lambda (value) (or (string? value) (symbol? value))))
+  (define limit? (lambda (value) (or (not value) (exact-integer? value))))
+
+  (and (list? job)
+       (every pair? job)
+       (name? (assq-ref job #:job-name))
+       (string? (assq-ref job #:system))
+       (string? (assq-ref job #:derivation))
+       (limit? (assq-ref job #:timeout))
+       (limit? (assq-ref job #:max-silent-time))))
+
 (define (report-job job)
   "Report JOB, an alist as made by 'derivation->job' of (gnu ci)."
   (define (text value)                    ;the job of Guix itself is a symbol
@@ -144,20 +157,40 @@ location to tell when EXCEPTION does not know better, or #f."
     (set! %errors (+ 1 %errors))
     (write-line-of-json "error"
                         "name" name
-                        "message" (string-trim-both (exception-text exception))
+                        "message" (string-trim-both
+                                   (or (false-if-exception
+                                        (exception-text exception))
+                                       (G_ "an error that cannot be printed")))
                         "file" (or (and=> place location-file) "")
                         "line" (or (and=> place location-line) 0)
                         "column" (or (and=> place location-column) 0))))
 
+;; Is the store still there?  A thunk of 'evaluate'.
+(define %check-store (make-parameter (const #t)))
+
 (define* (call-reporting name thunk #:optional place)
   "Return what THUNK returns, or report its failure as that of NAME and return
-the empty list."
+the empty list.  When the store does not answer any more, that is nobody's
+failure: the evaluation ends."
   (with-exception-handler
       (lambda (exception)
+        ((%check-store))
         (report-failure name exception place)
         '())
     thunk
     #:unwind? #t))
+
+(define (report-jobs name thunk)
+  "Report the jobs that THUNK returns, or why that is no list of jobs."
+  (for-each report-job
+            (call-reporting name
+                            (lambda ()
+                              (let ((jobs (thunk)))
+                                (unless (and (list? jobs) (every job? jobs))
+                                  (raise (formatted-message
+                                          (G_ "~a: this is no list of jobs~%")
+                                          name)))
+                                jobs)))))
 
 (define (for-each-with-progress proc things)
   "Call PROC on each of THINGS, reporting about every second how far it is."
@@ -327,7 +360,8 @@ each by way of 'package-cross-job'."
         (report-package-jobs ((ci 'all-packages)) package-jobs)
         (report-cross-jobs store system))
       ;; Some other version of Guix: all or nothing.
-      (for-each report-job ((ci 'cuirass-jobs) store arguments))))
+      (report-jobs "(gnu ci)"
+                   (lambda () ((ci 'cuirass-jobs) store arguments)))))
 
 (define (packages-to-build modules mine?)
   "Return the packages of MODULES for which MINE? holds, replacements included,
@@ -414,12 +448,11 @@ superseded ones not, hidden ones included."
 (define (report-custom store modules arguments)
   "Report the jobs of 'cuirass-jobs' of each of MODULES."
   (for-each (lambda (module)
-              (for-each report-job
-                        (call-reporting (object->string module)
-                                        (lambda ()
-                                          ((module-ref (resolve-interface module)
-                                                       'cuirass-jobs)
-                                           store arguments)))))
+              (report-jobs (object->string module)
+                           (lambda ()
+                             ((module-ref (resolve-interface module)
+                                          'cuirass-jobs)
+                              store arguments))))
             modules))
 
 (define (string->module-name text)
@@ -501,6 +534,11 @@ superseded ones not, hidden ones included."
    (let ((request (call-with-input-file file json->scm)))
      (with-store store
        (parameterize ((%graft? #f)
+                      (%check-store
+                       (lambda ()
+                         (unless (false-if-exception
+                                  (begin (query-failed-paths store) #t))
+                           (leave (G_ "the connection to guix-daemon is lost~%")))))
                       (%current-system (assoc-ref request "system")))
          (evaluate store request))
        (write-line-of-json "done" "jobs" %jobs "errors" %errors)

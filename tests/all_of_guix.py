@@ -37,6 +37,7 @@ sys.path.insert(0, str(TESTS / "guix"))
 import items  # noqa: E402 (the path comes first)
 from support.case import Case  # noqa: E402
 from support.panoply import API, Client, Server  # noqa: E402
+from support.programs import BUILD  # noqa: E402
 from support.roots import Machine, temporary_folder  # noqa: E402
 from support.waiting import TIME_FACTOR, wait_until  # noqa: E402
 
@@ -410,6 +411,25 @@ class AllOfGuix(Case):
     def test_sample_of_sources_byte_for_byte(self):
         for basename in self.choose(self.walk.sources):
             self.compare(basename, items.nar(self.store / basename))
+
+    # ---- our C on the same store ----
+
+    def run_program(self, path: str) -> None:
+        """A slow test in C (tests/guix/README.md), which must not skip."""
+        done = subprocess.run([BUILD / path], text=True, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=HOURS * TIME_FACTOR,
+                              env={**os.environ,
+                                   "PANOPLY_ALL_DERIVATIONS": str(self.store).rstrip("/")})
+        for line in done.stdout.splitlines():
+            self.note(f"  {path.rpartition('/')[2]}", line)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+    def test_round_trip_of_all_derivations(self):
+        self.run_program("tests/guix/all_derivations")
+
+    def test_graph_alone(self):
+        self.run_program("tests/graph/graph_load_all")
 
     # ---- living with it ----
 

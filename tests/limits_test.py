@@ -188,7 +188,50 @@ class OfEvaluations(Case):
         ended = self.farm.server.wait_for(f"/evaluations/{running['id']}",
                                           lambda it: it["finished_at"], 20)
         self.assertEqual(ended["state"], "cancelled")
+        # The commit counts as looked at: only --force evaluates it again.
+        self.farm.server.command_line("spec", "evaluate", "sleepy")
+        self.farm.server.wait_for("/specifications/sleepy", lambda it: not it["requested_at"])
+        found = self.farm.client.api("GET", "/evaluations?specification=sleepy")["items"]
+        self.assertEqual([it["id"] for it in found], [running["id"]])
         self.farm.server.command_line("spec", "delete", "sleepy")
+
+    def test_what_is_no_text(self):
+        """The channel's code can write to the evaluator's pipe: it fails, and once."""
+        self.module("(use-modules (rnrs bytevectors) (ice-9 binary-ports))\n"
+                    "(let ((port (fdopen 3 \"w\")))\n"
+                    "  (put-bytevector port #vu8(255 254 195 10)) (force-output port) (sleep 60))")
+        evaluation, _ = self.evaluation("garbage")
+        self.assertEqual(evaluation["state"], "failed")
+        self.assertIn("what is no message: ???", evaluation["message"])
+        found = self.farm.client.api("GET", "/evaluations?specification=garbage")["items"]
+        self.assertEqual(len(found), 1)
+
+    def test_guix_ended_from_outside(self):
+        """Nothing is said about the evaluation then: it is run again."""
+        flag = self.farm.evaluator.outside("/tmp/second-time")
+        self.module("(define flag \"/tmp/second-time\")\n"
+                    "(unless (file-exists? flag)\n"
+                    "  (call-with-output-file flag (const #t))\n"
+                    "  (kill (getpid) SIGTERM) (sleep 60))")
+        evaluation, _ = self.evaluation("ended")
+        self.assertTrue(flag.exists())
+        self.assertEqual(evaluation["state"], "succeeded", evaluation["message"])
+
+    def test_guix_daemon_that_goes_away(self):
+        """That is not each package's failure, but the end of the evaluation."""
+        self.module("(call-with-output-file \"/tmp/ready\" (const #t))\n"
+                    "(let loop () (when (file-exists? \"/tmp/ready\") (usleep 50000) (loop)))")
+        ready = self.farm.evaluator.outside("/tmp/ready")
+        self.addCleanup(ready.unlink, missing_ok=True)
+        self.farm.server.add_specification(self.farm.channel.specification("lost", period=300))
+        wait_until(ready.exists, 60, "the channel is being loaded")
+        self.farm.evaluator.end_connections()
+        ready.unlink()
+        ended = self.farm.server.wait_for(
+            "/evaluations?specification=lost",
+            lambda it: it["items"] and it["items"][0]["finished_at"])["items"][0]
+        self.assertEqual((ended["state"], ended["jobs"]), ("failed", 0))
+        self.assertIn("guix-daemon is lost", ended["message"])
 
     def test_time_machine_without_network(self):
         """Guix's own words, in the log and as the reason."""

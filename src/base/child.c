@@ -242,15 +242,21 @@ child_status_text(int status, char text[64])
   return text;
 }
 
+#define QUIT_LOOK_MS 200
+
 /* Reads until end of file or the deadline; keeps the last LIMIT bytes. */
 static int
-collect(int fd, int64_t deadline, size_t limit, struct buf *output)
+collect(int fd, int64_t deadline, const atomic_bool *quit, size_t limit, struct buf *output)
 {
   for (;;) {
     struct pollfd watch = { .fd = fd, .events = POLLIN };
     int64_t left = deadline < 0 ? -1 : deadline - clock_monotonic_ms();
+    if (quit != NULL && *quit)
+      return -ECANCELED;
     if (deadline >= 0 && left <= 0)
       return -ETIMEDOUT;
+    if (quit != NULL && (left < 0 || left > QUIT_LOOK_MS))
+      left = QUIT_LOOK_MS;
     if (poll(&watch, 1, (int) left) <= 0)
       continue;
     ssize_t got = read(fd, buf_reserve(output, 8192), 8192);
@@ -281,6 +287,8 @@ run_result(const char *name, int r, int status, struct str output, struct error 
   struct str line = last_line(output);
   if (r == -ETIMEDOUT)
     return error_set(err, r, "%s took too long and was ended", name);
+  if (r == -ECANCELED)
+    return error_set(err, r, "%s was ended: the server stops", name);
   if (status == 0)
     return 0;
   if (line.size > 300)
@@ -308,8 +316,8 @@ child_run(const struct child_options *options, int timeout_ms, size_t limit, str
     return r;
   file_closep(&write_end);
   int64_t deadline = timeout_ms < 0 ? -1 : clock_monotonic_ms() + timeout_ms;
-  r = collect(read_end, deadline, ret_output != NULL ? limit : 4096, output);
-  if (r == -ETIMEDOUT)
+  r = collect(read_end, deadline, options->quit, ret_output != NULL ? limit : 4096, output);
+  if (r == -ETIMEDOUT || r == -ECANCELED)
     child_signal(&child, SIGKILL);
   int status = 0;
   (void) child_wait(&child, -1, &status);

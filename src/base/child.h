@@ -3,6 +3,7 @@
    group of their own, optionally as another account and under limits. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -21,10 +22,11 @@ struct child_options
   bool drop_privileges;           /* switch to `user` and `group` (needs root) */
   uid_t user;
   gid_t group;
-  uint64_t limit_memory; /* RLIMIT_AS in bytes; 0 = none */
-  uint64_t limit_cpu;    /* RLIMIT_CPU in seconds; 0 = none */
-  int niceness;          /* added to ours */
-  bool die_with_parent;  /* SIGKILL when the starting thread's process ends */
+  uint64_t limit_memory;   /* RLIMIT_AS in bytes; 0 = none */
+  uint64_t limit_cpu;      /* RLIMIT_CPU in seconds; 0 = none */
+  int niceness;            /* added to ours */
+  bool die_with_parent;    /* SIGKILL when the starting thread's process ends */
+  const atomic_bool *quit; /* child_run ends it soon after this is true; NULL = never */
 };
 
 /* All descriptors -1, the rest zero. */
@@ -65,8 +67,8 @@ const char *child_status_text(int status, char text[64]);
 /* Runs to the end and collects what it printed on 1 and 2 (at most LIMIT bytes
    are kept; NULL = not wanted). Returns 0 for exit status 0, else an error that
    ends in the output's last line. TIMEOUT_MS -1 = none; on time-out the group
-   is killed and the result is -ETIMEDOUT. Descriptors in OPTIONS are ignored
-   save `input`. */
+   is killed and the result is -ETIMEDOUT; -ECANCELED after `quit`. Descriptors in OPTIONS are
+   ignored save `input`. */
 struct buf;
 int child_run(const struct child_options *options, int timeout_ms, size_t limit,
               struct buf *ret_output, struct error *err);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
+
 /* So that error_prefix and error_hint return the right code to callers who did
    not want to know more. */
 static _Thread_local int last_code = -EIO;
@@ -18,6 +20,7 @@ error_setv(struct error *err, int code, const char *format, va_list arguments)
   err->code = code;
   err->hint[0] = '\0';
   vsnprintf(err->message, sizeof err->message, format, arguments);
+  str_mend_utf8(err->message);
   return code;
 }
 
@@ -42,6 +45,7 @@ error_set_errno(struct error *err, const char *format, ...)
   if (err != NULL) {
     size_t used = strlen(err->message);
     snprintf(err->message + used, sizeof err->message - used, ": %s", strerror(number));
+    str_mend_utf8(err->message);
   }
   return -number;
 }
@@ -59,6 +63,7 @@ error_prefix(struct error *err, const char *format, ...)
   va_end(arguments);
   size_t used = strlen(err->message);
   snprintf(err->message + used, sizeof err->message - used, ": %s", old);
+  str_mend_utf8(err->message);
   return err->code;
 }
 
@@ -70,6 +75,7 @@ error_hint(struct error *err, const char *format, ...)
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(err->hint, sizeof err->hint, format, arguments);
+  str_mend_utf8(err->hint);
   va_end(arguments);
   return err->code;
 }

@@ -164,6 +164,20 @@ utf8_sequence(const unsigned char *p, size_t rest)
   return overlong || beyond ? 0 : size;
 }
 
+void
+str_mend_utf8(char *text)
+{
+  unsigned char *bytes = (unsigned char *) text;
+  size_t rest = strlen(text);
+  while (rest > 0) {
+    size_t step = utf8_sequence(bytes, rest);
+    if (step == 0)
+      *bytes = '?';
+    bytes += step == 0 ? 1 : step;
+    rest -= step == 0 ? 1 : step;
+  }
+}
+
 bool
 str_is_utf8(struct str text)
 {

@@ -72,3 +72,5 @@ int str_from_hex(struct str digits, void *ret_data, size_t size) PN_MUST_USE;
 
 /* True when TEXT is valid UTF-8 (RFC 3629: no overlong forms, no surrogates). */
 bool str_is_utf8(struct str text);
+/* Puts "?" in the place of every byte that is no part of a character. */
+void str_mend_utf8(char *text);

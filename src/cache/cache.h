@@ -121,6 +121,18 @@ int cache_log_finish(struct cache *cache, int64_t attempt_id, int64_t *ret_size,
    there is none. */
 int cache_log_reply(struct cache *cache, struct http_request *request, int64_t attempt_id,
                     int64_t from, bool follow, struct error *err);
+/* It has begun and is not finished, whether or not its attempt still runs. */
+bool cache_log_is_live(const struct cache *cache, int64_t attempt_id);
+/* Zero-initialise; free with cache_attempts_free. */
+struct cache_attempts
+{
+  int64_t *ids;
+  size_t count;
+  size_t capacity;
+};
+void cache_attempts_free(struct cache_attempts *attempts);
+/* Adds all attempts whose logs are live; reads all names in the log folder. */
+int cache_logs_live(const struct cache *cache, struct cache_attempts *ret, struct error *err);
 /* The last SIZE bytes of a log, appended to RET. RET_END: the byte after them, from
    which a follower goes on; RET_LIVE: it still grows. -ENOENT when there is none. */
 int cache_log_tail(struct cache *cache, int64_t attempt_id, size_t size, struct buf *ret,

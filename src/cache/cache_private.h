@@ -135,6 +135,8 @@ int cache_log_get(struct cache *cache, int64_t attempt_id, struct cache_log **re
                   struct error *err);
 /* Where a finished one is; free it. */
 char *cache_log_file(const struct cache *cache, int64_t attempt_id);
+char *cache_log_live_file(const struct cache *cache, int64_t attempt_id);
+#define CACHE_LOG_FOLDERS 256
 void cache_log_unref(struct cache *cache, struct cache_log *log);
 /* Streams LOG from byte FROM until it is finished. Takes a reference of its own. */
 int cache_log_follow(struct cache *cache, struct cache_log *log, struct http_request *request,

@@ -11,20 +11,18 @@
 #include "base/mem.h"
 #include "cache/cache_private.h"
 
-#define LOG_FOLDERS 256
-
-static char *
-live_file(const struct cache *cache, int64_t attempt_id)
+char *
+cache_log_live_file(const struct cache *cache, int64_t attempt_id)
 {
-  return mem_printf("%s/%02x/%lld.log", cache->log_folder, (unsigned) (attempt_id % LOG_FOLDERS),
-                    (long long) attempt_id);
+  return mem_printf("%s/%02x/%lld.log", cache->log_folder,
+                    (unsigned) (attempt_id % CACHE_LOG_FOLDERS), (long long) attempt_id);
 }
 
 char *
 cache_log_file(const struct cache *cache, int64_t attempt_id)
 {
-  return mem_printf("%s/%02x/%lld.log.gz", cache->log_folder, (unsigned) (attempt_id % LOG_FOLDERS),
-                    (long long) attempt_id);
+  return mem_printf("%s/%02x/%lld.log.gz", cache->log_folder,
+                    (unsigned) (attempt_id % CACHE_LOG_FOLDERS), (long long) attempt_id);
 }
 
 /* ---- live logs ---- */
@@ -57,7 +55,7 @@ static int
 open_file(const struct cache *cache, int64_t attempt_id, bool make, int *ret_fd, int64_t *ret_size,
           struct error *err)
 {
-  CLEANUP_FREE char *file = live_file(cache, attempt_id);
+  CLEANUP_FREE char *file = cache_log_live_file(cache, attempt_id);
   CLEANUP_FREE char *folder = mem_strndup(file, (size_t) (strrchr(file, '/') - file));
   int r = make ? file_make_dirs(folder, 0755, err) : 0;
   if (r < 0)
@@ -170,7 +168,7 @@ cache_log_append(struct cache *cache, int64_t attempt_id, int64_t offset, struct
 static int
 compress_log(const struct cache *cache, struct cache_log *log, struct error *err)
 {
-  CLEANUP_FREE char *live = live_file(cache, log->attempt_id);
+  CLEANUP_FREE char *live = cache_log_live_file(cache, log->attempt_id);
   CLEANUP_FREE char *finished = cache_log_file(cache, log->attempt_id);
   CLEANUP_FREE char *temporary = mem_printf("%s.new", finished);
   CLEANUP_FD int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "channels/channels_sql.h"
@@ -14,13 +15,15 @@
 
 #define URL_MAX 2000
 #define BRANCH_MAX 255
+#define LOCK_LOOK_MS 100
 #define TEXT_MAX 1000 /* bytes of an author or subject that we keep */
 
 struct channels
 {
   char *folder;
   struct db_pool *pool;
-  int timeout_s;
+  struct git_limits limits;
+  atomic_bool quit;
 };
 
 struct channels *
@@ -29,8 +32,17 @@ channels_new(const struct channels_options *options)
   struct channels *channels = mem_alloc(sizeof *channels);
   channels->folder = mem_strdup(options->folder);
   channels->pool = options->pool;
-  channels->timeout_s = options->fetch_timeout_s > 0 ? options->fetch_timeout_s : 600;
+  channels->limits = (struct git_limits) {
+    .timeout_s = options->fetch_timeout_s > 0 ? options->fetch_timeout_s : 600,
+    .quit = &channels->quit,
+  };
   return channels;
+}
+
+void
+channels_quit(struct channels *channels)
+{
+  channels->quit = true;
 }
 
 void
@@ -129,13 +141,17 @@ lock_clone(const struct channels *channels, const char *clone, struct error *err
   int r = file_make_dirs(channels->folder, 0755, err);
   if (r < 0)
     return r;
-  int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0 || flock(fd, LOCK_EX) != 0) {
-    r = error_set_errno(err, "cannot lock %s", path);
-    file_closep(&fd);
-    return r;
+  CLEANUP_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0)
+    return error_set_errno(err, "cannot open %s", path);
+  while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK)
+      return error_set_errno(err, "cannot lock %s", path);
+    if (channels->quit)
+      return error_set(err, -ECANCELED, "the server stops");
+    clock_sleep_ms(LOCK_LOOK_MS);
   }
-  return fd;
+  return TAKE_FD(fd);
 }
 
 /* ---- recording ---- */
@@ -205,7 +221,7 @@ ensure_commit(const struct channels *channels, const char *clone, const char *ur
 {
   if (git_has_commit(clone, commit))
     return 0;
-  int r = git_fetch(clone, url, branch, channels->timeout_s, err);
+  int r = git_fetch(clone, url, branch, &channels->limits, err);
   if (r == 0 && !git_has_commit(clone, commit))
     return error_set(err, -ENOENT, "%s has no commit %s on branch \"%s\"", url, commit, branch);
   return r;
@@ -237,7 +253,7 @@ poll_tip(struct channels *channels, const char *url, const char *branch, const c
   if (commit != NULL)
     snprintf(ret->commit, sizeof ret->commit, "%s", commit);
   else
-    r = git_remote_tip(url, branch, channels->timeout_s, ret->commit, err);
+    r = git_remote_tip(url, branch, &channels->limits, ret->commit, err);
   if (r < 0)
     return r;
   struct sighting sighting = { .url = url, .commit = ret->commit };

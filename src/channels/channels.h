@@ -14,6 +14,8 @@ struct channels_options
 
 struct channels;
 struct channels *channels_new(const struct channels_options *options);
+/* Whatever goes on now or begins later ends soon, with -ECANCELED. */
+void channels_quit(struct channels *channels);
 void channels_free(struct channels *channels);
 
 /* Refuses what `git` would take for an option or a helper: only https, http,

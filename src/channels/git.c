@@ -13,7 +13,7 @@
 #include "base/mem.h"
 
 #define OUTPUT_MAX (64 << 10) /* bytes of git's output that we read */
-#define LOCAL_TIMEOUT_S 120
+static const struct git_limits local = { .timeout_s = 120 };
 
 bool
 git_commit_hash_is_valid(struct str commit)
@@ -49,8 +49,8 @@ cause_of_death(struct str output)
 /* Runs git with ARGUMENTS (NULL-terminated, at most 20). INDEX: an index file of
    its own, or NULL. */
 static int
-git(const char *const *arguments, const char *index, int timeout_s, struct buf *output,
-    struct error *err)
+git(const char *const *arguments, const char *index, const struct git_limits *limits,
+    struct buf *output, struct error *err)
 {
   /* The server reads repositories that belong to other accounts. */
   const char *argv[32] = { "git", "-c",       "safe.directory=*", "-c", "core.hooksPath=/dev/null",
@@ -80,21 +80,33 @@ git(const char *const *arguments, const char *index, int timeout_s, struct buf *
   options.argv = argv;
   options.environment = environment;
   options.die_with_parent = true;
+  options.quit = limits->quit;
   CLEANUP_BUF struct buf own = { 0 };
   output = output != NULL ? output : &own;
-  int r = child_run(&options, timeout_s * 1000, OUTPUT_MAX, output, err);
+  int r = child_run(&options, limits->timeout_s * 1000, OUTPUT_MAX, output, err);
   struct str cause = r == -ECHILD ? cause_of_death(buf_str(output)) : STR("");
   return cause.size == 0 ? r : error_set(err, r, "git: %.*s", STR_FMT(cause));
 }
 
+/* git serves a repository of this machine by a child of its own, which is told nothing
+   of our `-c safe.directory`, and would refuse those of other accounts. */
+static const char *
+serving_option(const char *url)
+{
+  bool is_here = url[0] == '/' || str_starts(str_of(url), STR("file://"));
+  return is_here ? "--upload-pack=git -c safe.directory='*' upload-pack"
+                 : "--upload-pack=git-upload-pack";
+}
+
 int
-git_remote_tip(const char *url, const char *branch, int timeout_s, char ret_commit[GIT_COMMIT_SIZE],
-               struct error *err)
+git_remote_tip(const char *url, const char *branch, const struct git_limits *limits,
+               char ret_commit[GIT_COMMIT_SIZE], struct error *err)
 {
   CLEANUP_FREE char *reference = mem_printf("refs/heads/%s", branch);
   CLEANUP_BUF struct buf output = { 0 };
-  const char *arguments[] = { "ls-remote", "--quiet", "--", url, reference, NULL };
-  int r = git(arguments, NULL, timeout_s, &output, err);
+  const char *arguments[] = { "ls-remote", "--quiet", serving_option(url), "--", url,
+                              reference,   NULL };
+  int r = git(arguments, NULL, limits, &output, err);
   if (r < 0)
     return error_prefix(err, "cannot reach %s", url);
   /* Warnings may stand before the answer: it is the line that names our branch. */
@@ -117,23 +129,59 @@ make_clone(const char *folder, struct error *err)
   if (file_exists(folder))
     return 0;
   const char *arguments[] = { "init", "--quiet", "--bare", "--", folder, NULL };
-  return git(arguments, NULL, LOCAL_TIMEOUT_S, NULL, err);
+  return git(arguments, NULL, &local, NULL, err);
+}
+
+/* BRANCH as one word: where there was a branch "a" there may be "a/b" now. */
+static void
+append_flat(struct buf *out, const char *branch)
+{
+  for (const char *c = branch; *c != '\0'; c++)
+    if (*c == '/')
+      buf_append_text(out, "%2F");
+    else if (*c == '%')
+      buf_append_text(out, "%25");
+    else
+      buf_append_char(out, *c);
+}
+
+/* Packs what many fetches have left, when it is much by git's own measure. */
+static void
+tidy(const char *git_dir, const struct git_limits *limits)
+{
+  const char *arguments[] = { git_dir, "-c",     "gc.auto=6700", "-c", "gc.autoDetach=false",
+                              "gc",    "--auto", "--quiet",      NULL };
+  (void) git(arguments, NULL, limits, NULL, NULL); /* the fetch was fine without it */
 }
 
 int
-git_fetch(const char *folder, const char *url, const char *branch, int timeout_s, struct error *err)
+git_fetch(const char *folder, const char *url, const char *branch, const struct git_limits *limits,
+          struct error *err)
 {
   int r = make_clone(folder, err);
   if (r < 0)
     return r;
   CLEANUP_FREE char *git_dir = mem_printf("--git-dir=%s", folder);
-  CLEANUP_FREE char *reference = mem_printf("+refs/heads/%s:refs/heads/%s", branch, branch);
-  const char *arguments[] = {
-    git_dir, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
-    "--",    url,     reference, NULL
-  };
-  r = git(arguments, NULL, timeout_s, NULL, err);
-  return r < 0 ? error_prefix(err, "cannot fetch %s", url) : 0;
+  CLEANUP_BUF struct buf kept = { 0 };
+  append_flat(&kept, branch);
+  CLEANUP_FREE char *reference =
+      mem_printf("+refs/heads/%s:refs/panoply/%s", branch, buf_text(&kept));
+  const char *arguments[] = { git_dir,
+                              "fetch",
+                              "--quiet",
+                              "--no-tags",
+                              "--no-write-fetch-head",
+                              "--no-recurse-submodules",
+                              serving_option(url),
+                              "--",
+                              url,
+                              reference,
+                              NULL };
+  r = git(arguments, NULL, limits, NULL, err);
+  if (r < 0)
+    return error_prefix(err, "cannot fetch %s", url);
+  tidy(git_dir, limits);
+  return 0;
 }
 
 bool
@@ -144,7 +192,7 @@ git_has_commit(const char *folder, const char *commit)
   CLEANUP_FREE char *git_dir = mem_printf("--git-dir=%s", folder);
   CLEANUP_FREE char *object = mem_printf("%s^{tree}", commit);
   const char *arguments[] = { git_dir, "cat-file", "-e", object, NULL };
-  return git(arguments, NULL, LOCAL_TIMEOUT_S, NULL, NULL) == 0;
+  return git(arguments, NULL, &local, NULL, NULL) == 0;
 }
 
 int
@@ -157,7 +205,7 @@ git_read_commit(const char *folder, const char *commit, struct arena *arena, str
     git_dir, "log", "-1", "--no-show-signature", "--encoding=UTF-8", "--format=%ct%x00%an%x00%s",
     commit,  "--",  NULL
   };
-  int r = git(arguments, NULL, LOCAL_TIMEOUT_S, &output, err);
+  int r = git(arguments, NULL, &local, &output, err);
   if (r < 0)
     return r;
   struct str rest = str_trim(buf_str(&output));
@@ -181,9 +229,9 @@ git_export(const char *folder, const char *commit, const char *target, struct er
   const char *write_files[] = { git_dir, work_tree, "checkout-index", "--all", "--force", NULL };
   if (mkdir(target, 0755) != 0)
     return error_set_errno(err, "cannot make the folder %s", target);
-  int r = git(read_tree, index, LOCAL_TIMEOUT_S, NULL, err);
+  int r = git(read_tree, index, &local, NULL, err);
   if (r == 0)
-    r = git(write_files, index, LOCAL_TIMEOUT_S, NULL, err);
+    r = git(write_files, index, &local, NULL, err);
   unlink(index);
   return r < 0 ? error_prefix(err, "cannot write the files of commit %s", commit) : 0;
 }

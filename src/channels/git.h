@@ -3,6 +3,7 @@
    ours, killed when it takes too long. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "base/arena.h"
@@ -18,16 +19,23 @@ struct git_commit /* slices in the arena of the call */
   int64_t committed_s; /* seconds since 1970 */
 };
 
+/* When a call that may take long is given up. */
+struct git_limits
+{
+  int timeout_s;
+  const atomic_bool *quit; /* NULL = never */
+};
+
 bool git_commit_hash_is_valid(struct str commit);
 
 /* The commit at the tip of BRANCH of the remote URL. */
-int git_remote_tip(const char *url, const char *branch, int timeout_s,
+int git_remote_tip(const char *url, const char *branch, const struct git_limits *limits,
                    char ret_commit[GIT_COMMIT_SIZE], struct error *err);
 
 /* Brings BRANCH into the bare clone FOLDER, made when missing; only what is new
    crosses the network. */
-int git_fetch(const char *folder, const char *url, const char *branch, int timeout_s,
-              struct error *err);
+int git_fetch(const char *folder, const char *url, const char *branch,
+              const struct git_limits *limits, struct error *err);
 
 /* Whether FOLDER holds COMMIT. */
 bool git_has_commit(const char *folder, const char *commit);

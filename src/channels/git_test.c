@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/child.h"
@@ -15,6 +16,8 @@
 #include "base/mem.h"
 #include "channels/channels.h"
 #include "channels/git.h"
+
+static const struct git_limits limits = { .timeout_s = 30 };
 
 struct fixture
 {
@@ -63,15 +66,32 @@ teardown(void **state)
   return 0;
 }
 
+/* As a server reads a channel in somebody's home folder. */
+static void
+test_repository_of_another_account(void **state)
+{
+  const struct fixture *fixture = *state;
+  struct error err = { 0 };
+  char commit[GIT_COMMIT_SIZE];
+  CLEANUP_FREE char *url = mem_printf("file://%s", fixture->remote);
+  if (geteuid() != 0)
+    skip();
+  shell(fixture, "chown -R 65534:65534 remote");
+  assert_int_equal(git_remote_tip(fixture->remote, "main", &limits, commit, &err), 0);
+  assert_int_equal(git_remote_tip(url, "main", &limits, commit, &err), 0);
+  assert_int_equal(git_fetch(fixture->clone, url, "main", &limits, &err), 0);
+  assert_true(git_has_commit(fixture->clone, commit));
+}
+
 static void
 test_tip_fetch_export(void **state)
 {
   const struct fixture *fixture = *state;
   struct error err = { 0 };
   char commit[GIT_COMMIT_SIZE];
-  assert_int_equal(git_remote_tip(fixture->remote, "main", 30, commit, &err), 0);
+  assert_int_equal(git_remote_tip(fixture->remote, "main", &limits, commit, &err), 0);
   assert_false(git_has_commit(fixture->clone, commit));
-  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "main", 30, &err), 0);
+  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "main", &limits, &err), 0);
   assert_true(git_has_commit(fixture->clone, commit));
 
   CLEANUP_ARENA struct arena arena = { 0 };
@@ -95,11 +115,11 @@ test_a_rewritten_branch_is_followed(void **state)
 {
   const struct fixture *fixture = *state;
   char commit[GIT_COMMIT_SIZE];
-  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "main", 30, NULL), 0);
+  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "main", &limits, NULL), 0);
   shell(fixture, COMMIT "again --amend");
-  assert_int_equal(git_remote_tip(fixture->remote, "main", 30, commit, NULL), 0);
+  assert_int_equal(git_remote_tip(fixture->remote, "main", &limits, commit, NULL), 0);
   assert_false(git_has_commit(fixture->clone, commit));
-  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "main", 30, NULL), 0);
+  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "main", &limits, NULL), 0);
   assert_true(git_has_commit(fixture->clone, commit));
 }
 
@@ -109,9 +129,9 @@ test_failures_carry_the_reason(void **state)
   const struct fixture *fixture = *state;
   struct error err = { 0 };
   char commit[GIT_COMMIT_SIZE];
-  assert_int_equal(git_remote_tip(fixture->remote, "none", 30, commit, &err), -ENOENT);
+  assert_int_equal(git_remote_tip(fixture->remote, "none", &limits, commit, &err), -ENOENT);
   assert_non_null(strstr(err.message, "has no branch \"none\""));
-  assert_true(git_remote_tip("/no/such/repository", "main", 30, commit, &err) < 0);
+  assert_true(git_remote_tip("/no/such/repository", "main", &limits, commit, &err) < 0);
   assert_non_null(strstr(err.message, "/no/such/repository"));
 }
 
@@ -139,6 +159,7 @@ main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(test_tip_fetch_export, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_repository_of_another_account, setup, teardown),
     cmocka_unit_test_setup_teardown(test_a_rewritten_branch_is_followed, setup, teardown),
     cmocka_unit_test_setup_teardown(test_failures_carry_the_reason, setup, teardown),
     cmocka_unit_test(test_urls_that_git_would_take_otherwise_are_refused),

@@ -37,8 +37,9 @@ look_at_farm(struct cli *cli, const json_t *status, bool *all_good)
       arena_printf(&cli->arena, "the server answers, version %s",
                    cli_text(cli, json_object_get(status, "version"))),
       NULL },
-    { json_is_true(json_object_get(status, "scheduler")), "it has the scheduler role",
-      "it does not have the scheduler role: a process that has must run on the same database" },
+    { json_is_true(json_object_get(status, "scheduler")), "a scheduler is active",
+      "no scheduler was active in the last minute: a process with that role must run on the same "
+      "database; see its log" },
     { connected > 0 || waiting == 0,
       arena_printf(&cli->arena, "%lld agents connected, %lld builds wait", (long long) connected,
                    (long long) waiting),

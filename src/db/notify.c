@@ -110,9 +110,12 @@ db_try_lock(struct db *db, int64_t key, struct error *err)
   char text[32];
   snprintf(text, sizeof text, "%" PRId64, key);
   const char *const values[] = { text };
+  bool held = db->holds_lock;
   int r = ready_to_lock(db, err);
-  if (r < 0)
+  if (r < 0) {
+    db->holds_lock = held; /* still lost, and to be asked for again */
     return r;
+  }
   PGresult *result = PQexecParams(db->connection, "SELECT pg_try_advisory_lock($1::bigint)", 1,
                                   NULL, values, NULL, NULL, 0);
   if (PQresultStatus(result) == PGRES_TUPLES_OK)
@@ -120,6 +123,6 @@ db_try_lock(struct db *db, int64_t key, struct error *err)
   else
     r = db_error_set(db, result, "cannot take a lock", err);
   PQclear(result);
-  db->holds_lock |= r == 1;
+  db->holds_lock |= r == 1 || (r < 0 && held);
   return r;
 }

@@ -35,7 +35,7 @@ CREATE INDEX evaluation_unfinished ON evaluation (id) WHERE finished_at IS NULL;
 
 CREATE TABLE evaluation_revision (
   evaluation_id bigint NOT NULL REFERENCES evaluation ON DELETE CASCADE,
-  channel       text NOT NULL,
+  channel       text COLLATE "C" NOT NULL, -- paired with names in the order of their bytes
   revision_id   bigint NOT NULL REFERENCES revision,
   PRIMARY KEY (evaluation_id, channel)
 );

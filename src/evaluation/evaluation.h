@@ -27,7 +27,10 @@ struct evaluations;
    run again, by whichever process comes first. */
 int evaluations_start(const struct evaluation_options *options, struct evaluations **ret,
                       struct error *err);
-void evaluations_stop(struct evaluations *evaluations);
+/* Nothing begins any more, and what ends from now on is run again by whoever comes
+   next: called first when a server is asked to end, as its children may be told too. */
+void evaluations_quit(struct evaluations *evaluations);
+void evaluations_stop(struct evaluations *evaluations); /* NULL is fine */
 
 /* ---- specifications ---- */
 

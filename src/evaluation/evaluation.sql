@@ -1,14 +1,13 @@
 -- SPDX-License-Identifier: GPL-3.0-or-later
 
 -- name: evaluation_newest :one
--- The newest evaluation of a specification, with its channels' revisions in
--- order of channel name, by bytes, as a specification has them.
+-- The newest evaluation of a specification, however it ended, with its channels'
+-- revisions in order of channel name, by bytes, as a specification has them.
 SELECT evaluation.id, evaluation.definition = :definition::jsonb AS "same_definition!",
        array_agg(revision_id ORDER BY channel COLLATE "C")::bigint[] AS "revision_ids!"
 FROM evaluation
 JOIN evaluation_revision ON evaluation_id = evaluation.id
-WHERE evaluation.id = (SELECT max(id) FROM evaluation WHERE specification_id = :specification_id
-                       AND state <> 4)
+WHERE evaluation.id = (SELECT max(id) FROM evaluation WHERE specification_id = :specification_id)
 GROUP BY evaluation.id;
 
 -- name: evaluation_insert :one

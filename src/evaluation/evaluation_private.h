@@ -82,7 +82,7 @@ struct workspace
   char *log;     /* STATE/evaluations/ID/log */
   char *outside; /* the folder as this process sees it */
   char *inside;  /* the same as Guix sees it, without the store root */
-  char *home;    /* Guix's HOME, as Guix sees it; kept between evaluations */
+  char *home;    /* Guix's HOME, as Guix sees it; kept between a specification's evaluations */
 };
 
 char *workspace_log_path(const struct evaluations *evaluations, int64_t evaluation_id);
@@ -120,13 +120,12 @@ struct results
 {
   struct arena arena;
   struct result_job *jobs;
-  size_t jobs_count, jobs_capacity;
+  size_t jobs_count, jobs_capacity, jobs_bytes;
   struct str_map seen; /* derivation and name of each job */
   struct result_error *errors;
-  size_t errors_count, errors_capacity;
+  size_t errors_count, errors_capacity, errors_bytes;
   struct buf line; /* an unfinished one */
   bool done;       /* of the process that is being read */
-  int64_t progress_done, progress_total;
 };
 
 void results_free(struct results *results);
@@ -142,9 +141,11 @@ int process_start(struct evaluations *evaluations, const struct workspace *works
                   const struct specification *specification, const char *request,
                   struct process **ret, struct error *err);
 /* Waits at most TIMEOUT_MS for output and appends it to RET. 1 = some came, 0 =
-   none yet, -EPIPE = it ended its output; -ENOMEM or -ETIMEDOUT with ERR set when
+   none yet, -ENODATA = it ended its output; -ENOMEM or -ETIMEDOUT with ERR set when
    it went beyond a limit of the specification. */
 int process_read(struct process *process, int timeout_ms, struct buf *ret, struct error *err);
+/* The status (as of waitpid) with which it ends within TIMEOUT_MS; else -ETIMEDOUT. */
+int process_wait(struct process *process, int timeout_ms);
 /* Lets it go (after `done`) and waits: 0, or an error that tells how it ended. */
 int process_finish(struct process *process, struct error *err);
 void process_free(struct process *process); /* kills what still runs; NULL is fine */

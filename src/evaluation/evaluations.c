@@ -28,7 +28,7 @@ void
 evaluations_pause(struct evaluations *evaluations, unsigned seen, int64_t milliseconds)
 {
   struct timespec until;
-  clock_gettime(CLOCK_REALTIME, &until);
+  clock_gettime(CLOCK_MONOTONIC, &until);
   int64_t nanoseconds = until.tv_nsec + milliseconds % 1000 * 1000000;
   until.tv_sec += milliseconds / 1000 + nanoseconds / 1000000000;
   until.tv_nsec = nanoseconds % 1000000000;
@@ -125,7 +125,11 @@ evaluations_start(const struct evaluation_options *options, struct evaluations *
   struct evaluations *evaluations = mem_alloc(sizeof *evaluations);
   pthread_mutex_init(&evaluations->lock, NULL);
   pthread_mutex_init(&evaluations->claiming, NULL);
-  pthread_cond_init(&evaluations->changed, NULL);
+  pthread_condattr_t monotonic;
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&evaluations->changed, &monotonic);
+  pthread_condattr_destroy(&monotonic);
   copy_options(evaluations, options);
   int r = options->passive ? 0 : start_threads(evaluations, err);
   if (r < 0)
@@ -153,8 +157,7 @@ evaluations_stop(struct evaluations *evaluations)
 {
   if (evaluations == NULL)
     return;
-  evaluations->stopping = true;
-  evaluations_poke(evaluations);
+  evaluations_quit(evaluations);
   join_threads(evaluations);
   free(evaluations->evaluators);
   arena_free(&evaluations->arena);
@@ -191,19 +194,11 @@ evaluations_request(struct evaluations *evaluations, struct str specification, b
   return r;
 }
 
-static bool
-cancel_running(struct evaluations *evaluations, int64_t evaluation_id)
+struct cancel
 {
-  bool found = false;
-  pthread_mutex_lock(&evaluations->lock);
-  for (struct running *running = evaluations->running; running != NULL; running = running->next)
-    if (running->id == evaluation_id) {
-      running->cancelled = true;
-      found = true;
-    }
-  pthread_mutex_unlock(&evaluations->lock);
-  return found;
-}
+  int64_t id;
+  bool tried; /* perhaps with success, unknown to us */
+};
 
 /* 1 = it was waiting, and is cancelled now. */
 static int
@@ -223,31 +218,54 @@ cancel_waiting(struct db *db, int64_t id, struct error *err)
   return r < 0 ? r : 1;
 }
 
-/* A running one of another process (or of one that is gone) is told by its row. */
+/* A running one is told by its row too: its process may be another, or killed now. */
 static int
-cancel_stored(struct db *db, void *context, struct error *err)
+store_cancel(struct db *db, void *context, struct error *err)
 {
-  const int64_t *id = context;
+  struct cancel *cancel = context;
   struct evaluation_state_row row;
-  int r = cancel_waiting(db, *id, err);
+  bool again = cancel->tried;
+  cancel->tried = true;
+  int r = cancel_waiting(db, cancel->id, err);
   if (r != 0)
     return r < 0 ? r : 0;
-  r = evaluation_cancel_running(db, *id, err);
+  r = evaluation_cancel_running(db, cancel->id, err);
   if (r != 0)
     return r < 0 ? r : 0;
-  r = evaluation_state(db, *id, &row, err);
+  r = evaluation_state(db, cancel->id, &row, err);
   if (r == 0)
-    return error_set(err, -ENOENT, "there is no evaluation %lld", (long long) *id);
-  return r < 0 ? r : error_set(err, -EEXIST, "evaluation %lld has ended", (long long) *id);
+    return error_set(err, -ENOENT, "there is no evaluation %lld", (long long) cancel->id);
+  if (r < 0 || (again && row.state == EVALUATION_CANCELLED))
+    return r < 0 ? r : 0;
+  return error_set(err, -EEXIST, "evaluation %lld has ended", (long long) cancel->id);
+}
+
+static void
+cancel_running(struct evaluations *evaluations, int64_t evaluation_id)
+{
+  pthread_mutex_lock(&evaluations->lock);
+  for (struct running *running = evaluations->running; running != NULL; running = running->next)
+    if (running->id == evaluation_id)
+      running->cancelled = true;
+  pthread_mutex_unlock(&evaluations->lock);
 }
 
 int
 evaluations_cancel(struct evaluations *evaluations, int64_t evaluation_id, struct error *err)
 {
-  if (cancel_running(evaluations, evaluation_id))
-    return 0;
-  int r = db_pool_run(evaluations->options.pool, DB_WRITE, cancel_stored, &evaluation_id, err);
-  if (r == 0)
-    evaluations_wake_feeds(evaluations);
-  return r;
+  struct cancel cancel = { .id = evaluation_id };
+  int r = db_pool_run(evaluations->options.pool, DB_WRITE, store_cancel, &cancel, err);
+  if (r < 0)
+    return r;
+  cancel_running(evaluations, evaluation_id);
+  evaluations_wake_feeds(evaluations);
+  return 0;
+}
+
+void
+evaluations_quit(struct evaluations *evaluations)
+{
+  evaluations->stopping = true;
+  channels_quit(evaluations->options.channels);
+  evaluations_poke(evaluations);
 }

@@ -35,16 +35,19 @@ is_running(struct evaluations *evaluations, int64_t evaluation_id)
   return running != NULL;
 }
 
-/* Sends what is new; false when the follower is served or gone. */
+/* Sends what is new, as far as a slow reader has room for it; false when the follower
+   is served or gone. */
 static bool
 serve(struct evaluations *evaluations, const struct follower *follower, char *room)
 {
   bool running = is_running(evaluations, follower->evaluation_id);
-  ssize_t got;
-  while ((got = read(follower->fd, room, PIECE)) > 0)
+  ssize_t got = 0;
+  while (http_stream_wait(follower->stream, PIECE, 0) == 0
+         && (got = read(follower->fd, room, PIECE)) > 0)
     if (http_stream_write(follower->stream, str_make(room, (size_t) got)) < 0)
       return false;
-  return running && http_stream_is_open(follower->stream);
+  bool all_sent = got == 0 && http_stream_wait(follower->stream, PIECE, 0) == 0;
+  return (running || !all_sent) && http_stream_is_open(follower->stream);
 }
 
 static void

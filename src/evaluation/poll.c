@@ -23,6 +23,7 @@ struct poll
   struct str definition;
   struct specification specification;
   struct channels_tip *tips;
+  int64_t polled_at;    /* when it was claimed */
   int64_t requested_at; /* the request that this poll answers; 0 = none */
   bool made;            /* an evaluation */
 };
@@ -30,14 +31,13 @@ struct poll
 /* ---- claiming ---- */
 
 static struct db_i64s
-list_polled(struct poll *poll)
+list_polled(struct evaluations *evaluations, struct arena *arena)
 {
-  struct evaluations *evaluations = poll->evaluations;
   size_t count = 0;
   pthread_mutex_lock(&evaluations->lock);
   for (const struct polled *polled = evaluations->polled; polled != NULL; polled = polled->next)
     count++;
-  int64_t *ids = arena_array(&poll->arena, count + 1, sizeof *ids);
+  int64_t *ids = arena_array(arena, count + 1, sizeof *ids);
   count = 0;
   for (const struct polled *polled = evaluations->polled; polled != NULL; polled = polled->next)
     ids[count++] = polled->id;
@@ -50,12 +50,14 @@ claim(struct db *db, void *context, struct error *err)
 {
   struct poll *poll = context;
   struct specification_claim_row row;
-  int r = specification_claim(db, list_polled(poll), &poll->arena, &row, err);
+  int r = specification_claim(db, list_polled(poll->evaluations, &poll->arena), &poll->arena, &row,
+                              err);
   poll->listed.id = r == 1 ? row.id : 0;
   if (r <= 0)
     return r;
   poll->name = row.name;
   poll->definition = row.definition;
+  poll->polled_at = row.polled_at;
   poll->requested_at = row.requested_at_null ? 0 : row.requested_at;
   return 0;
 }
@@ -90,24 +92,31 @@ unlist(struct poll *poll)
   pthread_mutex_unlock(&evaluations->lock);
 }
 
+struct waiting
+{
+  struct evaluations *evaluations;
+  int64_t wait_ms;
+};
+
 static int
 ask_wait(struct db *db, void *context, struct error *err)
 {
-  int64_t *wait = context;
+  CLEANUP_ARENA struct arena arena = { 0 };
+  struct waiting *waiting = context;
   struct specification_next_due_row row;
-  int r = specification_next_due(db, &row, err);
-  if (r == 1 && !row.wait_ms_null && row.wait_ms < *wait)
-    *wait = row.wait_ms;
+  int r = specification_next_due(db, list_polled(waiting->evaluations, &arena), &row, err);
+  if (r == 1 && !row.wait_ms_null && row.wait_ms < waiting->wait_ms)
+    waiting->wait_ms = row.wait_ms;
   return r < 0 ? r : 0;
 }
 
 static int64_t
 wait_until_due(struct evaluations *evaluations)
 {
-  int64_t wait = IDLE_MS;
-  if (db_pool_run(evaluations->options.pool, DB_READ, ask_wait, &wait, NULL) < 0)
+  struct waiting waiting = { evaluations, IDLE_MS };
+  if (db_pool_run(evaluations->options.pool, DB_READ, ask_wait, &waiting, NULL) < 0)
     return ERROR_MS;
-  return wait < 50 ? 50 : wait;
+  return waiting.wait_ms < 50 ? 50 : waiting.wait_ms;
 }
 
 /* ---- what a poll leads to ---- */
@@ -175,6 +184,10 @@ make_evaluation(struct db *db, void *context, struct error *err)
   int r = specification_lock(db, poll->listed.id, &locked, err);
   if (r <= 0)
     return r; /* deleted meanwhile */
+  /* Edited, or claimed again by another process when this poll took longer than the
+     period: what was seen here may be older than what that one has made of it. */
+  if (locked.polled_at_null || locked.polled_at != poll->polled_at)
+    return 0;
   bool force = locked.request_forces && !locked.requested_at_null
                && locked.requested_at == poll->requested_at;
   r = end_request(db, poll, err);
@@ -232,19 +245,25 @@ save_outcome(struct db *db, void *context, struct error *err)
       poll->listed.id, buf_str(&facts), err);
 }
 
-static void
+/* False when not even the outcome could be stored: the same again at once would be no
+   better. */
+static bool
 poll_claimed(struct poll *poll)
 {
   struct error err = { 0 };
   int r = poll_channels(poll, &err);
+  if (r == -ECANCELED)
+    return true; /* the server stops: that says nothing about the channels */
   if (r < 0)
     log_failure("evaluation", &err, "cannot poll %.*s", STR_FMT(poll->name));
   struct outcome outcome = { poll, r < 0 ? err.message : NULL };
   struct error ignored = { 0 };
-  (void) db_pool_run(poll->evaluations->options.pool, DB_WRITE, save_outcome, &outcome, &ignored);
+  int saved =
+      db_pool_run(poll->evaluations->options.pool, DB_WRITE, save_outcome, &outcome, &ignored);
   evaluations_wake_feeds(poll->evaluations);
   if (poll->made)
     evaluations_poke(poll->evaluations);
+  return saved >= 0;
 }
 
 void *
@@ -255,13 +274,12 @@ evaluation_poller_main(void *context)
     unsigned seen = evaluations_seen(evaluations);
     struct poll poll = { .evaluations = evaluations };
     bool found = claim_next(&poll);
-    if (found) {
-      poll_claimed(&poll);
+    bool stored = !found || poll_claimed(&poll);
+    if (found)
       unlist(&poll);
-    }
     arena_free(&poll.arena);
-    if (!found)
-      evaluations_pause(evaluations, seen, wait_until_due(evaluations));
+    if (!found || !stored)
+      evaluations_pause(evaluations, seen, stored ? wait_until_due(evaluations) : ERROR_MS);
   }
   return NULL;
 }

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -18,6 +19,7 @@
 #define LOOK_EVERY_MS 1000
 #define ARGUMENTS_MAX 64
 #define FINISH_MS 60000
+#define LOG_MAX (256 << 20) /* bytes: a channel's code can print for ever */
 /* Of the results' pipe: while we store what came, Guix can go on for half a
    minute. What any user may have; less does no harm. */
 #define PIPE_BYTES (1 << 20)
@@ -32,6 +34,7 @@ struct process
   struct child child;
   int release; /* its standard input: a line lets it go */
   int results; /* what it writes on descriptor 3 */
+  int log;
   int64_t memory_limit;
   int64_t deadline_ms;
   int64_t next_look_ms;
@@ -43,7 +46,7 @@ struct process
 static int64_t
 resident_bytes(const char *pid, pid_t group)
 {
-  char path[64];
+  char path[300];
   CLEANUP_BUF struct buf text = { 0 };
   snprintf(path, sizeof path, "/proc/%s/stat", pid);
   if (file_read_all(path, 4096, &text, NULL) < 0)
@@ -85,6 +88,9 @@ check_limits(struct process *process, struct error *err)
   if (now < process->next_look_ms)
     return 0;
   process->next_look_ms = now + LOOK_EVERY_MS;
+  struct stat log;
+  if (fstat(process->log, &log) == 0 && log.st_size > LOG_MAX)
+    return error_set(err, -EFBIG, "the evaluation's log grew beyond %d MiB", LOG_MAX >> 20);
   if (group_memory(process->child.pid) > process->memory_limit)
     return error_set(err, -ENOMEM, "the evaluator took more memory than memory_limit_mb allows");
   return 0;
@@ -103,11 +109,8 @@ append_words(const char **argv, size_t count, const char *const *words)
 
 static int
 start_child(const struct workspace *workspace, const char *const *argv, int input, int results,
-            struct child *ret, struct error *err)
+            int log, struct child *ret, struct error *err)
 {
-  CLEANUP_FD int log = open(workspace->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (log < 0)
-    return error_set_errno(err, "cannot write %s", workspace->log);
   CLEANUP_FREE char *home = mem_printf("HOME=%s", workspace->home);
   const char *environment[] = {
     home, path_variable, "LC_ALL=C.UTF-8", "GUILE_AUTO_COMPILE=0", NULL,
@@ -158,7 +161,10 @@ process_start(struct evaluations *evaluations, const struct workspace *workspace
   const char *argv[ARGUMENTS_MAX];
   fill_arguments(evaluations, specification, script, request, channels, argv);
   struct child child = CHILD_INIT;
-  int r = start_child(workspace, argv, input_read, output_write, &child, err);
+  CLEANUP_FD int log = open(workspace->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (log < 0)
+    return error_set_errno(err, "cannot write %s", workspace->log);
+  int r = start_child(workspace, argv, input_read, output_write, log, &child, err);
   if (r < 0)
     return r;
   struct process *process = mem_alloc(sizeof *process);
@@ -166,6 +172,7 @@ process_start(struct evaluations *evaluations, const struct workspace *workspace
     .child = child,
     .release = TAKE_FD(input_write),
     .results = TAKE_FD(output_read),
+    .log = TAKE_FD(log),
     .memory_limit = specification->memory_limit,
     .deadline_ms = clock_monotonic_ms() + (int64_t) specification->time_limit_s * 1000,
   };
@@ -188,7 +195,14 @@ process_read(struct process *process, int timeout_ms, struct buf *ret, struct er
   if (got < 0)
     return errno == EINTR ? 0 : error_set_errno(err, "cannot read the evaluator's results");
   ret->size += (size_t) got;
-  return got == 0 ? -EPIPE : 1;
+  return got == 0 ? -ENODATA : 1;
+}
+
+int
+process_wait(struct process *process, int timeout_ms)
+{
+  int status = 0;
+  return child_wait(&process->child, timeout_ms, &status) == 1 ? status : -ETIMEDOUT;
 }
 
 int
@@ -215,5 +229,6 @@ process_free(struct process *process)
   child_stop(&process->child, 2000);
   file_closep(&process->release);
   file_closep(&process->results);
+  file_closep(&process->log);
   free(process);
 }

@@ -10,6 +10,8 @@
 #define LINE_MAX_BYTES (1 << 20)
 #define JOBS_MAX 2000000
 #define ERRORS_MAX 100000
+#define ERRORS_BYTES_MAX (32 << 20) /* of their texts: one statement stores them */
+#define JOBS_BYTES_MAX (512 << 20)
 #define NAME_MAX_BYTES 500
 #define MESSAGE_MAX_BYTES 8000
 #define LIMIT_MAX_S (30 * 24 * 3600)
@@ -77,8 +79,10 @@ read_job(const struct reading *reading, const json_t *line)
     return error_set(reading->err, -EPROTO, "the evaluator reported a job without derivation");
   if (!is_new(results, &job))
     return 0;
-  if (results->jobs_count == JOBS_MAX)
-    return error_set(reading->err, -E2BIG, "the evaluator reported more than %d jobs", JOBS_MAX);
+  results->jobs_bytes += job.name.size + job.derivation.size;
+  if (results->jobs_count == JOBS_MAX || results->jobs_bytes > JOBS_BYTES_MAX)
+    return error_set(reading->err, -E2BIG, "the evaluator reported more than %zu jobs",
+                     results->jobs_count);
   mem_grow(&results->jobs, &results->jobs_capacity, results->jobs_count + 1, sizeof *results->jobs);
   results->jobs[results->jobs_count++] = job;
   return reading->on_job(reading->context, &job, reading->err);
@@ -89,25 +93,19 @@ static int
 read_error(const struct reading *reading, const json_t *line)
 {
   struct results *results = reading->results;
-  if (results->errors_count == ERRORS_MAX)
+  if (results->errors_count == ERRORS_MAX || results->errors_bytes > ERRORS_BYTES_MAX)
     return 0;
-  mem_grow(&results->errors, &results->errors_capacity, results->errors_count + 1,
-           sizeof *results->errors);
-  results->errors[results->errors_count++] = (struct result_error) {
+  struct result_error problem = {
     .name = text_member(results, line, "name", NAME_MAX_BYTES),
     .message = text_member(results, line, "message", MESSAGE_MAX_BYTES),
     .file = text_member(results, line, "file", NAME_MAX_BYTES),
     .line = (int32_t) number_member(line, "line", INT32_MAX),
     .column = (int32_t) number_member(line, "column", INT32_MAX),
   };
-  return 0;
-}
-
-static int
-read_progress(const struct reading *reading, const json_t *line)
-{
-  reading->results->progress_done = number_member(line, "done", INT32_MAX);
-  reading->results->progress_total = number_member(line, "total", INT32_MAX);
+  results->errors_bytes += problem.name.size + problem.message.size + problem.file.size;
+  mem_grow(&results->errors, &results->errors_capacity, results->errors_count + 1,
+           sizeof *results->errors);
+  results->errors[results->errors_count++] = problem;
   return 0;
 }
 
@@ -126,7 +124,6 @@ static const struct
 } types[] = {
   { "job", read_job },
   { "error", read_error },
-  { "progress", read_progress },
   { "done", read_done },
 };
 

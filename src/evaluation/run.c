@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* One evaluation, from claim to wishes. */
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -16,7 +21,9 @@
 #define PROGRESS_EVERY_MS 2000
 #define IDLE_MS 5000
 #define EVALUATION_LOCK INT64_C(0x70616e6500000000) /* "pane", and the evaluation's id */
-#define LAST_WORDS 600                              /* bytes of the log that explain a failure */
+#define RETRY_MS 1000                               /* between tries when the database is away */
+#define END_MS 5000    /* for a process that has closed its output to end */
+#define LAST_WORDS 600 /* bytes of the log that explain a failure */
 /* New derivations that are stored together, while Guix goes on: bounds memory and
    transactions, and leaves little to do after it. */
 #define LOAD_TARGET 4096
@@ -36,7 +43,8 @@ struct run
   struct evaluations *evaluations;
   struct running running;
   struct db *guard; /* its session lock says that the evaluation is ours */
-  bool taken_over;  /* by another process, while the database was away */
+  bool taken_over;  /* by another process, while the database was away; or deleted */
+  bool ended;       /* and stored */
   struct arena arena;
   struct str name; /* of the specification */
   struct specification specification;
@@ -53,6 +61,63 @@ struct run
   int64_t stage_ms[STAGES];
   int64_t guix_done_ms; /* when it wrote its last line */
 };
+
+/* ---- the database may be away ---- */
+
+static bool
+is_unwanted(const struct run *run)
+{
+  return run->running.cancelled || run->evaluations->stopping;
+}
+
+static bool
+is_passing(int r)
+{
+  return r == -DB_ERROR_LOST || r == -EBUSY;
+}
+
+/* With its connection the lock is lost: ours again, or -ESTALE when another process
+   has it. Waits for a database that is away; -ECANCELED when the server stops. */
+static int
+regain_lock(struct run *run, struct error *err)
+{
+  for (;;) {
+    if (run->evaluations->stopping)
+      return error_set(err, -ECANCELED, "the server stops");
+    int r = db_try_lock(run->guard, EVALUATION_LOCK | run->running.id, NULL);
+    if (r == 1)
+      return 0;
+    if (r == 0) {
+      run->taken_over = true;
+      return error_set(err, -ESTALE, "another process has taken it over");
+    }
+    clock_sleep_ms(RETRY_MS);
+  }
+}
+
+/* On the connection that holds the lock: nobody else has the evaluation then. */
+static int
+run_guarded(struct run *run, db_body *body, void *context, struct error *err)
+{
+  int r;
+  while ((r = db_run(run->guard, DB_WRITE, body, context, err)) == -DB_ERROR_LOST) {
+    r = regain_lock(run, err);
+    if (r < 0)
+      return r;
+  }
+  return r;
+}
+
+static int
+wait_for_database(const struct run *run, struct error *err)
+{
+  if (is_unwanted(run))
+    return error_set(err, -ECANCELED, "cancelled");
+  clock_sleep_ms(RETRY_MS);
+  return 0;
+}
+
+/* ---- stages ---- */
 
 static void
 end_stage(struct run *run, enum stage stage)
@@ -205,11 +270,17 @@ static int
 store_load(struct run *run, struct error *err)
 {
   struct writing writing = { .load = run->load };
+  struct db_pool *pool = run->evaluations->options.pool;
+  int r;
   end_stage(run, STAGE_GUIX);
-  int r = adopt_sources(run, err);
+  do
+    r = adopt_sources(run, err);
+  while (is_passing(r) && (r = wait_for_database(run, err)) == 0);
   end_stage(run, STAGE_SOURCES);
   if (r == 0)
-    r = db_pool_run(run->evaluations->options.pool, DB_WRITE, write_graph, &writing, err);
+    do
+      r = db_pool_run(pool, DB_WRITE, write_graph, &writing, err);
+    while (is_passing(r) && (r = wait_for_database(run, err)) == 0);
   end_stage(run, STAGE_GRAPH);
   if (r < 0)
     return r;
@@ -229,6 +300,8 @@ on_job(void *context, const struct result_job *job, struct error *err)
   return r < 0 || graph_load_count(run->load) < LOAD_TARGET ? r : store_load(run, err);
 }
 
+/* For people to see, since the end writes the counts again; and a look whether it is
+   still wanted, still there and still ours. */
 static int
 save_progress(struct db *db, void *context, struct error *err)
 {
@@ -238,12 +311,11 @@ save_progress(struct db *db, void *context, struct error *err)
                               (int32_t) run->results.errors_count, run->running.id, &row, err);
   if (r == 1 && row.cancel_requested)
     run->running.cancelled = true;
-  return r < 0 ? r : 0;
+  run->taken_over = r == 0;
+  return r != 0 ? (r < 0 ? r : 0)
+                : error_set(err, -ESTALE, "it was deleted, or ended by another process");
 }
 
-/* For people to see (the end writes the counts again), and a look whether it is still
-   ours: with the connection the lock is lost, and another process may have it. A
-   database that is away changes nothing yet. */
 static int
 tell_progress(struct run *run, struct error *err)
 {
@@ -251,12 +323,7 @@ tell_progress(struct run *run, struct error *err)
   if (now < run->next_progress_ms)
     return 0;
   run->next_progress_ms = now + PROGRESS_EVERY_MS;
-  if (db_run(run->guard, DB_WRITE, save_progress, run, NULL) != -DB_ERROR_LOST)
-    return 0;
-  if (db_try_lock(run->guard, EVALUATION_LOCK | run->running.id, NULL) != 0)
-    return 0;
-  run->taken_over = true;
-  return error_set(err, -ESTALE, "another process has taken it over");
+  return run_guarded(run, save_progress, run, err);
 }
 
 static int
@@ -265,12 +332,10 @@ read_results(struct run *run, struct process *process, struct error *err)
   CLEANUP_BUF struct buf piece = { 0 };
   run->results.done = false;
   while (!run->results.done) {
-    if (run->running.cancelled || run->evaluations->stopping)
+    if (is_unwanted(run))
       return error_set(err, -ECANCELED, "cancelled");
     buf_clear(&piece);
     int r = process_read(process, READ_MS, &piece, err);
-    if (r == -EPIPE)
-      return r;
     if (r > 0)
       r = results_feed(&run->results, buf_str(&piece), on_job, run, err);
     if (r >= 0)
@@ -282,18 +347,34 @@ read_results(struct run *run, struct process *process, struct error *err)
   return 0;
 }
 
-/* The end of Guix's own words says why it ended. */
-static int
-explain_by_log(const struct run *run, struct error *err)
+/* The end of the log. */
+static struct str
+last_words(const struct run *run, char room[LAST_WORDS])
 {
-  CLEANUP_BUF struct buf log = { 0 };
-  if (file_read_all(run->workspace.log, 256 << 20, &log, NULL) < 0)
-    return err->code;
-  struct str words = str_trim(buf_str(&log));
-  if (words.size > LAST_WORDS)
-    words = str_from(words, words.size - LAST_WORDS);
-  while (words.size > 0 && !str_is_utf8(words))
-    words = str_from(words, 1);
+  struct stat status;
+  CLEANUP_FD int log = open(run->workspace.log, O_RDONLY | O_CLOEXEC);
+  if (log < 0 || fstat(log, &status) != 0)
+    return STR("");
+  off_t from = status.st_size > LAST_WORDS ? status.st_size - LAST_WORDS : 0;
+  ssize_t got = pread(log, room, LAST_WORDS, from);
+  struct str words = str_make(room, got > 0 ? (size_t) got : 0);
+  while (words.size > 0 && ((unsigned char) words.data[0] & 0xc0) == 0x80)
+    words = str_from(words, 1); /* the rest of a character */
+  return str_trim(words);
+}
+
+/* It ended its output before it was done. -EINTR: from outside, so that nothing is
+   said about the evaluation. */
+static int
+explain_end(const struct run *run, struct process *process, struct error *err)
+{
+  char room[LAST_WORDS];
+  int status = process_wait(process, END_MS);
+  if (status > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM)
+    return error_set(err, -EINTR, "somebody asked guix to end");
+  if (status > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+    return error_set(err, -ECHILD, "guix was killed, perhaps for lack of memory");
+  struct str words = last_words(run, room);
   if (words.size > 0)
     return error_set(err, -ECHILD, "guix ended without finishing: %.*s", STR_FMT(words));
   return error_set(err, -ECHILD, "guix ended without finishing and said nothing");
@@ -308,7 +389,7 @@ evaluate_with(struct run *run, struct process *process, struct error *err)
     r = store_load(run, err);
   if (r == 0)
     return process_finish(process, err);
-  return r == -EPIPE ? explain_by_log(run, err) : r;
+  return r == -ENODATA ? explain_end(run, process, err) : r;
 }
 
 static int
@@ -447,20 +528,22 @@ write_end(struct db *db, void *context, struct error *err)
   return r < 0 ? r : append_end_event(db, run, state, err);
 }
 
-static void
-finish(struct run *run, int result, const struct error *reason)
+/* Results that cannot be stored make a failed evaluation, with the reason. REASON
+   tells, after it, what was stored. */
+static int
+finish(struct run *run, int result, struct error *reason)
 {
   struct error err = { 0 };
   struct ending ending = { run, result, reason };
-  int r = db_pool_run(run->evaluations->options.pool, DB_WRITE, write_end, &ending, &err);
-  if (r < 0 && result == 0) {
-    /* Results that cannot be stored make a failed evaluation, with the reason. */
-    struct error why = err;
-    ending = (struct ending) { run, r, &why };
-    r = db_pool_run(run->evaluations->options.pool, DB_WRITE, write_end, &ending, &err);
-  }
+  int r = run_guarded(run, write_end, &ending, &err);
+  if (r >= 0 || run->taken_over || r == -ECANCELED)
+    return r;
+  error_set(reason, r, "what came of it cannot be stored: %s", err.message);
+  ending.result = r;
+  r = run_guarded(run, write_end, &ending, &err);
   if (r < 0)
-    log_failure("evaluation", &err, "cannot store evaluation %lld", (long long) run->running.id);
+    log_failure("evaluation", &err, "cannot end evaluation %lld", (long long) run->running.id);
+  return r;
 }
 
 /* Scheduler and feeds look by themselves after a while: a failure only delays. */
@@ -489,6 +572,16 @@ log_end(const struct run *run, int64_t begun_ms, const char *outcome)
            (long long) (run->guix_done_ms == 0 ? 0 : now - run->guix_done_ms));
 }
 
+/* Then it stays "running", and whoever comes next runs it again: when the server
+   stops, the database is away, or Guix was ended from outside. One that was taken over
+   is no longer ours to end. */
+static bool
+was_interrupted(const struct run *run, int r)
+{
+  return run->taken_over || is_passing(r) || r == -EINTR
+         || (r == -ECANCELED && !run->running.cancelled);
+}
+
 static void
 run_claimed(struct run *run)
 {
@@ -499,14 +592,11 @@ run_claimed(struct run *run)
   log_info("evaluation", "evaluation %lld of %.*s begins", (long long) run->running.id,
            STR_FMT(run->name));
   int r = evaluate(run, &err);
-  /* When the server stops, the evaluation stays "running": whoever comes next runs it
-     again. One that was taken over is no longer ours to end. */
-  bool interrupted = run->taken_over || (r == -ECANCELED && !run->running.cancelled);
-  if (!interrupted)
-    finish(run, r, &err);
+  if (!was_interrupted(run, r))
+    run->ended = finish(run, r, &err) >= 0;
   wake_others(run->evaluations);
   end_stage(run, STAGE_END);
-  log_end(run, begun, r == 0 ? "succeeded" : err.message);
+  log_end(run, begun, err.code == 0 ? "succeeded" : err.message);
   unlist_running(run);
 }
 
@@ -532,11 +622,11 @@ evaluation_runner_main(void *context)
     int r = db_pool_run(evaluations->options.pool, DB_WRITE, claim, &run, &err);
     if (r < 0)
       log_failure("evaluation", &err, "cannot look for work");
-    bool found = r == 0 && run.running.id != 0;
-    if (found)
+    if (r == 0 && run.running.id != 0)
       run_claimed(&run);
+    bool ended = run.ended; /* else nothing was there, or it would be the same again */
     run_free(&run);
-    if (!found)
+    if (!ended)
       evaluations_pause(evaluations, seen, IDLE_MS);
   }
   return NULL;

@@ -256,6 +256,23 @@ read_build(const json_t *value, struct arena *arena, struct specification *ret, 
                    "manifests and custom");
 }
 
+/* Nothing authenticates channels in overlay mode: whoever asks for it must not believe
+   that it happens. */
+static int
+refuse_introductions(const struct specification *specification, struct error *err)
+{
+  for (size_t i = 0; i < specification->channels_count; i++) {
+    const struct specification_channel *channel = &specification->channels[i];
+    if (channel->introduction_commit.size == 0)
+      continue;
+    error_set(err, -EINVAL, "channel %.*s has an \"introduction\", which mode \"overlay\" ignores",
+              STR_FMT(channel->name));
+    return error_hint(err, "Leave it out to evaluate the channel unauthenticated, or use mode "
+                           "\"time-machine\".");
+  }
+  return 0;
+}
+
 static int
 read_mode(const json_t *value, struct specification *ret, struct error *err)
 {
@@ -267,7 +284,7 @@ read_mode(const json_t *value, struct specification *ret, struct error *err)
   else
     return error_set(err, -EINVAL, "\"mode\" must be \"overlay\" or \"time-machine\"");
   if (ret->mode == SPECIFICATION_OVERLAY)
-    return 0;
+    return refuse_introductions(ret, err);
   for (size_t i = 0; i < ret->channels_count; i++)
     if (str_equal(ret->channels[i].name, STR("guix")))
       return 0;
@@ -366,6 +383,7 @@ struct change
   struct specification parsed;
   bool active;
   int64_t id;
+  bool tried; /* perhaps with success, unknown to us */
 };
 
 static int
@@ -393,11 +411,12 @@ insert(struct db *db, void *context, struct error *err)
   struct specification_insert_row row;
   int r = specification_insert(db, parsed->name, change->json, parsed->period_s, parsed->priority,
                                &row, err);
-  if (r == 0)
-    return error_set(err, -EEXIST, "there is a specification \"%.*s\" already",
-                     STR_FMT(parsed->name));
-  if (r < 0)
-    return r;
+  bool again = change->tried;
+  change->tried = true;
+  if (r <= 0)
+    return r < 0 || again ? r
+                          : error_set(err, -EEXIST, "there is a specification \"%.*s\" already",
+                                      STR_FMT(parsed->name));
   change->id = row.id;
   return append_event(db, "specification.added", row.id, parsed->name, err);
 }
@@ -440,9 +459,13 @@ specification_edit(struct db_pool *pool, struct str name, struct str json, struc
 
 static int delete (struct db *db, void *context, struct error *err)
 {
-  const struct change *change = context;
+  struct change *change = context;
   struct specification_remove_row row;
   int r = specification_remove(db, change->name, &row, err);
+  bool again = change->tried;
+  change->tried = true;
+  if (r == 0 && again)
+    return 0;
   if (r == 0)
     return no_specification(change->name, err);
   return r < 0 ? r : append_event(db, "specification.deleted", row.id, change->name, err);

@@ -2,8 +2,10 @@
 
 -- name: specification_insert :one
 -- No row when the name is taken.
-INSERT INTO specification (name, definition, period_s, priority)
-VALUES (:name, :definition::jsonb, :period_s, :priority)
+-- It is asked for at once: a kill before its first poll ends must not lose that.
+INSERT INTO specification (name, definition, period_s, priority, requested_at)
+VALUES (:name, :definition::jsonb, :period_s, :priority,
+        CASE WHEN :period_s::integer > 0 THEN clock_timestamp() END)
 ON CONFLICT (name) DO NOTHING
 RETURNING id;
 
@@ -11,7 +13,8 @@ RETURNING id;
 -- The new definition is looked at without waiting for the period to pass.
 UPDATE specification
 SET definition = :definition::jsonb, period_s = :period_s, priority = :priority,
-    changed_at = now(), polled_at = NULL
+    changed_at = now(), polled_at = NULL,
+    requested_at = CASE WHEN :period_s::integer > 0 THEN clock_timestamp() ELSE requested_at END
 WHERE name = :name
 RETURNING id;
 
@@ -40,7 +43,7 @@ WHERE id = (SELECT id FROM specification
             ORDER BY requested_at, polled_at NULLS FIRST
             LIMIT 1
             FOR UPDATE SKIP LOCKED)
-RETURNING id, name, definition, requested_at;
+RETURNING id, name, definition, requested_at, polled_at AS "polled_at!";
 
 -- name: specification_request :one
 UPDATE specification
@@ -56,14 +59,14 @@ WHERE id = :id AND requested_at = :requested_at::timestamptz;
 -- name: specification_lock :one
 -- One evaluation of it is made at a time: else two polls at once, one because it was
 -- due and one because it was asked for, would both find the same commit new.
-SELECT requested_at, request_forces FROM specification WHERE id = :id FOR NO KEY UPDATE;
+SELECT requested_at, request_forces, polled_at FROM specification WHERE id = :id FOR NO KEY UPDATE;
 
 -- name: specification_next_due :one
 -- Milliseconds until the next one is due; NULL when none ever is.
 SELECT (extract(epoch FROM min(coalesce(polled_at + make_interval(secs => period_s), now()))
                 - clock_timestamp()) * 1000)::bigint AS wait_ms
 FROM specification
-WHERE active AND period_s > 0;
+WHERE active AND period_s > 0 AND id <> ALL (:busy::bigint[]);
 
 -- name: specification_outcome :exec
 -- The failure of the last poll, when it differs from the one before.

@@ -25,7 +25,7 @@ workspace_log_path(const struct evaluations *evaluations, int64_t evaluation_id)
 
 static void
 settle_paths(const struct evaluations *evaluations, int64_t evaluation_id,
-             struct workspace *workspace)
+             const struct specification *specification, struct workspace *workspace)
 {
   const struct evaluation_options *options = &evaluations->options;
   bool rooted = options->store_root[0] != '\0';
@@ -34,7 +34,8 @@ settle_paths(const struct evaluations *evaluations, int64_t evaluation_id,
   workspace->inside =
       mem_printf("%s/evaluation-%lld-%d", base, (long long) evaluation_id, (int) getpid());
   workspace->outside = mem_printf("%s%s", options->store_root, workspace->inside);
-  workspace->home = mem_printf("%s/home", base);
+  /* One each: Guix keeps there which channels it has authenticated. */
+  workspace->home = mem_printf("%s/home/%.*s", base, STR_FMT(specification->name));
 }
 
 static bool
@@ -169,7 +170,7 @@ workspace_make(struct evaluations *evaluations, int64_t evaluation_id,
                const struct specification *specification, const struct str *commits,
                struct workspace *ret, struct error *err)
 {
-  settle_paths(evaluations, evaluation_id, ret);
+  settle_paths(evaluations, evaluation_id, specification, ret);
   int r = make_folders(evaluations, evaluation_id, ret, err);
   if (r == 0)
     r = check_out(evaluations, ret, specification, commits, err);

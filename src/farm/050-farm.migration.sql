@@ -38,6 +38,7 @@ CREATE TABLE build (
   wanted_in      xid8 NOT NULL DEFAULT pg_current_xact_id()
 );
 CREATE INDEX build_unfinished ON build (wanted_in) WHERE finished_at IS NULL;
+CREATE INDEX build_state ON build (state, id); -- lists by state, newest first; counts
 CREATE INDEX build_derivation ON build (derivation_id);
 CREATE INDEX build_culprit ON build (failed_build_id) WHERE failed_build_id IS NOT NULL;
 
@@ -79,6 +80,7 @@ CREATE TABLE farm_order (
 CREATE TABLE farm_scheduler (
   single boolean PRIMARY KEY DEFAULT true CHECK (single),
   epoch  bigint NOT NULL DEFAULT 0,
-  batch  bigint NOT NULL DEFAULT 0
+  batch  bigint NOT NULL DEFAULT 0,
+  seen_at timestamptz NOT NULL DEFAULT '-infinity' -- when the active one last wrote
 );
 INSERT INTO farm_scheduler DEFAULT VALUES;

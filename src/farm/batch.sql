@@ -2,7 +2,12 @@
 
 -- name: farm_batch_claim :exec
 -- 1 = this batch may be written; 0 = it was written already, or the epoch is over.
-UPDATE farm_scheduler SET batch = :batch::bigint WHERE epoch = :epoch AND batch = :batch::bigint - 1;
+UPDATE farm_scheduler SET batch = :batch::bigint, seen_at = now()
+ WHERE epoch = :epoch AND batch = :batch::bigint - 1;
+
+-- name: farm_batch_alive :exec
+-- A sign of life, also when there is nothing to write; 0 = the epoch is over.
+UPDATE farm_scheduler SET seen_at = now() WHERE epoch = :epoch;
 
 -- name: farm_batch_last :one
 SELECT epoch, batch FROM farm_scheduler;
@@ -42,6 +47,10 @@ UPDATE attempt a
 -- name: farm_batch_log_size :exec
 -- The log of an attempt that ended without a word of its agent.
 UPDATE attempt SET log_size = :log_size WHERE id = :id AND log_size = 0;
+
+-- name: farm_batch_ended :many
+-- Which of the attempts run no more.
+SELECT id FROM attempt WHERE id = ANY (:ids::bigint[]) AND state <> 0;
 
 -- name: farm_batch_agents :exec
 UPDATE agent a

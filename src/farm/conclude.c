@@ -179,33 +179,6 @@ begin_attempts(struct scheduler *scheduler)
   }
 }
 
-struct finish_log
-{
-  struct work work;
-  int64_t attempt_id;
-};
-
-static void
-finish_log(void *context, struct work *work, bool stopping)
-{
-  struct farm *farm = context;
-  struct finish_log *finish = (struct finish_log *) work;
-  struct error err = { 0 };
-  struct db *db = NULL;
-  int64_t size = 0;
-  int r = stopping ? -ECANCELED
-                   : cache_log_finish(farm->options.cache, finish->attempt_id, &size, &err);
-  if (r == 0)
-    r = db_pool_get(farm->options.pool, &db, &err);
-  if (r == 0)
-    r = farm_batch_log_size(db, size, finish->attempt_id, &err);
-  db_pool_put(farm->options.pool, db);
-  if (r < 0 && r != -ENOENT && !stopping)
-    log_failure("farm", &err, "cannot close the log of attempt %lld",
-                (long long) finish->attempt_id);
-  free(finish);
-}
-
 static void
 end_attempts(struct scheduler *scheduler)
 {
@@ -218,11 +191,8 @@ end_attempts(struct scheduler *scheduler)
       tell_cancel(&line, end->attempt_id);
       sessions_write(scheduler, end->session, buf_str(&line));
     }
-    if (end->reported)
-      continue;
-    struct finish_log *work = mem_alloc(sizeof *work);
-    *work = (struct finish_log) { .work = { .run = finish_log }, .attempt_id = end->attempt_id };
-    work_pool_put(&scheduler->farm->slow, &work->work);
+    if (!end->reported)
+      logs_close(scheduler->farm, end->attempt_id);
   }
 }
 

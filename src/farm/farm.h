@@ -103,6 +103,10 @@ int farm_agent_pause(struct farm *farm, struct str name, bool paused, struct err
    released before. */
 int farm_agent_release(struct farm *farm, struct str name, struct error *err);
 
+/* Finishes the log of an attempt that has ended, in case that was missed, and notes
+   its size. Takes its time: not for server threads. */
+int farm_log_close(struct farm *farm, int64_t attempt_id, struct error *err);
+
 /* Why a build waits, as one JSON object, appended to RET: "explanation" in doc/api.md.
    -ENOENT. */
 int farm_build_explain(struct farm *farm, int64_t build_id, struct buf *ret, struct error *err);

@@ -56,6 +56,11 @@ void farm_post(struct farm *farm, struct message *message);
    stale. Takes the message over. */
 void farm_look_up(struct farm *farm, struct message *message);
 
+/* logs.c: closes the log of an attempt that ended, on a worker; and all that a
+   server before this one has left open. */
+void logs_close(struct farm *farm, int64_t attempt_id);
+void logs_close_leftovers(struct farm *farm);
+
 /* order.c: see struct farm_rounds. */
 void rounds_init(struct farm_rounds *rounds);
 void rounds_free(struct farm_rounds *rounds);

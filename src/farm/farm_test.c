@@ -4,17 +4,11 @@
 #include "farm/test_agent.h"
 
 #include "base/clock.h"
-#include "base/file.h"
-#include "base/mem.h"
 
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -32,36 +26,6 @@ tear_down(void **state)
 {
   yard_free(*state);
   return 0;
-}
-
-static int64_t
-number_of(json_t *json, const char *name)
-{
-  const json_t *number = json_object_get(json, name);
-  assert_true(json_is_integer(number));
-  int64_t value = json_integer_value(number);
-  json_decref(json);
-  return value;
-}
-
-static size_t
-length_of(json_t *json, const char *name)
-{
-  const json_t *list = json_object_get(json, name);
-  assert_true(json_is_array(list));
-  size_t length = json_array_size(list);
-  json_decref(json);
-  return length;
-}
-
-/* Starts the farm, with one agent whose session is open. */
-static struct test_agent *
-start_with_agent(struct yard *yard, int jobs)
-{
-  yard_start(yard);
-  struct test_agent *agent = test_agent_new(yard, "a", jobs);
-  test_agent_dial(agent, NULL, 0);
-  return agent;
 }
 
 static void
@@ -399,7 +363,7 @@ test_requests_do_not_wait_for_the_database(void **state)
     assert_int_equal(db_pool_get(yard->database->pool, &taken[i], NULL), 0);
   int64_t start = clock_monotonic_ms();
   assert_int_equal(test_agent_enrol(yard, yard->join_token, body, NULL), 503);
-  assert_in_range(clock_monotonic_ms() - start, 0, 5000);
+  assert_in_range(clock_monotonic_ms() - start, 0, 20000);
   for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
     db_pool_put(yard->database->pool, taken[i]);
   assert_int_equal(test_agent_enrol(yard, yard->join_token, body, NULL), 201);
@@ -427,6 +391,19 @@ test_a_second_scheduler_takes_over(void **state)
   test_agent_free(visitor);
   test_agent_free(agent);
   yard_free(standby);
+}
+
+/* Told to people: not that a process has the role, but that one does its work. */
+static void
+test_an_active_scheduler_is_seen(void **state)
+{
+  struct yard *yard = *state;
+  assert_false(yard_scheduler_of(yard).seen);
+  yard_start(yard);
+  for (int i = 0; i < 1000 && !yard_scheduler_of(yard).seen; i++)
+    clock_sleep_ms(10);
+  assert_true(yard_scheduler_of(yard).seen);
+  assert_int_equal(yard_scheduler_of(yard).batch, 0); /* it had nothing to write */
 }
 
 static void
@@ -645,192 +622,6 @@ test_a_missing_input_is_built_anew(void **state)
   test_agent_free(agent);
 }
 
-/* ---- what is uploaded ---- */
-
-static void
-test_a_success_must_be_whole(void **state)
-{
-  struct yard *yard = *state;
-  struct test_agent *agent = start_with_agent(yard, 1);
-  struct test_build build;
-  json_t *reply;
-  char path[192];
-  yard_wish(yard, 1, 0);
-  test_agent_expect(agent, "build", &build);
-  assert_int_equal(test_agent_report(agent, &build, NULL, &reply), 422); /* nothing is here */
-  json_decref(reply);
-  snprintf(path, sizeof path, "/agent/v1/attempts/%lld/uploads/%s?offset=0",
-           (long long) build.attempt, yard_basename(yard_out(1)).data);
-  assert_int_equal(test_agent_call(agent, "PUT", path, build.fence, "application/octet-stream",
-                                   STR("this is no nar"), NULL),
-                   200);
-  assert_int_equal(test_agent_report(agent, &build, NULL, &reply), 422);
-  assert_int_equal(length_of(reply, "damaged"), 1);
-  assert_int_equal(test_agent_upload(agent, &build), 200);
-  assert_int_equal(test_agent_report(agent, &build, yard_basename(yard_out(7)).data, &reply), 422);
-  assert_int_equal(length_of(reply, "missing"), 1); /* the reference */
-  assert_int_equal(test_agent_report(agent, &build, NULL, &reply), 409);
-  assert_int_equal(number_of(reply, "size"), 0); /* the log lacks six bytes */
-  assert_int_equal(test_agent_succeed(agent, &build), 200);
-  assert_int_equal(yard_build_of(yard, 1).attempts, 1);
-  test_agent_free(agent);
-}
-
-/* The status of a result, while what is logged goes to LOG. */
-static int
-report_and_listen(struct test_agent *agent, const struct test_build *build, struct buf *log,
-                  json_t **ret_reply)
-{
-  CLEANUP_FD int file = memfd_create("log", MFD_CLOEXEC);
-  CLEANUP_FD int terminal = dup(STDERR_FILENO);
-  assert_true(file >= 0 && terminal >= 0);
-  dup2(file, STDERR_FILENO);
-  int status = test_agent_report(agent, build, NULL, ret_reply);
-  dup2(terminal, STDERR_FILENO);
-  char text[8192];
-  ssize_t size = pread(file, text, sizeof text, 0);
-  assert_true(size >= 0);
-  buf_append(log, text, (size_t) size);
-  return status;
-}
-
-/* What fails on a worker concerns the operator: the log has it, the agent not. */
-static void
-test_a_fault_of_the_server_is_logged_and_not_told(void **state)
-{
-  struct yard *yard = *state;
-  struct test_agent *agent = start_with_agent(yard, 1);
-  CLEANUP_BUF struct buf log = { 0 };
-  struct test_build build;
-  json_t *reply;
-  yard_wish(yard, 1, 0);
-  test_agent_expect(agent, "build", &build);
-  CLEANUP_FREE char *upload =
-      mem_printf("%s/cache/uploads/attempt-%lld-%.32s", yard->folder, (long long) build.attempt,
-                 yard_basename(yard_out(1)).data);
-  assert_int_equal(mkdir(upload, 0700), 0); /* cannot be read as a file */
-  assert_int_equal(report_and_listen(agent, &build, &log, &reply), 500);
-  const char *detail = json_string_value(json_object_get(reply, "detail"));
-  assert_non_null(strstr(buf_text(&log), "cannot open the upload"));
-  assert_null(strstr(detail, "upload"));
-  json_decref(reply);
-  assert_int_equal(rmdir(upload), 0);
-  assert_int_equal(test_agent_succeed(agent, &build), 200);
-  test_agent_free(agent);
-}
-
-static void
-test_items_that_cannot_be_registered_are_asked_for_again(void **state)
-{
-  struct yard *yard = *state;
-  struct test_agent *agent = start_with_agent(yard, 1);
-  struct test_build build;
-  json_t *reply;
-  yard_wish(yard, 1, 0);
-  test_agent_expect(agent, "build", &build);
-  yard_let_register(yard, false);
-  assert_int_equal(test_agent_succeed(agent, &build), 422);
-  test_agent_await_end(agent); /* the scheduler begins anew */
-  yard_let_register(yard, true);
-  test_agent_dial(agent, &build, 1);
-  assert_int_equal(yard_build_of(yard, 1).state, FARM_BUILD_RUNNING);
-  assert_int_equal(test_agent_report(agent, &build, NULL, &reply), 200);
-  json_decref(reply);
-  assert_int_equal(yard_build_of(yard, 1).attempts, 1);
-  assert_int_equal(yard_events_of(yard, "build.succeeded"), 1);
-  test_agent_free(agent);
-}
-
-static void
-test_uploads_go_on_where_they_broke_off(void **state)
-{
-  struct yard *yard = *state;
-  struct test_agent *agent = start_with_agent(yard, 1);
-  struct test_build build;
-  json_t *reply;
-  char upload[192], path[256];
-  yard_wish(yard, 1, 0);
-  test_agent_expect(agent, "build", &build);
-  snprintf(upload, sizeof upload, "/agent/v1/attempts/%lld/uploads/%s", (long long) build.attempt,
-           yard_basename(yard_out(1)).data);
-  assert_int_equal(test_agent_call(agent, "GET", upload, build.fence, NULL, STR(""), &reply), 200);
-  assert_int_equal(number_of(reply, "offset"), 0);
-  snprintf(path, sizeof path, "%s?offset=0", upload);
-  assert_int_equal(test_agent_call(agent, "PUT", path, build.fence, NULL, STR("abc"), &reply), 200);
-  assert_int_equal(number_of(reply, "offset"), 3);
-  snprintf(path, sizeof path, "%s?offset=5", upload);
-  assert_int_equal(test_agent_call(agent, "PUT", path, build.fence, NULL, STR("x"), &reply), 409);
-  assert_int_equal(number_of(reply, "offset"), 3);
-  snprintf(path, sizeof path, "%s?offset=3", upload);
-  assert_int_equal(test_agent_call(agent, "PUT", path, build.fence, NULL, STR("def"), &reply), 200);
-  assert_int_equal(number_of(reply, "offset"), 6);
-  snprintf(path, sizeof path, "%s?offset=0", upload);
-  assert_int_equal(test_agent_call(agent, "PUT", path, build.fence, NULL, STR("z"), &reply), 200);
-  assert_int_equal(number_of(reply, "offset"), 1);
-  test_agent_free(agent);
-}
-
-static void
-test_an_agent_supplies_only_what_belongs_to_its_attempt(void **state)
-{
-  struct yard *yard = *state;
-  need(yard, 2, 1);
-  yard_offer(yard, 1);
-  struct test_agent *agent = start_with_agent(yard, 1);
-  struct test_build build;
-  json_t *reply;
-  char text[256];
-  yard_wish(yard, 2, 0);
-  test_agent_expect(agent, "build", &build);
-  snprintf(text, sizeof text, "{\"paths\": [\"%s\", \"%s\"]}", yard_basename(yard_out(1)).data,
-           yard_basename(yard_out(2)).data);
-  assert_int_equal(test_agent_post(agent, &build, "missing", text, &reply), 200);
-  assert_int_equal(length_of(reply, "missing"), 1);
-  snprintf(text, sizeof text, "{\"paths\": [\"%s\"]}", yard_basename(yard_out(7)).data);
-  assert_int_equal(test_agent_post(agent, &build, "missing", text, NULL), 403);
-  snprintf(text, sizeof text, "/agent/v1/attempts/%lld/uploads/%s?offset=0",
-           (long long) build.attempt, yard_basename(yard_out(7)).data);
-  assert_int_equal(test_agent_call(agent, "PUT", text, build.fence, NULL, STR("x"), NULL), 403);
-  snprintf(text, sizeof text, "/agent/v1/attempts/%lld/uploads/..?offset=0",
-           (long long) build.attempt);
-  assert_int_not_equal(test_agent_call(agent, "PUT", text, build.fence, NULL, STR("x"), NULL), 200);
-  assert_int_equal(test_agent_post(agent, &build, "missing", "{\"paths\": [\"../x\"]}", NULL), 400);
-  assert_int_equal(test_agent_post(agent, &build, "missing", "{\"paths\": 3}", NULL), 400);
-  assert_int_equal(test_agent_post(agent, &build, "result", "{\"status\": \"fine\"}", NULL), 400);
-  assert_int_equal(test_agent_fail(agent, &build, "agent-lost"), 400);
-  test_agent_free(agent);
-}
-
-static void
-test_logs_grow_by_offset(void **state)
-{
-  struct yard *yard = *state;
-  struct test_agent *agent = start_with_agent(yard, 1);
-  struct test_build build;
-  json_t *reply;
-  yard_wish(yard, 1, 0);
-  test_agent_expect(agent, "build", &build);
-  static const struct
-  {
-    int offset;
-    const char *text;
-    int status;
-    int64_t size;
-  } steps[] = {
-    { 0, "hello", 200, 5 }, { 9, "gap", 409, 5 }, { 2, "llo, you", 200, 10 }, { 0, "", 200, 10 }
-  };
-  for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-    char path[128];
-    snprintf(path, sizeof path, "/agent/v1/attempts/%lld/log?offset=%d", (long long) build.attempt,
-             steps[i].offset);
-    assert_int_equal(test_agent_call(agent, "POST", path, build.fence, "text/plain",
-                                     str_of(steps[i].text), &reply),
-                     steps[i].status);
-    assert_int_equal(number_of(reply, "size"), steps[i].size);
-  }
-  test_agent_free(agent);
-}
-
 /* ---- orders ---- */
 
 static void
@@ -965,6 +756,7 @@ main(void)
     CASE(test_a_lost_database_connection_costs_nothing),
     CASE(test_requests_do_not_wait_for_the_database),
     CASE(test_a_second_scheduler_takes_over),
+    CASE(test_an_active_scheduler_is_seen),
     CASE(test_an_ousted_scheduler_writes_nothing_more),
     CASE(test_a_wish_that_commits_late_is_not_missed),
     CASE(test_an_open_wish_holds_up_nothing),
@@ -972,12 +764,6 @@ main(void)
     CASE(test_restart_of_a_dependent_restarts_what_failed_below),
     CASE(test_a_timeout_holds_dependents_until_a_restart),
     CASE(test_a_missing_input_is_built_anew),
-    CASE(test_a_success_must_be_whole),
-    CASE(test_a_fault_of_the_server_is_logged_and_not_told),
-    CASE(test_items_that_cannot_be_registered_are_asked_for_again),
-    CASE(test_uploads_go_on_where_they_broke_off),
-    CASE(test_an_agent_supplies_only_what_belongs_to_its_attempt),
-    CASE(test_logs_grow_by_offset),
     CASE(test_cancel_and_wish_again),
     CASE(test_a_paused_agent_gets_nothing_new),
     CASE(test_explanations),

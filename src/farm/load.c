@@ -10,7 +10,9 @@
 
 /* Builds asked about at once: bounds what one result takes of memory. All of Guix
    are 72,000 builds with 1.6 million edges, which are joined faster together. */
-#define CHUNK 50000
+#define CHUNK 100000
+/* From so many on, whole tables are joined instead of walking along indexes. */
+#define MANY 10000
 
 /* A build that is read because it is new, ordered or needed. */
 struct found
@@ -218,6 +220,17 @@ read_obstacles(struct reading *reading, struct db_i64s ids, struct error *err)
   return r;
 }
 
+/* How PostgreSQL is to go about it: the planner cannot know. */
+static int
+choose_way(struct reading *reading, size_t count, struct error *err)
+{
+  struct farm_load_few_row few;
+  struct farm_load_many_row many;
+  int r = count >= MANY ? farm_load_many(reading->db, &reading->arena, &many, err)
+                        : farm_load_few(reading->db, &reading->arena, &few, err);
+  return r < 0 ? r : 0;
+}
+
 /* Follows what was found to what it needs, until nothing new turns up. */
 static int
 explore(struct reading *reading, struct error *err)
@@ -231,7 +244,9 @@ explore(struct reading *reading, struct error *err)
     memcpy(ids, reading->order.items + reading->explored, count * sizeof *ids);
     struct db_i64s chunk = { ids, count };
     reading->explored += count;
-    r = fetch(reading, chunk, err);
+    r = choose_way(reading, count, err);
+    if (r == 0)
+      r = fetch(reading, chunk, err);
     if (r == 0)
       r = read_edges(reading, chunk, err);
     if (r == 0)
@@ -262,11 +277,10 @@ read_news(struct db *db, void *context, struct error *err)
 {
   struct reading *reading = context;
   struct farm_load_horizon_row horizon;
-  struct farm_load_by_index_row settings;
   reading_clear(reading);
   reading->db = db;
-  int r = farm_load_by_index(db, &reading->arena, &settings, err);
-  if (r >= 0)
+  int r = choose_way(reading, 0, err);
+  if (r == 0)
     r = farm_load_horizon(db, &horizon, err);
   if (r < 0)
     return r;

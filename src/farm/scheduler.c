@@ -21,7 +21,7 @@
 #define STANDBY_MS 1000       /* between looks at the lock while another holds it */
 #define BACK_OFF_MAX_MS 15000 /* between tries to reach the database */
 #define NEWS_MS 30000         /* wishes are looked for unasked: a waker may have died */
-#define SEEN_MS 60000         /* between notes of who is there */
+#define SEEN_MS 20000         /* between notes of who is there */
 #define ATTEMPT_IDS 1000      /* one draw of the sequence: see the migration */
 #define RETRY_PAUSE_MS 10000
 
@@ -134,6 +134,7 @@ take_over(struct scheduler *scheduler, struct error *err)
     return r;
   scheduler->number = 0;
   scheduler->horizon = 0;
+  scheduler->seen_at_ms = 0;
   set_mirror(scheduler, new_mirror(farm));
   r = reserve_ids(scheduler, err);
   if (r == 0)
@@ -144,6 +145,7 @@ take_over(struct scheduler *scheduler, struct error *err)
     return r;
   open_set_active(&farm->open, true);
   mailbox_open(&farm->mailbox);
+  logs_close_leftovers(farm);
   log_info("farm", "scheduling: epoch %" PRId64 ", %zu builds unfinished, %zu attempts running",
            scheduler->epoch, scheduler->mirror->nodes.count, scheduler->mirror->attempts.count);
   return 0;
@@ -346,8 +348,8 @@ await(struct scheduler *scheduler, struct error *err)
   return r < 0 ? r : 0;
 }
 
-/* For people: agents that are connected were seen just now. Those that were released
-   have to go; their other requests are refused already. */
+/* For people: this scheduler and the agents that are connected were seen just now.
+   Agents that were released have to go; their other requests are refused already. */
 static int
 note_seen(struct scheduler *scheduler, struct error *err)
 {
@@ -357,8 +359,11 @@ note_seen(struct scheduler *scheduler, struct error *err)
     return 0;
   scheduler->seen_at_ms = now_ms + SEEN_MS;
   struct farm_batch_seen_rows released = { 0 };
-  int r =
-      farm_batch_seen(scheduler->db, sessions_agents(scheduler, &arena), &arena, &released, err);
+  int r = farm_batch_alive(scheduler->db, scheduler->epoch, err);
+  if (r == 0)
+    return error_set(err, -ESTALE, "another scheduler has become active");
+  if (r > 0)
+    r = farm_batch_seen(scheduler->db, sessions_agents(scheduler, &arena), &arena, &released, err);
   for (size_t i = 0; r >= 0 && i < released.count; i++)
     sessions_end_agent(scheduler, released.items[i].id);
   return r < 0 ? r : 0;
@@ -369,11 +374,11 @@ run_active(struct scheduler *scheduler, struct error *err)
 {
   int r = finish_round(scheduler, err); /* what taking over has read */
   while (r == 0 && !is_stopping(scheduler)) {
-    r = await(scheduler, err);
+    r = note_seen(scheduler, err);
+    if (r == 0)
+      r = await(scheduler, err);
     if (r == 0)
       r = run_round(scheduler, err);
-    if (r == 0)
-      r = note_seen(scheduler, err);
     if (r == -DB_ERROR_LOST)
       r = regain(scheduler, err);
     sessions_tick(scheduler);

@@ -470,3 +470,34 @@ test_agent_fail(struct test_agent *agent, const struct test_build *build, const 
            cause);
   return test_agent_post(agent, build, "result", body, NULL);
 }
+
+/* ---- for tests ---- */
+
+int64_t
+number_of(json_t *json, const char *name)
+{
+  const json_t *number = json_object_get(json, name);
+  assert_true(json_is_integer(number));
+  int64_t value = json_integer_value(number);
+  json_decref(json);
+  return value;
+}
+
+size_t
+length_of(json_t *json, const char *name)
+{
+  const json_t *list = json_object_get(json, name);
+  assert_true(json_is_array(list));
+  size_t length = json_array_size(list);
+  json_decref(json);
+  return length;
+}
+
+struct test_agent *
+start_with_agent(struct yard *yard, int jobs)
+{
+  yard_start(yard);
+  struct test_agent *agent = test_agent_new(yard, "a", jobs);
+  test_agent_dial(agent, NULL, 0);
+  return agent;
+}

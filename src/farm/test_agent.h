@@ -56,3 +56,10 @@ int test_agent_upload(struct test_agent *agent, const struct test_build *build);
 int test_agent_report(struct test_agent *agent, const struct test_build *build,
                       const char *reference, json_t **ret_json);
 int test_agent_fail(struct test_agent *agent, const struct test_build *build, const char *cause);
+
+/* Starts the farm, with one agent ("a") whose session is open. */
+struct test_agent *start_with_agent(struct yard *yard, int jobs);
+
+/* A member of JSON, which is taken over: a number, a list's length. */
+int64_t number_of(json_t *json, const char *name);
+size_t length_of(json_t *json, const char *name);

@@ -59,7 +59,7 @@ SELECT count(*) AS "count!" FROM event WHERE facts ->> 'derivation' = :path;
 SELECT count(*) AS "count!" FROM farm_order;
 
 -- name: yard_scheduler :one
-SELECT epoch, batch FROM farm_scheduler;
+SELECT epoch, batch, (seen_at > now() - interval '1 minute') AS "seen!" FROM farm_scheduler;
 
 -- name: yard_agent :one
 SELECT id, jobs, paused, (connected_at IS NOT NULL) AS "connected!" FROM agent WHERE name = :name;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "graph/graph_sql.h"
@@ -14,6 +15,7 @@
 #define QUEUE_TARGET 512
 /* Texts are small and alike: more effort gains little. */
 #define TEXT_ZSTD_LEVEL 3
+#define LOOK_UP_TRIES 10 /* a second apart, after the pool's own patience */
 
 struct graph_load *
 graph_load_new(struct db_pool *pool, const char *store_root)
@@ -200,34 +202,13 @@ record(struct graph_load *load, uint32_t place, const struct guix_derivation *de
   return 0;
 }
 
-/* What a .drv refers to: its inputs and sources, both sorted, in one order. */
-static struct str *
-references_of(const struct guix_derivation *derivation, struct arena *arena, size_t *ret_count)
-{
-  size_t inputs = derivation->inputs_count, sources = derivation->sources_count;
-  struct str *merged = arena_array(arena, inputs + sources, sizeof *merged);
-  size_t i = 0, s = 0;
-  while (i < inputs || s < sources) {
-    bool input_next =
-        s == sources
-        || (i < inputs && str_compare(derivation->inputs[i].path, derivation->sources[s]) < 0);
-    merged[i + s] = input_next ? derivation->inputs[i].path : derivation->sources[s];
-    if (input_next)
-      i++;
-    else
-      s++;
-  }
-  *ret_count = inputs + sources;
-  return merged;
-}
-
 /* The name of a .drv covers its text and references: a damaged file shows. */
 static int
 check_name(struct graph_load *load, struct str path, const struct guix_derivation *derivation,
            struct arena *arena, struct error *err)
 {
   size_t count;
-  struct str *references = references_of(derivation, arena, &count);
+  struct str *references = guix_derivation_references(derivation, arena, &count);
   struct str right =
       guix_path_of_text(arena, guix_path_name(path), buf_str(&load->text), references, count);
   if (str_equal(right, path))
@@ -259,6 +240,26 @@ read_derivation(struct graph_load *load, uint32_t place, struct error *err)
 
 /* ---- the queue ---- */
 
+/* One statement, so without the round trips of a transaction; asked again when the
+   connection was lost on the way. */
+static int
+ask_known(const struct graph_load *load, struct db_strs basenames, struct arena *arena,
+          struct graph_load_known_rows *ret, struct error *err)
+{
+  struct db *db;
+  int r = db_pool_get(load->pool, &db, err);
+  if (r < 0)
+    return r;
+  for (int tries = 0; tries < LOOK_UP_TRIES; tries++) {
+    r = graph_load_known(db, basenames, arena, ret, err);
+    if (r != -DB_ERROR_LOST)
+      break;
+    clock_sleep_ms(1000);
+  }
+  db_pool_put(load->pool, db);
+  return r;
+}
+
 /* Marks those of PLACES that the database has. */
 static int
 look_up(struct graph_load *load, const uint32_t *places, size_t count, struct error *err)
@@ -268,13 +269,8 @@ look_up(struct graph_load *load, const uint32_t *places, size_t count, struct er
   for (size_t i = 0; i < count; i++)
     basenames[i] = load_basename(&load->nodes[places[i]]);
 
-  struct db *db;
-  int r = db_pool_get(load->pool, &db, err);
-  if (r < 0)
-    return r;
   struct graph_load_known_rows rows;
-  r = graph_load_known(db, (struct db_strs) { basenames, count }, &arena, &rows, err);
-  db_pool_put(load->pool, db);
+  int r = ask_known(load, (struct db_strs) { basenames, count }, &arena, &rows, err);
   if (r < 0)
     return r;
   for (size_t i = 0; i < rows.count; i++) {

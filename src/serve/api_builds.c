@@ -229,6 +229,8 @@ struct log_question
 {
   int64_t build_id;
   int64_t attempt_id; /* 0 = the newest */
+  int64_t from;       /* byte */
+  bool follow;
   bool is_running;
 };
 
@@ -264,28 +266,59 @@ begin_log(const struct serve_context *serve, struct log_question *question, stru
 }
 
 static int
+read_log_question(struct http_request *request, const struct serve_context *serve,
+                  struct log_question *ret, struct error *err)
+{
+  ret->follow = str_equal(http_query(request, "follow"), STR("yes"));
+  int r = http_param_id(request, "id", &ret->build_id, err);
+  if (r == 0)
+    r = http_query_i64(request, "attempt", 0, INT64_MAX, 0, &ret->attempt_id, err);
+  if (r == 0)
+    r = http_query_i64(request, "from", 0, INT64_MAX, 0, &ret->from, err);
+  if (r == 0)
+    r = db_pool_run(serve->pool, DB_READ, find_attempt, ret, err);
+  return r;
+}
+
+static int
+reply_log(struct http_request *request, const struct serve_context *serve,
+          struct log_question *question, struct error *err)
+{
+  struct cache *cache = serve->cache;
+  int r =
+      cache_log_reply(cache, request, question->attempt_id, question->from, question->follow, err);
+  if (r != -ENOENT)
+    return r;
+  if (!question->follow || !question->is_running)
+    return http_reply_text(request, 200, "text/plain; charset=utf-8", "");
+  r = begin_log(serve, question, err);
+  return r < 0 ? r
+               : cache_log_reply(cache, request, question->attempt_id, question->from, true, err);
+}
+
+/* On a worker: the server was killed before it closed this log, say. */
+static int
+get_unclosed_log(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct log_question question = { 0 };
+  int r = read_log_question(request, serve, &question, err);
+  if (r == 0 && !question.is_running)
+    r = farm_log_close(serve->farm, question.attempt_id, err);
+  return r < 0 ? r : reply_log(request, serve, &question, err);
+}
+
+static int
 get_log(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   struct log_question question = { 0 };
-  int64_t from = 0;
-  bool follow = str_equal(http_query(request, "follow"), STR("yes"));
-  int r = http_param_id(request, "id", &question.build_id, err);
-  if (r == 0)
-    r = http_query_i64(request, "attempt", 0, INT64_MAX, 0, &question.attempt_id, err);
-  if (r == 0)
-    r = http_query_i64(request, "from", 0, INT64_MAX, 0, &from, err);
-  if (r == 0)
-    r = db_pool_run(serve->pool, DB_READ, find_attempt, &question, err);
+  int r = read_log_question(request, serve, &question, err);
   if (r < 0)
     return r;
-  r = cache_log_reply(serve->cache, request, question.attempt_id, from, follow, err);
-  if (r != -ENOENT)
-    return r;
-  if (!follow || !question.is_running)
-    return http_reply_text(request, 200, "text/plain; charset=utf-8", "");
-  r = begin_log(serve, &question, err);
-  return r < 0 ? r : cache_log_reply(serve->cache, request, question.attempt_id, from, follow, err);
+  if (!question.is_running && cache_log_is_live(serve->cache, question.attempt_id))
+    return serve_later(serve, request, get_unclosed_log);
+  return reply_log(request, serve, &question, err);
 }
 
 /* ---- actions ---- */

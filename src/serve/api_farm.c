@@ -4,33 +4,25 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "serve/routes.h"
-#include "serve/serve_sql.h"
+#include "serve/counts.h"
 
 #define TOKEN_VALID_MAX (10LL * 365 * 24 * 3600)
 
 /* ---- status and key ---- */
 
 static int
-read_counts(struct db *db, void *context, struct error *err)
-{
-  int r = serve_counts(db, context, err);
-  return r < 0 ? r : 0;
-}
-
-static int
-get_status(struct http_request *request, void *context, struct error *err)
+tell_status(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   struct serve_counts_row counts = { 0 };
-  int r = db_pool_run(serve->pool, DB_READ, read_counts, &counts, err);
+  int r = counts_get(serve, &counts, err);
   if (r < 0)
     return r;
   CLEANUP_BUF struct buf body = { 0 };
   struct json json = json_begin(&body);
   json_object_open(&json);
   json_put_cstr(&json, "version", PANOPLY_VERSION);
-  json_put_bool(&json, "scheduler", serve->schedules);
+  json_put_bool(&json, "scheduler", counts.scheduler);
   json_key(&json, "builds");
   json_object_open(&json);
   json_put_i64(&json, "waiting", counts.waiting);
@@ -47,6 +39,13 @@ get_status(struct http_request *request, void *context, struct error *err)
   json_object_close(&json);
   json_object_close(&json);
   return http_reply_json(request, 200, &body);
+}
+
+static int
+get_status(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, tell_status);
 }
 
 static int

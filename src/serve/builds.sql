@@ -2,6 +2,11 @@
 -- Builds as pages and API show them: facts of farm, graph, cache and evaluation
 -- together.
 
+-- name: serve_plan_anew :one
+-- For the rest of the transaction: plan by the very parameters. What narrows a list
+-- may be absent, and one plan for all cases walks all builds.
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true) AS "mode!";
+
 -- name: serve_builds :many
 -- Newest first. The name is the derivation's, without ".drv".
 SELECT build.id, left(substr(basename, 34), -4) AS "name!",

@@ -46,6 +46,10 @@ int
 build_filter_run(struct db *db, const struct build_filter *filter, struct arena *arena,
                  struct serve_builds_rows *ret, struct error *err)
 {
+  struct serve_plan_anew_row plan;
+  int r = serve_plan_anew(db, arena, &plan, err);
+  if (r < 0)
+    return r;
   return serve_builds(db, filter->before, filter->state, filter->system, filter->name,
                       filter->evaluation, filter->limit, arena, ret, err);
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "serve/counts.h"
 #include "serve/filters.h"
 #include "serve/serve_pages.h"
 #include "serve/views.h"
@@ -44,10 +45,8 @@ read_overview(struct db *db, void *context, struct error *err)
   struct build_filter failed = { .before = INT64_MAX,
                                  .limit = OVERVIEW_SHOWN,
                                  .state = &(int16_t) { FARM_BUILD_FAILED } };
-  int r = serve_counts(db, &view->counts, err);
-  if (r == 1)
-    r = page_evaluations(db, str_of(NULL), INT64_MAX, OVERVIEW_SHOWN, arena, &view->evaluations,
-                         err);
+  int r =
+      page_evaluations(db, str_of(NULL), INT64_MAX, OVERVIEW_SHOWN, arena, &view->evaluations, err);
   if (r == 0)
     r = build_filter_run(db, &running, arena, &view->running, err);
   if (r == 0)
@@ -56,16 +55,25 @@ read_overview(struct db *db, void *context, struct error *err)
 }
 
 static int
-get_overview(struct http_request *request, void *context, struct error *err)
+show_overview(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   struct overview_question question = { .ask = { serve, http_arena(request) } };
-  int r = db_pool_run(serve->pool, DB_READ, read_overview, &question, err);
+  int r = counts_get(serve, &question.view.counts, err);
+  if (r == 0)
+    r = db_pool_run(serve->pool, DB_READ, read_overview, &question, err);
   if (r < 0)
     return r;
   CLEANUP_BUF struct buf page = { 0 };
   overview_page(&page, &question.view);
   return reply_page(request, &page);
+}
+
+static int
+get_overview(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, show_overview);
 }
 
 /* ---- builds ---- */
@@ -134,10 +142,12 @@ read_build(struct db *db, void *context, struct error *err)
   return r;
 }
 
-/* A missing log is an empty one: a page is no place to fail for it. */
+/* A missing log is an empty one: a page is no place to fail for it. One whose closing
+   was missed is closed now, or the page would follow it for ever. */
 static void
 read_log(struct build_question *question, struct buf *room)
 {
+  const struct serve_context *serve = question->ask.context;
   struct build_view *view = &question->view;
   view->cause = "";
   if (view->attempts.count == 0)
@@ -146,14 +156,16 @@ read_log(struct build_question *question, struct buf *room)
   view->attempt_id = newest->id;
   if (newest->cause != FARM_CAUSE_NONE)
     view->cause = farm_cause_name((enum farm_cause) newest->cause);
-  (void) cache_log_tail(question->ask.context->cache, newest->id, LOG_SHOWN, room, &view->log_from,
+  if (!newest->finished_at_null && cache_log_is_live(serve->cache, newest->id))
+    (void) farm_log_close(serve->farm, newest->id, NULL);
+  (void) cache_log_tail(serve->cache, newest->id, LOG_SHOWN, room, &view->log_from,
                         &view->log_is_live, NULL);
   view->log_is_live |= newest->finished_at_null;
   view->log = buf_str(room);
 }
 
 static int
-get_build(struct http_request *request, void *context, struct error *err)
+show_build(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   struct build_question question = { .ask = { serve, http_arena(request) } };
@@ -167,6 +179,14 @@ get_build(struct http_request *request, void *context, struct error *err)
   read_log(&question, &log);
   build_page(&page, &question.view);
   return reply_page(request, &page);
+}
+
+/* Finding the end of a finished log takes unpacking all of it. */
+static int
+get_build(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, show_build);
 }
 
 /* ---- agents ---- */
@@ -222,18 +242,11 @@ get_agent(struct http_request *request, void *context, struct error *err)
 /* ---- substitutes ---- */
 
 static int
-read_counts(struct db *db, void *context, struct error *err)
-{
-  int r = serve_counts(db, context, err);
-  return r < 0 ? r : 0;
-}
-
-static int
-get_substitutes(struct http_request *request, void *context, struct error *err)
+show_substitutes(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   struct serve_counts_row counts = { 0 };
-  int r = db_pool_run(serve->pool, DB_READ, read_counts, &counts, err);
+  int r = counts_get(serve, &counts, err);
   if (r < 0)
     return r;
   CLEANUP_BUF struct buf key = { 0 };
@@ -241,6 +254,13 @@ get_substitutes(struct http_request *request, void *context, struct error *err)
   guix_key_public_text(cache_key(serve->cache), &key);
   substitutes_page(&page, &(struct substitutes_view) { buf_str(&key), counts.nars });
   return reply_page(request, &page);
+}
+
+static int
+get_substitutes(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, show_substitutes);
 }
 
 static const struct http_route routes[] = {

@@ -4,8 +4,16 @@
 
 #include "base/work.h"
 #include "evaluation/evaluation.h"
+#include "serve/serve_sql.h"
 
 #define SERVE_ROUTES_MAX 16 /* lists */
+
+struct counts /* counts.c */
+{
+  pthread_mutex_t lock;
+  struct serve_counts_row row;
+  int64_t until_ms; /* monotonic; 0 = not counted yet */
+};
 
 struct serve_context
 {
@@ -19,6 +27,7 @@ struct serve_context
   const char *store_root;
   struct work_pool *submissions; /* its context: this */
   struct work_pool *workers;     /* the same */
+  struct counts counts;
 };
 
 /* Defers REQUEST: HANDLER, which gets CONTEXT, answers it on a worker, where it may

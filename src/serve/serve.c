@@ -192,7 +192,8 @@ start_web(struct server *server, struct error *err)
                                              .feed = server->feed,
                                              .store_root = server->options->store_root,
                                              .submissions = &server->submissions,
-                                             .workers = &server->workers };
+                                             .workers = &server->workers,
+                                             .counts = { .lock = PTHREAD_MUTEX_INITIALIZER } };
   int r = work_pool_start(&server->submissions, SUBMISSION_THREADS);
   if (r == 0)
     r = work_pool_start(&server->workers, WORKER_THREADS);
@@ -243,6 +244,8 @@ start_all(struct server *server, struct error *err)
 static void
 stop_all(struct server *server)
 {
+  if (server->evaluations != NULL)
+    evaluations_quit(server->evaluations);
   http_server_stop(server->http);
   work_pool_stop(&server->submissions);
   work_pool_stop(&server->workers);

@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 
@@ -82,6 +83,17 @@ class Program:
         with open(self.log, "rb") as log:
             log.seek(self.started_at)
             return log.read().decode(errors="replace")
+
+    def wait_for(self, pattern: str, seconds: float = 30) -> re.Match:
+        """Waits until what it has printed since its latest start matches the regular expression
+        PATTERN somewhere."""
+        def found() -> re.Match | None:
+            match = re.search(pattern, self.output())
+            if match is None and not self.is_running():
+                raise RuntimeError(f"{self.name} ended (status {self.process.returncode}):\n"
+                                   f"{self.output()[-2000:]}")
+            return match
+        return wait_until(found, seconds, f"{self.name} prints {pattern!r}")
 
     def wait_for_line(self, start: str, seconds: float = 30) -> str:
         """Waits for a line that begins with START and returns the rest of it."""

@@ -144,6 +144,16 @@ class Machine:
         if self.daemon is not None:
             self.daemon.stop()
 
+    def end_connections(self) -> None:
+        """Kills the guix-daemon's processes that serve clients; it goes on to accept new ones."""
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                fields = (process / "stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue  # it has ended
+            if int(fields[1]) == self.daemon.process.pid:
+                os.kill(int(process.name), signal.SIGKILL)
+
     def run(self, *command: object, given: str = "", check: bool = True,
             seconds: float = 120) -> subprocess.CompletedProcess:
         """Runs COMMAND inside, to its end, with GIVEN on standard input. Raises when its status

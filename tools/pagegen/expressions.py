@@ -134,7 +134,7 @@ class Expressions:
         if isinstance(node.value, str):
             return f"UI_LITERAL({c_string(node.value)})"
         if isinstance(node.value, int):
-            return str(node.value)
+            return f"INT64_C({node.value})"  # so that arithmetic with it has room
         raise self.refuse(node, f"the constant {node.value!r} is not supported")
 
     def filter(self, node: nodes.Filter) -> str:

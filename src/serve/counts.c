@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Counting takes a walk over all builds and nars, and every open page asks after
+   each event: so what was counted is kept for a while, the longer the more it
+   took. */
+#include "serve/counts.h"
+
+#include "base/clock.h"
+
+#define KEEP_MS 1000
+#define KEEP_TIMES 20 /* what counting took: at most a twentieth of the time goes into it */
+
+static int
+read_counts(struct db *db, void *context, struct error *err)
+{
+  int r = serve_counts(db, context, err);
+  return r < 0 ? r : 0;
+}
+
+/* Under the lock: those who come meanwhile wait for this result, and take it. */
+static int
+count_anew(struct serve_context *serve, struct error *err)
+{
+  struct counts *counts = &serve->counts;
+  int64_t start = clock_monotonic_ms();
+  int r = db_pool_run(serve->pool, DB_READ, read_counts, &counts->row, err);
+  int64_t end = clock_monotonic_ms();
+  int64_t keep = KEEP_TIMES * (end - start);
+  if (r == 0)
+    counts->until_ms = end + (keep > KEEP_MS ? keep : KEEP_MS);
+  return r;
+}
+
+int
+counts_get(struct serve_context *serve, struct serve_counts_row *ret, struct error *err)
+{
+  struct counts *counts = &serve->counts;
+  pthread_mutex_lock(&counts->lock);
+  int r = clock_monotonic_ms() < counts->until_ms ? 0 : count_anew(serve, err);
+  *ret = counts->row;
+  pthread_mutex_unlock(&counts->lock);
+  return r;
+}
