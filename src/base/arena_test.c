@@ -76,10 +76,8 @@ test_a_count_that_overflows_ends_the_program(void **state)
 {
   const char *argv[] = { *state, "overflow", NULL };
   struct child_options options = CHILD_OPTIONS_INIT;
-  struct error err = { 0 };
   options.argv = argv;
-  assert_int_equal(child_run(&options, 30000, 0, NULL, &err), -ECHILD);
-  assert_non_null(strstr(err.message, "memory"));
+  assert_int_equal(child_run(&options, 30000, 0, NULL, NULL), -ECHILD);
 }
 
 int

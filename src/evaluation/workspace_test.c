@@ -82,7 +82,9 @@ setup(void **state)
                                     .store_root = path_of(site, "root"),
                                     .scheme_folder = path_of(site, "scheme") };
   site->channel = (struct specification_channel) { .name = STR("sea"), .branch = STR("main") };
-  site->specification = (struct specification) { .channels = &site->channel, .channels_count = 1 };
+  site->specification = (struct specification) { .name = STR("ocean"),
+                                                 .channels = &site->channel,
+                                                 .channels_count = 1 };
   poll_channel(site);
   *state = site;
   return 0;
@@ -134,7 +136,7 @@ test_what_is_in_it(void **state)
                       arena_printf(&site->arena, "%s/root%s", site->folder, workspace->inside));
   assert_string_equal(contents(site, "evaluate.scm"), "(script)\n");
   assert_string_equal(contents(site, "channels/sea/sub/file"), "one\n");
-  assert_true(file_exists(path_of(site, "root/var/lib/panoply/home")));
+  assert_true(file_exists(path_of(site, "root/var/lib/panoply/home/ocean")));
   assert_true(file_exists(path_of(site, "state/7")));
   assert_false(file_exists(arena_printf(&site->arena, "%s/channels.scm", workspace->outside)));
 }
@@ -147,7 +149,7 @@ test_without_a_store_root_inside_is_outside(void **state)
   make(site);
   assert_string_equal(site->workspace.inside, site->workspace.outside);
   assert_true(str_starts(str_of(site->workspace.inside), str_of(path_of(site, "state/"))));
-  assert_string_equal(site->workspace.home, path_of(site, "state/home"));
+  assert_string_equal(site->workspace.home, path_of(site, "state/home/ocean"));
 }
 
 /* Whatever the specification holds, it is one text to Guile. */
@@ -283,7 +285,7 @@ test_clearing_leaves_log_and_home(void **state)
   assert_null(site->workspace.outside);
   assert_false(file_exists(outside));
   assert_true(file_exists(path_of(site, "state/7/log")));
-  assert_true(file_exists(path_of(site, "root/var/lib/panoply/home")));
+  assert_true(file_exists(path_of(site, "root/var/lib/panoply/home/ocean")));
   workspace_clear(&site->workspace); /* of nothing */
 }
 
