@@ -154,7 +154,8 @@ int cache_background_start(struct cache *cache, struct error *err);
 void cache_background_stop(struct cache *cache);
 /* There may be something to compress. */
 void cache_background_wake(struct cache *cache);
-/* One round of each, as the thread does them: for tests too. */
-int cache_recompress(struct cache *cache, int *ret_done, struct error *err);
+/* One round of each, as the thread does them: for tests too. A round of compressions is
+   in parts: AFTER is where it goes on, 0 at its beginning; RET_DONE 0 is its end. */
+int cache_recompress(struct cache *cache, int64_t *after, int *ret_done, struct error *err);
 int cache_sweep_uploads(struct cache *cache, int64_t older_than_s, struct error *err);
 int cache_sweep_nars(struct cache *cache, int64_t older_than_s, struct error *err);
