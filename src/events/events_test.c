@@ -725,7 +725,7 @@ test_silence_is_broken_by_heartbeats(void **state)
   int64_t start = clock_monotonic_ms();
   struct follower *follower = follower_start(site, PATH "?kind=none.", "");
   follower_wait(follower, ":\nid: ", 2); /* one at once, one after 15 seconds */
-  assert_in_range(clock_monotonic_ms() - start, 14000, 20000);
+  assert_true(clock_monotonic_ms() - start >= 14000);
   follower_end(follower);
   follower_free(follower);
 }

@@ -59,7 +59,7 @@ sessions_end_agent(struct scheduler *scheduler, int64_t agent_id)
 static void
 greet(const struct farm *farm, const struct message_session *hello, struct buf *lines)
 {
-  tell_welcome(lines, hello->agent.name, str_of(farm->key));
+  tell_welcome(lines, hello->agent.name, str_of(farm->key), farm->options.agent_grace_s);
   for (size_t i = 0; i < hello->unknown_count; i++)
     tell_cancel(lines, hello->unknown[i]);
 }
