@@ -24,10 +24,10 @@ $(BUILD)/build.ninja:
 	@tools/deps
 	@meson setup $(BUILD) --prefix $(PREFIX)
 
-demo: all ## a whole farm on this machine: ONESHOT=1 ends by itself
+demo: all ## a whole farm on this machine (needs root): ONESHOT=1 ends by itself
 	@ONESHOT=$(ONESHOT) BUILD=$(BUILD) tools/demo
 
-check: all ## every test: units, generators, whole programs on real Guix, sanitizers, lint
+check: all ## every test (needs root): units, generators, whole programs on real Guix, sanitizers, lint
 	@BUILD=$(BUILD) tools/check
 
 check-fast: all ## unit tests only
@@ -43,7 +43,7 @@ format: ## clang-format over the tree
 	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format -i
 
 # The prefix is compiled in: after another one is set, some files are built anew.
-install: $(BUILD)/build.ninja ## install into DESTDIR/PREFIX
+install: $(BUILD)/build.ninja ## install into DESTDIR/PREFIX, with units for systemd
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)
 	@ninja -C $(BUILD) -j $(JOBS)
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild

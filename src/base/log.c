@@ -3,12 +3,14 @@
 
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/str.h"
 
 static _Atomic enum log_level threshold = LOG_LEVEL_INFO;
 
@@ -29,16 +31,31 @@ log_set_level(enum log_level level)
   threshold = level;
 }
 
-/* Appends TEXT to LINE as a quoted logfmt value; control characters become
-   spaces, so that a message cannot forge another line. */
+/* Bytes of the control character at TEXT; 0 = it is none. In UTF-8, 0xc2 begins those
+   that terminals take for an escape and more (C1). */
+static size_t
+control_size(const char *text)
+{
+  unsigned char c = (unsigned char) text[0];
+  if (c < 0x20 || c == 0x7f)
+    return 1;
+  return c == 0xc2 && (unsigned char) text[1] < 0xa0 ? 2 : 0;
+}
+
+/* Appends TEXT, which is UTF-8, to LINE as a quoted logfmt value, as much as fits of it;
+   control characters become spaces, so that a message cannot forge another line. */
 static size_t
 append_quoted(char *line, size_t used, size_t capacity, const char *text)
 {
-  for (const char *p = text; *p != '\0' && used + 4 < capacity; p++) {
-    unsigned char c = (unsigned char) *p;
-    if (c == '"' || c == '\\')
+  for (const char *p = text; *p != '\0';) {
+    bool begins = ((unsigned char) *p & 0xc0) != 0x80; /* whole characters only */
+    if (begins && used + 8 >= capacity)
+      break;
+    size_t control = control_size(p);
+    if (*p == '"' || *p == '\\')
       line[used++] = '\\';
-    line[used++] = c < 0x20 || c == 0x7f ? ' ' : (char) c;
+    line[used++] = control > 0 ? ' ' : *p;
+    p += control > 0 ? control : 1;
   }
   return used;
 }
@@ -70,6 +87,7 @@ log_message(enum log_level level, const char *room, const char *format, ...)
   va_start(arguments, format);
   vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
+  str_mend_utf8(text);
   write_line(level, room, text);
 }
 

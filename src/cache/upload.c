@@ -132,6 +132,13 @@ cache_upload_close(struct cache_upload *upload)
   free(upload);
 }
 
+void
+cache_upload_discard(struct cache_upload *upload)
+{
+  (void) !ftruncate(upload->fd, 0); /* the sweep takes the rest */
+  cache_upload_close(upload);
+}
+
 /* ---- checking ---- */
 
 struct check

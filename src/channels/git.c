@@ -88,13 +88,24 @@ git(const char *const *arguments, const char *index, const struct git_limits *li
   return cause.size == 0 ? r : error_set(err, r, "git: %.*s", STR_FMT(cause));
 }
 
+/* git serves a repository of this machine by a child of its own, which is told nothing
+   of our `-c safe.directory`, and would refuse those of other accounts. */
+static const char *
+serving_option(const char *url)
+{
+  bool is_here = url[0] == '/' || str_starts(str_of(url), STR("file://"));
+  return is_here ? "--upload-pack=git -c safe.directory='*' upload-pack"
+                 : "--upload-pack=git-upload-pack";
+}
+
 int
 git_remote_tip(const char *url, const char *branch, const struct git_limits *limits,
                char ret_commit[GIT_COMMIT_SIZE], struct error *err)
 {
   CLEANUP_FREE char *reference = mem_printf("refs/heads/%s", branch);
   CLEANUP_BUF struct buf output = { 0 };
-  const char *arguments[] = { "ls-remote", "--quiet", "--", url, reference, NULL };
+  const char *arguments[] = { "ls-remote", "--quiet", serving_option(url), "--", url,
+                              reference,   NULL };
   int r = git(arguments, NULL, limits, &output, err);
   if (r < 0)
     return error_prefix(err, "cannot reach %s", url);
@@ -155,10 +166,17 @@ git_fetch(const char *folder, const char *url, const char *branch, const struct 
   append_flat(&kept, branch);
   CLEANUP_FREE char *reference =
       mem_printf("+refs/heads/%s:refs/panoply/%s", branch, buf_text(&kept));
-  const char *arguments[] = {
-    git_dir, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
-    "--",    url,     reference, NULL
-  };
+  const char *arguments[] = { git_dir,
+                              "fetch",
+                              "--quiet",
+                              "--no-tags",
+                              "--no-write-fetch-head",
+                              "--no-recurse-submodules",
+                              serving_option(url),
+                              "--",
+                              url,
+                              reference,
+                              NULL };
   r = git(arguments, NULL, limits, NULL, err);
   if (r < 0)
     return error_prefix(err, "cannot fetch %s", url);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/child.h"
@@ -63,6 +64,23 @@ teardown(void **state)
   free(fixture->clone);
   free(fixture);
   return 0;
+}
+
+/* As a server reads a channel in somebody's home folder. */
+static void
+test_repository_of_another_account(void **state)
+{
+  const struct fixture *fixture = *state;
+  struct error err = { 0 };
+  char commit[GIT_COMMIT_SIZE];
+  CLEANUP_FREE char *url = mem_printf("file://%s", fixture->remote);
+  if (geteuid() != 0)
+    skip();
+  shell(fixture, "chown -R 65534:65534 remote");
+  assert_int_equal(git_remote_tip(fixture->remote, "main", &limits, commit, &err), 0);
+  assert_int_equal(git_remote_tip(url, "main", &limits, commit, &err), 0);
+  assert_int_equal(git_fetch(fixture->clone, url, "main", &limits, &err), 0);
+  assert_true(git_has_commit(fixture->clone, commit));
 }
 
 static void
@@ -141,6 +159,7 @@ main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(test_tip_fetch_export, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_repository_of_another_account, setup, teardown),
     cmocka_unit_test_setup_teardown(test_a_rewritten_branch_is_followed, setup, teardown),
     cmocka_unit_test_setup_teardown(test_failures_carry_the_reason, setup, teardown),
     cmocka_unit_test(test_urls_that_git_would_take_otherwise_are_refused),

@@ -19,7 +19,6 @@ SELECT transaction, id, happened_at, kind, subject, facts
 FROM event
 WHERE (transaction, id) > (:transaction, :id)
   AND transaction < pg_snapshot_xmin(pg_current_snapshot())
-  AND starts_with(kind, :prefix)
 ORDER BY transaction, id
 LIMIT :most::bigint;
 

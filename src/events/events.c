@@ -37,26 +37,34 @@ events_wake(struct db *db, struct error *err)
   return db_notify(db, EVENTS_CHANNEL, err);
 }
 
+static struct events_event
+event_of(const struct events_after_row *row)
+{
+  return (struct events_event) {
+    .position = { row->transaction, row->id },
+    .happened_at = row->happened_at,
+    .kind = row->kind,
+    .subject = row->subject,
+    .facts = row->facts,
+  };
+}
+
 int
 events_read(struct db *db, struct events_position after, struct str prefix, size_t most,
             struct arena *arena, struct events_page *ret, struct error *err)
 {
   struct events_after_rows rows;
-  int r = events_after(db, after.transaction, after.id, prefix, (int64_t) most, arena, &rows, err);
+  int r = events_after(db, after.transaction, after.id, (int64_t) most, arena, &rows, err);
   if (r < 0)
     return r;
   struct events_event *items = arena_array(arena, rows.count, sizeof *items);
+  *ret = (struct events_page) { .items = items, .end = after, .whole = rows.count < most };
   for (size_t i = 0; i < rows.count; i++) {
-    const struct events_after_row *row = &rows.items[i];
-    items[i] = (struct events_event) {
-      .position = { row->transaction, row->id },
-      .happened_at = row->happened_at,
-      .kind = row->kind,
-      .subject = row->subject,
-      .facts = row->facts,
-    };
+    struct events_event event = event_of(&rows.items[i]);
+    ret->end = event.position;
+    if (str_starts(event.kind, prefix))
+      items[ret->count++] = event;
   }
-  *ret = (struct events_page) { items, rows.count };
   return 0;
 }
 

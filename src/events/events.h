@@ -43,11 +43,15 @@ struct events_event
 struct events_page
 {
   struct events_event *items; /* in order */
-  size_t count;               /* less than was asked for: these were all */
+  size_t count;
+  struct events_position end; /* where to go on */
+  bool whole;                 /* nothing follows for now */
 };
 
-/* At most MOST events behind AFTER whose kind begins with PREFIX, in ARENA. For
-   a reader that keeps its position itself (a webhook, a mailing). */
+/* Of the next MOST events behind AFTER those whose kind begins with PREFIX, in ARENA:
+   perhaps none although more follow, so that a rare kind does not take a walk over
+   all that ever happened. For a reader that keeps its position itself (a webhook, a
+   mailing). */
 int events_read(struct db *db, struct events_position after, struct str prefix, size_t most,
                 struct arena *arena, struct events_page *ret, struct error *err);
 

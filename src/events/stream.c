@@ -18,8 +18,11 @@
 #define CLIENT_LIMIT ((size_t) 1 << 20) /* bytes that may wait for a slow reader */
 #define PREFIX_MAX 64
 #define HEARTBEAT_MS 15000
-#define CATCH_UP_BATCH 200
-#define CATCH_UP_BATCHES 10 /* a request; a client further behind reconnects */
+#define CATCH_UP_BATCH 500
+/* A request gets no more at once than fits into what may wait, for nothing drains
+   meanwhile, and looks at so many events; a client further behind comes back. */
+#define CATCH_UP_BYTES (CLIENT_LIMIT / 2)
+#define CATCH_UP_BATCHES 20
 
 struct client
 {
@@ -228,40 +231,69 @@ join_from_now(struct hub *hub, struct client **client)
   while (join(hub, client) == 0);
 }
 
-/* Writes a batch of what the client missed. Having read to the end it has all
-   that the feed had told before the reading began. */
+/* Formats what the client missed until TEXT has SIZE bytes: then false. */
+static bool
+format_page(const struct events_page *page, struct client *client, size_t size, struct buf *text)
+{
+  for (size_t i = 0; i < page->count; i++) {
+    if (text->size >= size)
+      return false;
+    format_event(&page->items[i], text);
+    client->position = page->items[i].position;
+  }
+  client->position = page->end;
+  return true;
+}
+
+/* Reads a batch of what the client missed: 1 = goes on, 0 = TEXT has SIZE bytes.
+   Having read to the end it has all that the feed had told before the reading began. */
 static int
-catch_up_batch(struct hub *hub, struct db *db, struct client *client, struct error *err)
+catch_up_batch(struct hub *hub, struct db *db, struct client *client, size_t size, struct buf *text,
+               struct error *err)
 {
   CLEANUP_ARENA struct arena arena = { 0 };
-  CLEANUP_BUF struct buf text = { 0 };
   struct events_position told = hub_position(hub);
   struct events_page page;
   int r = events_read(db, client->position, str_make(client->prefix, client->prefix_size),
                       CATCH_UP_BATCH, &arena, &page, err);
   if (r < 0)
     return r;
-  for (size_t i = 0; i < page.count; i++)
-    format_event(&page.items[i], &text);
-  if (page.count > 0)
-    client->position = page.items[page.count - 1].position;
-  if (page.count < CATCH_UP_BATCH)
+  if (!format_page(&page, client, size, text))
+    return 0;
+  if (page.whole)
     client->position = later_of(client->position, told);
-  return page.count > 0 ? client_write(client, buf_str(&text)) : 0;
+  return 1;
 }
 
-/* A client that is too far behind, or went away, is let go with what it has. */
+/* Reads and writes; the client has joined the others when it is taken (NULL). */
+static int
+catch_up_with(struct hub *hub, struct db *db, struct client **client, struct error *err)
+{
+  size_t written = 0;
+  for (int i = 0; i < CATCH_UP_BATCHES && *client != NULL; i++) {
+    CLEANUP_BUF struct buf text = { 0 };
+    int more = catch_up_batch(hub, db, *client, CATCH_UP_BYTES - written, &text, err);
+    int r = more < 0 || text.size == 0 ? more : client_write(*client, buf_str(&text));
+    written += text.size;
+    if (r < 0 || more == 0 || written >= CATCH_UP_BYTES)
+      return r < 0 ? r : 0;
+    join(hub, client);
+  }
+  return 0;
+}
+
+/* A client that is too far behind, or went away, is let go with what it has; it is
+   told how far that is, though its filter may have let nothing through. */
 static int
 catch_up(struct hub *hub, struct client **client, struct error *err)
 {
   struct db *db = NULL;
   int r = db_pool_get(hub->pool, &db, err);
-  for (int i = 0; r == 0 && i < CATCH_UP_BATCHES; i++) {
-    r = catch_up_batch(hub, db, *client, err);
-    if (r == 0)
-      r = join(hub, client);
-  }
+  if (r == 0)
+    r = catch_up_with(hub, db, client, err);
   db_pool_put(hub->pool, db);
+  if (r == 0 && *client != NULL)
+    client_write_position(*client, (*client)->position);
   return r;
 }
 

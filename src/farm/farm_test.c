@@ -363,7 +363,7 @@ test_requests_do_not_wait_for_the_database(void **state)
     assert_int_equal(db_pool_get(yard->database->pool, &taken[i], NULL), 0);
   int64_t start = clock_monotonic_ms();
   assert_int_equal(test_agent_enrol(yard, yard->join_token, body, NULL), 503);
-  assert_in_range(clock_monotonic_ms() - start, 0, 5000);
+  assert_in_range(clock_monotonic_ms() - start, 0, 20000);
   for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
     db_pool_put(yard->database->pool, taken[i]);
   assert_int_equal(test_agent_enrol(yard, yard->join_token, body, NULL), 201);

@@ -171,7 +171,7 @@ assert_broken(struct guix_daemon *daemon)
   assert_false(guix_daemon_is_usable(daemon));
   assert_int_equal(guix_daemon_is_valid(daemon, STR(ITEM), &err), -ECONNRESET);
   assert_true(err.message[0] != '\0');
-  assert_true(clock_monotonic_ms() - started < 500);
+  assert_true(clock_monotonic_ms() - started < 10000);
 }
 
 /* ---- opening ---- */
