@@ -335,6 +335,9 @@ test_the_challenge_and_the_scheme(void **state)
     assert_int_equal(child_run(&options, 30000, 65536, &output, NULL), 0);
     if (strstr(buf_text(&output), cases[i].expected) == NULL)
       fail_msg("%s: %s", cases[i].header, buf_text(&output));
+    const char *challenge = strstr(buf_text(&output), "WWW-Authenticate");
+    if (challenge != NULL && strstr(challenge + 1, "WWW-Authenticate") != NULL)
+      fail_msg("%s: challenged twice", cases[i].header);
   }
   http_server_stop(server);
 }

@@ -12,7 +12,9 @@
 #include "base/mem.h"
 
 #define PAUSE_FIRST_MS 1000
-#define PAUSE_LAST_MS 30000 /* with jitter still less than the server's time of grace */
+#define PAUSE_LAST_MS 30000
+#define PAUSE_LEAST_MS 100
+#define GRACE_MS 60000 /* until a server has told its own */
 
 /* What the thread that waits for the order to stop needs. */
 struct watch
@@ -70,23 +72,50 @@ with_jitter(int64_t milliseconds)
   return milliseconds + random % (milliseconds / 2 + 1);
 }
 
+int64_t
+agent_pause_limit(int64_t grace_ms)
+{
+  int64_t limit = grace_ms * 2 / 9; /* a third, less the jitter */
+  if (limit > PAUSE_LAST_MS)
+    return PAUSE_LAST_MS;
+  return limit < PAUSE_LEAST_MS ? PAUSE_LEAST_MS : limit;
+}
+
+/* A token that is refused though it IS_NEW will stay so. */
+static int
+dial(struct agent *agent, bool *is_new, bool *ret_welcomed, struct error *err)
+{
+  int r = agent_dial(agent, ret_welcomed, err);
+  *is_new = *is_new && !*ret_welcomed;
+  if (!agent->is_refused || *is_new || agent->options->join_token_file == NULL)
+    return r;
+  r = agent_earn_token(agent, err);
+  if (r < 0)
+    return r;
+  log_info("agent", "enrolled again, as the token was refused");
+  *is_new = true;
+  return agent_dial(agent, ret_welcomed, err);
+}
+
 static int
 dial_until_stopped(struct agent *agent, struct error *err)
 {
-  int64_t pause = PAUSE_FIRST_MS;
+  int64_t pause = PAUSE_FIRST_MS / 2;
+  bool is_new = false;
   while (!agent->stopping) {
     bool welcomed = false;
-    int r = agent_dial(agent, &welcomed, err);
+    int r = dial(agent, &is_new, &welcomed, err);
     if (r < 0)
       return r;
     if (agent->stopping)
       return 0;
-    pause = welcomed ? PAUSE_FIRST_MS : pause;
+    int64_t limit = agent_pause_limit(agent->grace_ms);
+    pause = welcomed ? PAUSE_FIRST_MS : pause * 2;
+    pause = pause < limit ? pause : limit;
     log_warning("agent", "no session with %s: %s; dialling again in %lld s", agent->options->server,
                 err->message, (long long) (pause / 1000));
     pause_for(agent, with_jitter(pause));
     attempts_reap(agent, false);
-    pause = pause * 2 < PAUSE_LAST_MS ? pause * 2 : PAUSE_LAST_MS;
   }
   return 0;
 }
@@ -132,7 +161,7 @@ run_enrolled(struct agent *agent, volatile int *stop, int wake, struct error *er
 int
 agent_run(const struct agent_options *options, volatile int *stop, int wake, struct error *err)
 {
-  struct agent agent = { .options = options, .lock_fd = -1 };
+  struct agent agent = { .options = options, .lock_fd = -1, .grace_ms = GRACE_MS };
   pthread_mutex_init(&agent.lock, NULL);
   pthread_cond_init(&agent.changed, NULL);
   signal(SIGPIPE, SIG_IGN);
@@ -143,7 +172,6 @@ agent_run(const struct agent_options *options, volatile int *stop, int wake, str
   if (r == 0)
     r = run_enrolled(&agent, stop, wake, err);
   file_closep(&agent.lock_fd);
-  free(agent.token);
   arena_free(&agent.arena);
   return r;
 }

@@ -24,8 +24,11 @@ struct agent
   const char *const *systems; /* NULL-terminated */
   int jobs;
   int uploads;
-  char *token; /* owned */
-  int lock_fd; /* on STATE/lock, held for life */
+  const char *token_file;
+  const char *_Atomic token; /* any one of them lives as long as the agent; NULL = none yet */
+  bool is_refused;           /* the server did not want the token at the last dial */
+  int64_t grace_ms;          /* how long the server waits for us before our work counts as lost */
+  int lock_fd;               /* on STATE/lock, held for life */
 
   atomic_bool stopping;
   pthread_mutex_t lock; /* guards the two below */
@@ -38,6 +41,9 @@ struct agent
 
 /* Settles name, systems, folders; takes the lock; reads or earns the token. */
 int agent_prepare(struct agent *agent, struct error *err);
+/* Earns a token with the joining one. A token that it has is shown to the server, which
+   gives another in its place if the administrator has released the agent. */
+int agent_earn_token(struct agent *agent, struct error *err);
 /* Members `systems`, `jobs`, `facts` of an open JSON object. */
 struct json;
 void agent_describe(const struct agent *agent, struct json *json);
@@ -49,6 +55,12 @@ struct http_client *agent_client_new(const struct agent *agent, int silence_time
    again makes sense (*RET_WELCOMED tells whether it had begun well), negative
    when this agent can never work. */
 int agent_dial(struct agent *agent, bool *ret_welcomed, struct error *err);
+
+/* ---- agent.c ---- */
+
+/* The longest pause between two dials, jitter not included (ms): within the time of
+   grace the server is dialled three times at least. */
+int64_t agent_pause_limit(int64_t grace_ms);
 
 /* ---- attempt.c ---- */
 
@@ -158,15 +170,19 @@ struct failure_signs
   int status;          /* the daemon's: 1, 100, 101 */
   bool builder_failed; /* a build-failed line for our derivation */
   bool hash_mismatch;
-  bool silence;  /* the daemon spoke of silence */
-  bool killed;   /* the builder died of signal 9 */
-  bool no_space; /* "No space left on device" was said */
+  bool silence;       /* the daemon spoke of silence */
+  bool killed;        /* the builder died of signal 9 */
+  bool says_no_space; /* the builder; true or not */
+  bool no_space;      /* the daemon says that the disk is full, or it is */
   bool log_too_long;
 };
 const char *failure_cause(const struct failure_signs *signs);
 /* Notes what one event of the daemon says about a failure of DERIVATION. */
 void failure_note(struct failure_signs *signs, const struct guix_event *event,
                   struct str derivation);
+
+/* Is there little left where builds and their outputs lie? */
+bool disk_is_full(const char *store_root);
 
 /* ---- outputs.c ---- */
 

@@ -3,8 +3,13 @@
    what its failure means. */
 #include <errno.h>
 #include <stdio.h>
+#include <sys/statvfs.h>
 
 #include "agent/agent_private.h"
+#include "base/mem.h"
+
+#define DISK_FULL_BYTES (UINT64_C(1) << 30) /* less is left: too little for most builds */
+#define DISK_FULL_FILES 10000
 
 struct run
 {
@@ -28,7 +33,7 @@ failure_note(struct failure_signs *signs, const struct guix_event *event, struct
 {
   switch (event->kind) {
   case GUIX_EVENT_LOG:
-    signs->no_space |= mentions(event->text, STR("No space left on device"));
+    signs->says_no_space |= mentions(event->text, STR("No space left on device"));
     break;
   case GUIX_EVENT_MESSAGE:
     signs->no_space |= mentions(event->text, STR("No space left on device"));
@@ -70,6 +75,23 @@ failure_cause(const struct failure_signs *signs)
   return signs->status == 100 || signs->builder_failed ? "build" : "daemon";
 }
 
+/* A builder may say anything (test suites write to /dev/full); and when it has failed,
+   the daemon frees its space at once. So this is asked as soon as it speaks of it. */
+bool
+disk_is_full(const char *store_root)
+{
+  static const char *const folders[] = { "/gnu/store", "/tmp" };
+  bool is_full = false;
+  for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+    struct statvfs status;
+    CLEANUP_FREE char *folder = mem_printf("%s%s", store_root, folders[i]);
+    if (statvfs(folder, &status) == 0)
+      is_full |= (uint64_t) status.f_bavail * status.f_frsize < DISK_FULL_BYTES
+                 || (status.f_files > 0 && status.f_favail < DISK_FULL_FILES);
+  }
+  return is_full;
+}
+
 /* ---- events of the daemon ---- */
 
 static void
@@ -98,6 +120,9 @@ on_event(void *context, const struct guix_event *event)
 {
   struct run *run = context;
   failure_note(&run->signs, event, run->attempt->derivation);
+  if (run->signs.says_no_space)
+    run->signs.no_space |= disk_is_full(run->attempt->agent->store_root);
+  run->signs.says_no_space = false;
   keep_message(run, event);
   if (event->kind == GUIX_EVENT_BUILD_STARTED && str_equal(event->drv, run->attempt->derivation))
     spool_mark_started(run->spool);

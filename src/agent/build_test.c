@@ -7,9 +7,13 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/mount.h>
 
 #include "agent/agent_private.h"
 #include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
 
 #define DRV "/gnu/store/6d4lk73an4918digdv34xprynczidc39-demo.drv"
 #define OTHER "/gnu/store/sh7wwg5pjx23v03rkpk8ghl0mnnbqkn2-demo-src.drv"
@@ -70,7 +74,43 @@ test_signs_in_text(void **state)
   event = (struct guix_event) { .kind = GUIX_EVENT_LOG,
                                 .text = STR("cp: write: No space left on device\n") };
   failure_note(&signs, &event, STR(DRV));
+  assert_true(signs.says_no_space);
+  assert_false(signs.no_space); /* that is to be seen */
+  event.kind = GUIX_EVENT_MESSAGE;
+  failure_note(&signs, &event, STR(DRV));
   assert_true(signs.no_space);
+}
+
+static void
+test_a_full_disk_is_seen(void **state)
+{
+  (void) state;
+  char folder[] = "/tmp/panoply-disk-XXXXXX";
+  assert_non_null(mkdtemp(folder));
+  CLEANUP_FREE char *store = mem_printf("%s/gnu/store", folder);
+  assert_false(disk_is_full(folder)); /* nothing there: nothing known */
+  assert_int_equal(file_make_dirs(store, 0755, NULL), 0);
+  if (mount("none", store, "tmpfs", 0, "size=1m") != 0) {
+    file_remove_tree(folder, NULL);
+    skip(); /* not root */
+  }
+  assert_true(disk_is_full(folder));
+  assert_int_equal(mount("none", store, "tmpfs", MS_REMOUNT, "size=2g,nr_inodes=100000"), 0);
+  assert_false(disk_is_full(folder));
+  assert_int_equal(umount(store), 0);
+  file_remove_tree(folder, NULL);
+}
+
+static void
+test_pauses_fit_the_time_of_grace(void **state)
+{
+  (void) state;
+  static const int64_t graces_s[] = { 1, 5, 10, 60, 3600, 86400 };
+  for (size_t i = 0; i < ARRAY_SIZE(graces_s); i++) {
+    int64_t limit = agent_pause_limit(graces_s[i] * 1000);
+    assert_true(limit > 0 && limit <= 30000);
+    assert_true(3 * (limit + limit / 2) <= graces_s[i] * 1000);
+  }
 }
 
 /* ---- pump ---- */
@@ -184,6 +224,8 @@ main(void)
     cmocka_unit_test(test_causes_are_told_apart),
     cmocka_unit_test(test_only_our_own_failure_is_noted),
     cmocka_unit_test(test_signs_in_text),
+    cmocka_unit_test(test_a_full_disk_is_seen),
+    cmocka_unit_test(test_pauses_fit_the_time_of_grace),
     cmocka_unit_test(test_pump_carries_all),
     cmocka_unit_test(test_pump_does_not_hide_a_failure),
     cmocka_unit_test(test_pump_tells_when_it_is_ready),

@@ -55,6 +55,8 @@ settle_options(struct agent *agent)
   const struct agent_options *options = agent->options;
   struct arena *arena = &agent->arena;
   agent->state = options->state != NULL ? options->state : "/var/lib/panoply-agent";
+  agent->token_file = options->token_file != NULL ? options->token_file
+                                                  : arena_printf(arena, "%s/token", agent->state);
   agent->store_root = options->store_root != NULL ? options->store_root : "";
   agent->socket = options->daemon_socket != NULL
                       ? options->daemon_socket
@@ -85,7 +87,7 @@ lock_state(struct agent *agent, struct error *err)
 
 /* The first line of a token file. */
 static int
-read_token(const char *path, char **ret, struct error *err)
+read_token(const char *path, struct arena *arena, const char **ret, struct error *err)
 {
   CLEANUP_BUF struct buf text = { 0 };
   int r = file_read_all(path, TOKEN_FILE_MAX, &text, err);
@@ -96,7 +98,7 @@ read_token(const char *path, char **ret, struct error *err)
   if (!str_split(&rest, '\n', &line) || str_trim(line).size == 0)
     return error_set(err, -EINVAL, "%s holds no token", path);
   line = str_trim(line);
-  *ret = mem_strndup(line.data, line.size);
+  *ret = arena_str(arena, line).data;
   return 0;
 }
 
@@ -147,6 +149,8 @@ ask_for_token(struct agent *agent, const char *join_token, json_t **ret, struct 
   struct json json = json_begin(&body);
   json_object_open(&json);
   json_put_cstr(&json, "name", agent->name);
+  if (agent->token != NULL)
+    json_put_cstr(&json, "token", agent->token);
   agent_describe(agent, &json);
   json_object_close(&json);
   struct http_client *client = http_client_new(
@@ -168,11 +172,11 @@ ask_for_token(struct agent *agent, const char *join_token, json_t **ret, struct 
   return r;
 }
 
-static int
-earn_token(struct agent *agent, const char *token_file, struct error *err)
+int
+agent_earn_token(struct agent *agent, struct error *err)
 {
-  CLEANUP_FREE char *join_token = NULL;
-  int r = read_token(agent->options->join_token_file, &join_token, err);
+  const char *join_token;
+  int r = read_token(agent->options->join_token_file, &agent->arena, &join_token, err);
   if (r < 0)
     return r;
   json_t *reply = NULL;
@@ -183,9 +187,9 @@ earn_token(struct agent *agent, const char *token_file, struct error *err)
   if (token == NULL)
     r = error_set(err, -EPROTO, "the server's answer holds no token");
   else
-    r = file_write_atomic(token_file, str_of(token), 0600, err);
+    r = file_write_atomic(agent->token_file, str_of(token), 0600, err);
   if (r == 0)
-    agent->token = mem_strdup(token);
+    agent->token = arena_str(&agent->arena, str_of(token)).data;
   json_decref(reply);
   return r;
 }
@@ -197,14 +201,15 @@ agent_prepare(struct agent *agent, struct error *err)
   int r = lock_state(agent, err);
   if (r < 0)
     return r;
-  const char *token_file = agent->options->token_file;
-  if (token_file == NULL)
-    token_file = arena_printf(&agent->arena, "%s/token", agent->state);
-  if (file_exists(token_file))
-    return read_token(token_file, &agent->token, err);
+  const char *token = NULL;
+  if (file_exists(agent->token_file)) {
+    r = read_token(agent->token_file, &agent->arena, &token, err);
+    agent->token = token;
+    return r;
+  }
   if (agent->options->join_token_file == NULL) {
-    error_set(err, -ENOENT, "there is no token in %s", token_file);
+    error_set(err, -ENOENT, "there is no token in %s", agent->token_file);
     return error_hint(err, "Give --join-token-file: the server has one in its state folder.");
   }
-  return earn_token(agent, token_file, err);
+  return agent_earn_token(agent, err);
 }

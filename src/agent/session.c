@@ -11,6 +11,7 @@
 #define SILENCE_S 45 /* the server pings every 15 seconds */
 #define PONG_S 10
 #define MESSAGE_MAX (1 << 20) /* bytes of one line */
+#define GRACE_MAX_S 86400
 
 struct session
 {
@@ -55,6 +56,10 @@ on_welcome(struct session *session, const json_t *message)
     session->fatal = error_set(session->err, -EPROTO, "the server's welcome holds no key");
     return;
   }
+  const json_t *grace_s = json_object_get(message, "grace_s");
+  if (json_is_integer(grace_s) && json_integer_value(grace_s) > 0
+      && json_integer_value(grace_s) <= GRACE_MAX_S)
+    session->agent->grace_ms = json_integer_value(grace_s) * 1000;
   int r = authorize_key(session->agent, key, session->err);
   session->fatal = r < 0 ? r : 0;
   session->welcomed = r == 0;
@@ -187,12 +192,13 @@ set_session(struct agent *agent, struct http_client *client)
 static int
 session_result(struct session *session, int r, int status, struct error *err)
 {
+  session->agent->is_refused = r == 0 && (status == 401 || status == 403);
   if (session->fatal < 0)
     return session->fatal;
-  if (r == 0 && (status == 401 || status == 403)) {
+  if (session->agent->is_refused) {
     error_set(err, -EACCES, "the server refused this agent's token");
     return error_hint(err, "On the server, 'panoply agents release NAME' frees the name; then "
-                           "remove the token file and enrol again with a joining token.");
+                           "start the agent with --join-token-file, to enrol again.");
   }
   if (r == 0)
     error_set(err, -EPIPE, status == 200 ? "the server ended the session" : "status %d", status);

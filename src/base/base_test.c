@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -188,6 +189,31 @@ test_child_timeout_kills_the_group(void **state)
   assert_true(clock_monotonic_ms() - before < 10000);
 }
 
+/* One of the group outlives the child, and would hold its end of the pipe for a minute. */
+static void
+test_child_stop_ends_the_group(void **state)
+{
+  (void) state;
+  const char *const stubborn[] = {
+    "sh", "-c", "(trap '' TERM; echo ready; sleep 60) & trap 'exit 0' TERM; wait", NULL
+  };
+  struct child_options options = CHILD_OPTIONS_INIT;
+  struct child child = CHILD_INIT;
+  int ends[2];
+  char text[16];
+  assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+  options.argv = stubborn;
+  options.output = ends[1];
+  assert_int_equal(child_start(&options, &child, NULL), 0);
+  close(ends[1]);
+  assert_int_equal(read(ends[0], text, sizeof text), 6);
+  int64_t before = clock_monotonic_ms();
+  child_stop(&child, 20000);
+  assert_int_equal(read(ends[0], text, sizeof text), 0);
+  assert_true(clock_monotonic_ms() - before < 10000);
+  close(ends[0]);
+}
+
 static void
 test_file_write_is_whole_or_nothing(void **state)
 {
@@ -224,6 +250,7 @@ main(void)
     cmocka_unit_test(test_child_reports_missing_program_and_status),
     cmocka_unit_test(test_child_gets_no_secrets_and_no_descriptors),
     cmocka_unit_test(test_child_timeout_kills_the_group),
+    cmocka_unit_test(test_child_stop_ends_the_group),
     cmocka_unit_test(test_file_write_is_whole_or_nothing),
   };
   return cmocka_run_group_tests_name("base", tests, NULL, NULL);

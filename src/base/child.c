@@ -193,8 +193,9 @@ child_start(const struct child_options *options, struct child *ret, struct error
   return 0;
 }
 
-int
-child_wait(struct child *child, int timeout_ms, int *ret_status)
+/* 1 = it has ended, and is a zombie yet; 0 = time is up. */
+static int
+await_end(const struct child *child, int timeout_ms)
 {
   struct pollfd watch = { .fd = child->pidfd, .events = POLLIN };
   int64_t deadline = clock_monotonic_ms() + timeout_ms;
@@ -203,8 +204,15 @@ child_wait(struct child *child, int timeout_ms, int *ret_status)
     int64_t left = deadline - clock_monotonic_ms();
     ready = poll(&watch, 1, timeout_ms < 0 ? -1 : left < 0 ? 0 : (int) left);
   } while (ready < 0 && errno == EINTR);
-  if (ready <= 0)
-    return ready < 0 ? -errno : 0;
+  return ready < 0 ? -errno : ready;
+}
+
+int
+child_wait(struct child *child, int timeout_ms, int *ret_status)
+{
+  int r = await_end(child, timeout_ms);
+  if (r <= 0)
+    return r;
   if (waitpid(child->pid, ret_status, 0) < 0)
     return -errno;
   file_closep(&child->pidfd);
@@ -226,8 +234,9 @@ child_stop(struct child *child, int grace_ms)
   if (child->pid <= 0)
     return;
   child_signal(child, SIGTERM);
-  if (child_wait(child, grace_ms, &status) != 0)
-    return;
+  (void) await_end(child, grace_ms);
+  /* Others of the group may go on when it has ended itself; and as long as it was not
+     waited for, the group's number is nobody else's. */
   child_signal(child, SIGKILL);
   (void) child_wait(child, -1, &status);
 }

@@ -58,7 +58,8 @@ int child_wait(struct child *child, int timeout_ms, int *ret_status);
 /* Sends SIGNAL to the whole group. */
 void child_signal(const struct child *child, int signal);
 
-/* SIGTERM to the group, SIGKILL after GRACE_MS; waits. Nothing for pid 0. */
+/* SIGTERM to the group; SIGKILL to what is left of it when the child has ended, or after
+   GRACE_MS; waits. Nothing for pid 0. */
 void child_stop(struct child *child, int grace_ms);
 
 /* One line about a waitpid status: "exit status 1", "killed by signal 9". */

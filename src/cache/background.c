@@ -35,9 +35,10 @@ static void
 recompress(struct cache *cache)
 {
   struct error err = { 0 };
+  int64_t after = 0;
   int done = 1;
   while (done > 0 && !cache_is_stopping(cache))
-    if (cache_recompress(cache, &done, &err) < 0) {
+    if (cache_recompress(cache, &after, &done, &err) < 0) {
       log_failure("cache", &err, "second compressions wait");
       return;
     }

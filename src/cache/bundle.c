@@ -32,10 +32,12 @@ struct item
 struct bundle
 {
   struct cache *cache;
+  struct http_request *request; /* deferred */
+  const struct str *basenames;  /* COUNT, until the reply begins */
+  size_t count;
   struct arena arena;
   struct item *items;
-  size_t count;
-  struct http_stream *stream;
+  struct http_stream *stream; /* NULL until the reply begins */
   struct guix_archive_writer *writer;
   struct buf out;
   struct error err;
@@ -78,10 +80,12 @@ fill_item(struct bundle *bundle, const struct cache_bundle_items_row *row, struc
 }
 
 static int
-find_items(struct bundle *bundle, struct db *db, const struct str *basenames, struct error *err)
+find_items(struct bundle *bundle, struct db *db)
 {
   CLEANUP_ARENA struct arena arena = { 0 };
   struct cache_bundle_items_rows rows;
+  const struct str *basenames = bundle->basenames;
+  struct error *err = &bundle->err;
   int r = cache_bundle_items(db, (struct db_strs) { basenames, bundle->count }, &arena, &rows, err);
   if (r < 0)
     return r;
@@ -279,18 +283,48 @@ bundle_ended(struct cache *cache)
   pthread_mutex_unlock(&cache->mutex);
 }
 
+static int
+prepare(struct bundle *bundle)
+{
+  struct db *db;
+  bundle->items = arena_array(&bundle->arena, bundle->count, sizeof *bundle->items);
+  int r = db_pool_get(bundle->cache->pool, &db, &bundle->err);
+  if (r < 0)
+    return r;
+  r = find_items(bundle, db);
+  db_pool_put(bundle->cache->pool, db);
+  return r;
+}
+
+static void
+send_bundle(struct bundle *bundle)
+{
+  int r = send_all(bundle);
+  if (r == 0) {
+    http_stream_close(bundle->stream);
+    return;
+  }
+  if (r != -EPIPE)
+    log_failure("cache", &bundle->err, "a bundle of %zu items broke off", bundle->count);
+  http_stream_fail(bundle->stream);
+}
+
 static void *
 run_bundle(void *context)
 {
   struct bundle *bundle = context;
   struct cache *cache = bundle->cache;
-  int r = send_all(bundle);
-  if (r < 0 && r != -EPIPE)
-    log_failure("cache", &bundle->err, "a bundle of %zu items broke off", bundle->count);
-  if (r < 0)
-    http_stream_fail(bundle->stream);
+  int r = prepare(bundle);
+  if (r == 0) {
+    r = http_reply_stream(bundle->request, 200, "application/octet-stream", STREAM_LIMIT,
+                          &bundle->stream);
+    if (r < 0)
+      error_set(&bundle->err, r, "cannot begin a reply");
+  }
+  if (r == 0)
+    send_bundle(bundle);
   else
-    http_stream_close(bundle->stream);
+    http_reply_failure(bundle->request, &bundle->err);
   bundle_free(bundle);
   bundle_ended(cache);
   return NULL;
@@ -320,42 +354,24 @@ start_thread(struct bundle *bundle)
   return -r;
 }
 
-static int
-prepare(struct bundle *bundle, const struct str *basenames, struct error *err)
-{
-  struct db *db;
-  int r = db_pool_get(bundle->cache->pool, &db, err);
-  if (r < 0)
-    return r;
-  r = find_items(bundle, db, basenames, err);
-  db_pool_put(bundle->cache->pool, db);
-  return r;
-}
-
 int
 cache_send_bundle(struct cache *cache, struct http_request *request, const struct str *basenames,
                   size_t count, struct error *err)
 {
-  struct bundle *bundle = mem_alloc(sizeof *bundle);
-  bundle->cache = cache;
-  bundle->count = count;
-  bundle->items = arena_array(&bundle->arena, count, sizeof *bundle->items);
-  bundle->writer = guix_archive_writer_new(cache->key, archive_piece, bundle);
-  int r = prepare(bundle, basenames, err);
-  if (r == 0)
-    r = reserve_bundle(cache, err);
-  if (r < 0) {
-    bundle_free(bundle);
+  int r = reserve_bundle(cache, err);
+  if (r < 0)
     return r;
-  }
-  r = http_reply_stream(request, 200, "application/octet-stream", STREAM_LIMIT, &bundle->stream);
-  if (r == 0)
-    r = start_thread(bundle);
+  struct bundle *bundle = mem_alloc(sizeof *bundle);
+  *bundle = (struct bundle) {
+    .cache = cache, .request = request, .basenames = basenames, .count = count
+  };
+  bundle->writer = guix_archive_writer_new(cache->key, archive_piece, bundle);
+  http_defer(request);
+  r = start_thread(bundle);
   if (r == 0)
     return 0;
-  /* The reply has begun or the client has gone. */
-  if (bundle->stream != NULL)
-    http_stream_fail(bundle->stream);
+  error_set(&bundle->err, -EBUSY, "cannot start a thread");
+  http_reply_failure(request, &bundle->err);
   bundle_free(bundle);
   bundle_ended(cache);
   return 0;

@@ -62,7 +62,8 @@ int64_t cache_upload_offset(struct cache *cache, const char *name);
 int cache_upload_open(struct cache *cache, const char *name, int64_t offset,
                       struct cache_upload **ret, struct error *err);
 int cache_upload_append(struct cache_upload *upload, struct str piece, struct error *err);
-void cache_upload_close(struct cache_upload *upload); /* keeps the bytes; does not wait */
+void cache_upload_close(struct cache_upload *upload);   /* keeps the bytes; does not wait */
+void cache_upload_discard(struct cache_upload *upload); /* closes it too */
 
 struct cache_item
 {
@@ -100,7 +101,8 @@ int cache_closure(struct db *db, const int64_t *path_ids, size_t count, struct a
 
 /* Answers REQUEST with a signed export stream of BASENAMES (offered items or
    derivations of the graph; references first, as given): made and sent item by
-   item on a worker thread, never whole in memory. The request is deferred. */
+   item on a thread of its own, never whole in memory; so is looking them up. The
+   request is deferred, and BASENAMES must live as long as it; -EBUSY: too many bundles. */
 int cache_send_bundle(struct cache *cache, struct http_request *request,
                       const struct str *basenames, size_t count, struct error *err);
 

@@ -100,6 +100,20 @@ int cache_text_references(struct str text, struct arena *arena, struct str **ret
                           struct error *err);
 int cache_handle_narinfo(struct http_request *request, void *context, struct error *err);
 
+/* ---- log_pack.c: finished logs, gzip files that can be entered in the middle ---- */
+
+/* Writes the SIZE bytes of FROM into the empty file TO. */
+int cache_log_pack(int from, int64_t size, int to, struct error *err);
+struct cache_log_reader;
+/* FD, which is taken over, is such a file. Reading begins with byte FROM of its text, or
+   with the last -FROM bytes; at most a thousandth of the text (or 1 MiB) is unpacked for
+   that. -EBADMSG: damaged. */
+int cache_log_reader_open(int fd, int64_t from, struct cache_log_reader **ret);
+int64_t cache_log_reader_size(const struct cache_log_reader *reader); /* of the whole text */
+/* The count, 0 at the end; -EBADMSG: damaged. */
+int64_t cache_log_reader_read(struct cache_log_reader *reader, char *room, size_t size);
+void cache_log_reader_free(struct cache_log_reader *reader); /* NULL is fine */
+
 /* ---- log.c, log_reply.c, log_follow.c ---- */
 
 /* A log that is being written. */
@@ -140,7 +154,8 @@ int cache_background_start(struct cache *cache, struct error *err);
 void cache_background_stop(struct cache *cache);
 /* There may be something to compress. */
 void cache_background_wake(struct cache *cache);
-/* One round of each, as the thread does them: for tests too. */
-int cache_recompress(struct cache *cache, int *ret_done, struct error *err);
+/* One round of each, as the thread does them: for tests too. A round of compressions is
+   in parts: AFTER is where it goes on, 0 at its beginning; RET_DONE 0 is its end. */
+int cache_recompress(struct cache *cache, int64_t *after, int *ret_done, struct error *err);
 int cache_sweep_uploads(struct cache *cache, int64_t older_than_s, struct error *err);
 int cache_sweep_nars(struct cache *cache, int64_t older_than_s, struct error *err);

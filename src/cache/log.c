@@ -166,39 +166,6 @@ cache_log_append(struct cache *cache, int64_t attempt_id, int64_t offset, struct
 /* ---- finishing ---- */
 
 static int
-write_piece(void *context, struct str piece)
-{
-  return file_write_full(*(const int *) context, piece.data, piece.size);
-}
-
-static int
-compress_into(struct cache_log *log, int fd, struct error *err)
-{
-  CLEANUP_FREE char *room = mem_alloc(CACHE_PIECE);
-  struct guix_compressor *gzip = guix_compressor_new(GUIX_COMPRESSION_GZIP, 0, write_piece, &fd);
-  int64_t position = 0;
-  int r = 0;
-  while (r == 0) {
-    ssize_t got = pread(log->fd, room, CACHE_PIECE, position);
-    if (got < 0 && errno == EINTR)
-      continue;
-    if (got < 0)
-      r = error_set_errno(err, "cannot read a log");
-    else if (got == 0)
-      break;
-    else
-      r = guix_compressor_feed(gzip, str_make(room, (size_t) got), err);
-    position += got;
-  }
-  if (r == 0)
-    r = guix_compressor_end(gzip, err);
-  guix_compressor_free(gzip);
-  if (r == 0 && fsync(fd) != 0)
-    r = error_set_errno(err, "cannot write a compressed log");
-  return r;
-}
-
-static int
 compress_log(const struct cache *cache, struct cache_log *log, struct error *err)
 {
   CLEANUP_FREE char *live = cache_log_live_file(cache, log->attempt_id);
@@ -207,7 +174,9 @@ compress_log(const struct cache *cache, struct cache_log *log, struct error *err
   CLEANUP_FD int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0)
     return error_set_errno(err, "cannot make %s", temporary);
-  int r = compress_into(log, fd, err);
+  int r = cache_log_pack(log->fd, log->size, fd, err);
+  if (r == 0 && fsync(fd) != 0)
+    r = error_set_errno(err, "cannot write %s", temporary);
   if (r == 0 && rename(temporary, finished) != 0)
     r = error_set_errno(err, "cannot make %s", finished);
   if (r == 0)
@@ -250,18 +219,15 @@ measure_finished(const struct cache *cache, int64_t attempt_id, int64_t *ret_siz
                  struct error *err)
 {
   CLEANUP_FREE char *file = cache_log_file(cache, attempt_id);
-  CLEANUP_FREE char *room = mem_alloc(CACHE_PIECE);
   int fd = open(file, O_RDONLY | O_CLOEXEC);
   if (fd < 0)
     return error_set_errno(err, "cannot open %s", file);
-  struct guix_source *source = guix_source_open(GUIX_COMPRESSION_GZIP, fd);
-  int64_t got, size = 0;
-  while ((got = guix_source_read(source, room, CACHE_PIECE)) > 0)
-    size += got;
-  guix_source_free(source);
-  if (got < 0)
-    return error_set(err, (int) got, "%s is damaged", file);
-  *ret_size = size;
+  struct cache_log_reader *reader;
+  int r = cache_log_reader_open(fd, 0, &reader);
+  if (r < 0)
+    return error_set(err, r, "%s is damaged", file);
+  *ret_size = cache_log_reader_size(reader);
+  cache_log_reader_free(reader);
   return 0;
 }
 

@@ -35,49 +35,33 @@ accepts_gzip(const struct http_request *request)
   return false;
 }
 
-struct unpacked
+static int64_t
+reader_read(void *state, char *room, size_t size)
 {
-  struct guix_source *source;
-  int64_t skip; /* bytes that the client has */
-};
-
-static void
-unpacked_free(void *state)
-{
-  struct unpacked *unpacked = state;
-  guix_source_free(unpacked->source);
-  free(unpacked);
+  return cache_log_reader_read(state, room, size);
 }
 
-static int64_t
-unpacked_read(void *state, char *room, size_t size)
+static void
+reader_free(void *state)
 {
-  struct unpacked *unpacked = state;
-  for (;;) {
-    int64_t got = guix_source_read(unpacked->source, room, size);
-    if (got <= 0 || unpacked->skip == 0)
-      return got;
-    int64_t skipped = got < unpacked->skip ? got : unpacked->skip;
-    unpacked->skip -= skipped;
-    if (skipped == got)
-      continue;
-    memmove(room, room + skipped, (size_t) (got - skipped));
-    return got - skipped;
-  }
+  cache_log_reader_free(state);
 }
 
 static int
-reply_finished(struct http_request *request, int fd, int64_t from)
+reply_finished(struct http_request *request, int fd, int64_t from, struct error *err)
 {
   http_reply_header(request, "Vary", "Accept-Encoding");
   if (from == 0 && accepts_gzip(request)) {
     http_reply_header(request, "Content-Encoding", "gzip");
     return http_reply_file(request, CACHE_LOG_TYPE, NULL, fd);
   }
-  struct unpacked *unpacked = mem_alloc(sizeof *unpacked);
-  unpacked->source = guix_source_open(GUIX_COMPRESSION_GZIP, fd);
-  unpacked->skip = from;
-  return http_reply_pull(request, 200, CACHE_LOG_TYPE, -1, unpacked_read, unpacked, unpacked_free);
+  struct cache_log_reader *reader;
+  int r = cache_log_reader_open(fd, from, &reader);
+  if (r < 0)
+    return error_set(err, r, "the log is damaged");
+  int64_t size = cache_log_reader_size(reader);
+  return http_reply_pull(request, 200, CACHE_LOG_TYPE, size > from ? size - from : 0, reader_read,
+                         reader, reader_free);
 }
 
 /* ---- live ones, as far as they go ---- */
@@ -138,7 +122,7 @@ cache_log_reply(struct cache *cache, struct http_request *request, int64_t attem
     CLEANUP_FREE char *file = cache_log_file(cache, attempt_id);
     int fd = open(file, O_RDONLY | O_CLOEXEC);
     return fd < 0 ? error_set_errno(err, "cannot open %s", file)
-                  : reply_finished(request, fd, from < 0 ? 0 : from);
+                  : reply_finished(request, fd, from < 0 ? 0 : from, err);
   }
   if (r < 0)
     return r;

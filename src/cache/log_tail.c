@@ -10,21 +10,13 @@
 
 #define PIECE (64 << 10)
 
-/* Keeps the last SIZE bytes of what READ gives; *RET_TOTAL: how many there were. */
 static int
-keep_end(struct guix_source *source, size_t size, struct buf *ret, int64_t *ret_total)
+read_rest(struct cache_log_reader *reader, struct buf *ret)
 {
   int64_t got;
-  *ret_total = 0;
-  while ((got = guix_source_read(source, buf_reserve(ret, PIECE), PIECE)) > 0) {
+  while ((got = cache_log_reader_read(reader, buf_reserve(ret, PIECE), PIECE)) > 0)
     ret->size += (size_t) got;
-    *ret_total += got;
-    if (ret->size > size + (4 << 20)) /* moving the rest down costs: not each time */
-      buf_consume(ret, ret->size - size);
-  }
-  if (ret->size > size)
-    buf_consume(ret, ret->size - size);
-  return got < 0 ? (int) got : 0;
+  return (int) got;
 }
 
 static int
@@ -35,9 +27,13 @@ read_finished(const struct cache *cache, int64_t attempt_id, size_t size, struct
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0)
     return error_set(err, -ENOENT, "attempt %lld has no log", (long long) attempt_id);
-  struct guix_source *source = guix_source_open(GUIX_COMPRESSION_GZIP, fd);
-  int r = keep_end(source, size, ret, ret_end);
-  guix_source_free(source);
+  struct cache_log_reader *reader;
+  int r = cache_log_reader_open(fd, -(int64_t) size, &reader);
+  if (r == 0) {
+    *ret_end = cache_log_reader_size(reader);
+    r = read_rest(reader, ret);
+    cache_log_reader_free(reader);
+  }
   return r < 0 ? error_set(err, r, "the log of attempt %lld is damaged", (long long) attempt_id)
                : 0;
 }

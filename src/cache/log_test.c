@@ -205,6 +205,102 @@ test_follower_of_a_server_that_stops(void **state)
   assert_null(memmem(wire.in.data, wire.in.size, "0\r\n\r\n", 5));
 }
 
+/* ---- entering a long one ---- */
+
+#define LONG_LINES 60000 /* of 100 bytes: several points */
+
+/* Lines that do not repeat, so that a wrong place shows. */
+static void
+make_long_log(struct buf *ret)
+{
+  uint32_t random = 7;
+  for (int i = 0; i < LONG_LINES; i++) {
+    char line[101];
+    random = random * 1664525 + 1013904223;
+    snprintf(line, sizeof line, "%8d %090u\n", i, random);
+    buf_append(ret, line, 100);
+  }
+}
+
+static void
+check_from(struct house *house, struct str text, int64_t from)
+{
+  CLEANUP_FREE char *target = mem_printf("/attempt-log/20?from=%lld", (long long) from);
+  CLEANUP_WIRE struct wire wire = wire_open(house->port);
+  CLEANUP_REPLY struct wire_reply reply = wire_ask(&wire, "GET", target, "");
+  assert_true(reply.whole);
+  assert_true(str_equal(buf_str(&reply.body), str_from(text, (size_t) from)));
+}
+
+static void
+check_tail(struct house *house, struct str text, size_t size)
+{
+  CLEANUP_BUF struct buf tail = { 0 };
+  struct error err = { 0 };
+  int64_t end = 0;
+  bool live = true;
+  assert_int_equal(cache_log_tail(house->cache, 20, size, &tail, &end, &live, &err), 0);
+  assert_false(live);
+  assert_int_equal(end, text.size);
+  assert_true(str_equal(buf_str(&tail), str_from(text, size < text.size ? text.size - size : 0)));
+}
+
+static void
+test_a_long_log_is_entered_in_the_middle(void **state)
+{
+  struct house *house = *state;
+  struct error err = { 0 };
+  CLEANUP_BUF struct buf made = { 0 };
+  make_long_log(&made);
+  struct str text = buf_str(&made);
+  int64_t size = 0;
+  assert_int_equal(cache_log_append(house->cache, 20, 0, text, &size, &err), 0);
+  assert_int_equal(finish(house, 20), text.size);
+  house_restart(house);
+  assert_int_equal(finish(house, 20), text.size);
+  static const int64_t froms[] = { 0,       1,       1 << 20, (1 << 20) - 1, (1 << 20) + 1,
+                                   3000000, 5999999, 6000000 };
+  for (size_t i = 0; i < ARRAY_SIZE(froms); i++)
+    check_from(house, text, froms[i]);
+  check_tail(house, text, 65536);
+  check_tail(house, text, 1);
+  check_tail(house, text, 1 << 20);
+  check_tail(house, text, 100000000);
+
+  CLEANUP_BUF struct buf unpacked = { 0 }, packed = { 0 }; /* as every client would */
+  CLEANUP_FREE char *file = cache_log_file(house->cache, 20);
+  assert_int_equal(file_read_all(file, 100 << 20, &packed, &err), 0);
+  struct guix_decompressor *gzip =
+      guix_decompressor_new(GUIX_COMPRESSION_GZIP, 0, collect, &unpacked);
+  assert_int_equal(guix_decompressor_feed(gzip, buf_str(&packed), &err), 0);
+  assert_int_equal(guix_decompressor_end(gzip, &err), 0);
+  guix_decompressor_free(gzip);
+  assert_true(str_equal(buf_str(&unpacked), text));
+}
+
+/* One that another program packed has no points, and is read all the same. */
+static void
+test_a_foreign_gzip_file_is_read(void **state)
+{
+  struct house *house = *state;
+  struct error err = { 0 };
+  CLEANUP_BUF struct buf packed = { 0 };
+  append(house, 20, 0, "gone\n");
+  finish(house, 20);
+  struct guix_compressor *gzip = guix_compressor_new(GUIX_COMPRESSION_GZIP, 0, collect, &packed);
+  assert_int_equal(guix_compressor_feed(gzip, STR("line 1\nline 2\n"), &err), 0);
+  assert_int_equal(guix_compressor_end(gzip, &err), 0);
+  guix_compressor_free(gzip);
+  CLEANUP_FREE char *file = cache_log_file(house->cache, 20);
+  assert_int_equal(file_write_atomic(file, buf_str(&packed), 0644, &err), 0);
+  assert_int_equal(finish(house, 20), 14);
+  check_from(house, STR("line 1\nline 2\n"), 7);
+  check_tail(house, STR("line 1\nline 2\n"), 5);
+
+  assert_int_equal(file_write_atomic(file, STR("short"), 0644, &err), 0);
+  expect_status(house, "/attempt-log/20", 500);
+}
+
 #define MANY_BYTES (8 << 20)
 
 /* One reads nothing of megabytes: the writer is not held up, another gets all,
@@ -244,6 +340,8 @@ main(void)
     IN_HOUSE(test_gzip_is_sent_as_it_is),
     IN_HOUSE(test_follow),
     IN_HOUSE(test_follower_leaves),
+    IN_HOUSE(test_a_long_log_is_entered_in_the_middle),
+    IN_HOUSE(test_a_foreign_gzip_file_is_read),
     IN_HOUSE(test_follower_of_a_server_that_stops),
     IN_HOUSE(test_slow_follower),
   };

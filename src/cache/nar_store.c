@@ -56,11 +56,14 @@ cache_nar_place(const struct cache *cache, int fd, const struct guix_hash *nar_h
   /* A link, unlike a rename, leaves a file alone that was announced with its
      size and may be half sent; and it is of the file that was looked at, whatever its
      name stands for by now. */
-  if (linkat(AT_FDCWD, open_file, AT_FDCWD, place, AT_SYMLINK_FOLLOW) != 0 && errno != EEXIST)
-    return error_set_errno(err, "cannot put a nar at %s", place);
-  if (utimensat(AT_FDCWD, place, NULL, 0) != 0)
-    return error_set_errno(err, "cannot touch %s", place);
-  return file_sync_parent(place, err);
+  for (;;) {
+    if (linkat(AT_FDCWD, open_file, AT_FDCWD, place, AT_SYMLINK_FOLLOW) != 0 && errno != EEXIST)
+      return error_set_errno(err, "cannot put a nar at %s", place);
+    if (utimensat(AT_FDCWD, place, NULL, 0) == 0)
+      return file_sync_parent(place, err);
+    if (errno != ENOENT) /* else the one that was there has just been swept away */
+      return error_set_errno(err, "cannot touch %s", place);
+  }
 }
 
 int

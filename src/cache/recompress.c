@@ -92,10 +92,26 @@ compress_item(struct cache *cache, const struct cache_recompress_next_row *row,
   return cache_nar_place(cache, output->fd, nar_hash, cache->second, err);
 }
 
-/* One item; its failure is noted and no failure of the round. */
 static int
-recompress_one(struct cache *cache, struct db *db, const struct cache_recompress_next_row *row,
-               struct error *err)
+note_result(struct cache *cache, const struct cache_recompress_next_row *row, int result,
+            const struct output *output, struct error *err)
+{
+  struct str contents = output->fd < 0 ? buf_str(&output->small) : STR("");
+  struct db *db;
+  int r = db_pool_get(cache->pool, &db, err);
+  if (r < 0)
+    return r;
+  r = result < 0 ? cache_recompress_failed(db, str_of(output->err->message), row->path_id, err)
+                 : cache_recompress_done(db, row->path_id, (int16_t) cache->second, output->size,
+                                         contents, err);
+  db_pool_put(cache->pool, db);
+  return r < 0 ? r : 0;
+}
+
+/* One item; its failure is noted and no failure of the round. One whose file is not here
+   may lie in another process's folder: that one's business. */
+static int
+recompress_one(struct cache *cache, const struct cache_recompress_next_row *row, struct error *err)
 {
   struct error cause = { 0 };
   struct guix_hash nar_hash;
@@ -104,15 +120,11 @@ recompress_one(struct cache *cache, struct db *db, const struct cache_recompress
   int r = compress_item(cache, row, &nar_hash, &output, &cause);
   if (r == -ECANCELED)
     return error_set(err, r, "%s", cause.message);
-  struct str contents = output.fd < 0 ? buf_str(&output.small) : STR("");
-  r = r < 0 ? cache_recompress_failed(db, str_of(cause.message), row->path_id, err)
-            : cache_recompress_done(db, row->path_id, (int16_t) cache->second, output.size,
-                                    contents, err);
-  return r < 0 ? r : 0;
+  return r == -ENOENT ? 0 : note_result(cache, row, r, &output, err);
 }
 
 int
-cache_recompress(struct cache *cache, int *ret_done, struct error *err)
+cache_recompress(struct cache *cache, int64_t *after, int *ret_done, struct error *err)
 {
   CLEANUP_ARENA struct arena arena = { 0 };
   struct cache_recompress_next_rows rows = { 0 };
@@ -121,11 +133,12 @@ cache_recompress(struct cache *cache, int *ret_done, struct error *err)
   int r = db_pool_get(cache->pool, &db, err);
   if (r < 0)
     return r;
-  r = cache_recompress_next(db, (int16_t) cache->second, &arena, &rows, err);
-  for (size_t i = 0; r >= 0 && i < rows.count; i++) {
-    r = cache_is_stopping(cache) ? 0 : recompress_one(cache, db, &rows.items[i], err);
+  r = cache_recompress_next(db, (int16_t) cache->second, *after, &arena, &rows, err);
+  db_pool_put(cache->pool, db); /* compressing takes long */
+  for (size_t i = 0; r >= 0 && i < rows.count && !cache_is_stopping(cache); i++) {
+    r = recompress_one(cache, &rows.items[i], err);
+    *after = rows.items[i].path_id;
     *ret_done += r == 0;
   }
-  db_pool_put(cache->pool, db);
   return r < 0 && r != -ECANCELED ? r : 0;
 }

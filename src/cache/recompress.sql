@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: GPL-3.0-or-later
 
 -- name: cache_recompress_next :many
--- Items that wait; those that failed are tried again after a day.
+-- Items that wait, after one of them; those that failed are tried again after a day.
 SELECT w.path_id, n.nar_hash, n.nar_size, f.compression, f.contents AS "contents?"
   FROM nar_recompression w
   JOIN nar n ON n.path_id = w.path_id
   JOIN nar_file f ON f.path_id = w.path_id
  WHERE (w.failed_at IS NULL OR w.failed_at < now() - interval '1 day')
-   AND f.compression <> :second
+   AND f.compression <> :second AND w.path_id > :after
  ORDER BY w.path_id
  LIMIT 32;
 

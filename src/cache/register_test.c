@@ -389,6 +389,15 @@ test_sweep(void **state)
   assert_false(nar_file_exists(house, &orphan.item));
   assert_true(nar_file_exists(house, &large.item));
 
+  /* A sweep that was killed between its two looks is undone by the next. */
+  CLEANUP_FREE char *file =
+      cache_nar_file(house->cache, &large.item.nar_hash, GUIX_COMPRESSION_ZSTD);
+  CLEANUP_FREE char *away = mem_printf("%s.away", file);
+  assert_int_equal(rename(file, away), 0);
+  assert_int_equal(cache_sweep_nars(house->cache, 3600, &err), 0);
+  assert_true(nar_file_exists(house, &large.item));
+  assert_false(file_exists(away));
+
   house_upload(house, &orphan);
   assert_int_equal(cache_sweep_uploads(house->cache, 3600, &err), 0);
   assert_true(cache_upload_offset(house->cache, orphan.item.upload) > 0);

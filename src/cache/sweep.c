@@ -13,6 +13,8 @@
 #include "cache/cache_private.h"
 #include "cache/cache_sql.h"
 
+#define AWAY ".away"
+
 static void
 close_folder(DIR **folder)
 {
@@ -92,6 +94,41 @@ add_candidate(struct candidates *candidates, const char *name)
   candidates->count = count;
 }
 
+static void
+put_back(DIR *folder, const char *away, const char *name)
+{
+  (void) !linkat(dirfd(folder), away, dirfd(folder), name, 0); /* another may be there by now */
+  unlinkat(dirfd(folder), away, 0);
+}
+
+/* Whoever wants to use the file after all makes it young. Away from its name nobody can
+   do so unseen: a second look tells whether somebody has done it before, and who comes
+   later finds no file. */
+static void
+remove_if_old(DIR *folder, const char *name, int64_t older_than_s)
+{
+  CLEANUP_FREE char *away = mem_printf("%s" AWAY, name);
+  if (!is_old_file(folder, name, older_than_s)
+      || renameat(dirfd(folder), name, dirfd(folder), away) != 0)
+    return;
+  if (is_old_file(folder, away, older_than_s))
+    unlinkat(dirfd(folder), away, 0);
+  else
+    put_back(folder, away, name);
+}
+
+/* A kill between the two looks left it away. */
+static bool
+is_away(DIR *folder, const char *away)
+{
+  struct str name = str_of(away);
+  if (!str_ends(name, STR(AWAY)))
+    return false;
+  CLEANUP_FREE char *back = mem_strndup(away, name.size - strlen(AWAY));
+  put_back(folder, away, back);
+  return true;
+}
+
 static int
 remove_unused(struct cache *cache, DIR *folder, struct candidates *candidates, int64_t older_than_s,
               struct error *err)
@@ -105,11 +142,8 @@ remove_unused(struct cache *cache, DIR *folder, struct candidates *candidates, i
                          (struct db_i16s) { candidates->compressions, candidates->count },
                          &candidates->arena, &rows, err);
   db_pool_put(cache->pool, db);
-  for (size_t i = 0; r == 0 && i < rows.count; i++) {
-    const char *name = candidates->names[rows.items[i].place - 1];
-    if (is_old_file(folder, name, older_than_s)) /* still: it may have been touched */
-      unlinkat(dirfd(folder), name, 0);
-  }
+  for (size_t i = 0; r == 0 && i < rows.count; i++)
+    remove_if_old(folder, candidates->names[rows.items[i].place - 1], older_than_s);
   return r;
 }
 
@@ -122,7 +156,7 @@ sweep_folder(struct cache *cache, const char *path, int64_t older_than_s, struct
   if (folder == NULL)
     return error_set_errno(err, "cannot list %s", path);
   while ((entry = readdir(folder)) != NULL)
-    if (is_old_file(folder, entry->d_name, older_than_s))
+    if (!is_away(folder, entry->d_name) && is_old_file(folder, entry->d_name, older_than_s))
       add_candidate(&candidates, entry->d_name);
   return candidates.count == 0 ? 0 : remove_unused(cache, folder, &candidates, older_than_s, err);
 }

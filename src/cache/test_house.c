@@ -20,13 +20,15 @@ must(int r, const struct error *err)
 
 /* ---- routes that other rooms have ---- */
 
+#define NAMES_MAX 2048
+
 static int
 handle_bundle(struct http_request *request, void *context, struct error *err)
 {
   struct str rest = http_query(request, "items");
-  struct str names[2048];
+  struct str *names = arena_array(http_arena(request), NAMES_MAX, sizeof *names);
   size_t count = 0;
-  while (count < ARRAY_SIZE(names) && str_split(&rest, ' ', &names[count]))
+  while (count < NAMES_MAX && str_split(&rest, ' ', &names[count]))
     count++;
   return cache_send_bundle(context, request, names, count, err);
 }

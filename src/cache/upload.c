@@ -132,6 +132,13 @@ cache_upload_close(struct cache_upload *upload)
   free(upload);
 }
 
+void
+cache_upload_discard(struct cache_upload *upload)
+{
+  (void) !ftruncate(upload->fd, 0); /* the sweep takes the rest */
+  cache_upload_close(upload);
+}
+
 /* ---- checking ---- */
 
 struct check
@@ -209,9 +216,10 @@ check_placed(struct cache *cache, const struct cache_item *item, struct error *e
 {
   CLEANUP_FREE char *file = cache_nar_file(cache, &item->nar_hash, GUIX_COMPRESSION_ZSTD);
   CLEANUP_FD int fd = open(file, O_RDONLY | O_CLOEXEC);
-  if (fd < 0)
+  struct stat status;
+  /* Young again for the sweep, unless that has taken it away just now. */
+  if (fd < 0 || futimens(fd, NULL) != 0 || fstat(fd, &status) != 0 || !has_name(&status, file))
     return error_set(err, -EBADMSG, "%.*s was not uploaded", STR_FMT(item->basename));
-  (void) futimens(fd, NULL); /* young again for the sweep */
   return check_contents(fd, item, err);
 }
 

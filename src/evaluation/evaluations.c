@@ -194,12 +194,6 @@ evaluations_request(struct evaluations *evaluations, struct str specification, b
   return r;
 }
 
-struct cancel
-{
-  int64_t id;
-  bool tried; /* perhaps with success, unknown to us */
-};
-
 /* 1 = it was waiting, and is cancelled now. */
 static int
 cancel_waiting(struct db *db, int64_t id, struct error *err)
@@ -222,22 +216,18 @@ cancel_waiting(struct db *db, int64_t id, struct error *err)
 static int
 store_cancel(struct db *db, void *context, struct error *err)
 {
-  struct cancel *cancel = context;
+  const int64_t *id = context;
   struct evaluation_state_row row;
-  bool again = cancel->tried;
-  cancel->tried = true;
-  int r = cancel_waiting(db, cancel->id, err);
+  int r = cancel_waiting(db, *id, err);
   if (r != 0)
     return r < 0 ? r : 0;
-  r = evaluation_cancel_running(db, cancel->id, err);
+  r = evaluation_cancel_running(db, *id, err);
   if (r != 0)
     return r < 0 ? r : 0;
-  r = evaluation_state(db, cancel->id, &row, err);
+  r = evaluation_state(db, *id, &row, err);
   if (r == 0)
-    return error_set(err, -ENOENT, "there is no evaluation %lld", (long long) cancel->id);
-  if (r < 0 || (again && row.state == EVALUATION_CANCELLED))
-    return r < 0 ? r : 0;
-  return error_set(err, -EEXIST, "evaluation %lld has ended", (long long) cancel->id);
+    return error_set(err, -ENOENT, "there is no evaluation %lld", (long long) *id);
+  return r < 0 ? r : error_set(err, -EEXIST, "evaluation %lld has ended", (long long) *id);
 }
 
 static void
@@ -253,8 +243,7 @@ cancel_running(struct evaluations *evaluations, int64_t evaluation_id)
 int
 evaluations_cancel(struct evaluations *evaluations, int64_t evaluation_id, struct error *err)
 {
-  struct cancel cancel = { .id = evaluation_id };
-  int r = db_pool_run(evaluations->options.pool, DB_WRITE, store_cancel, &cancel, err);
+  int r = db_pool_run(evaluations->options.pool, DB_WRITE, store_cancel, &evaluation_id, err);
   if (r < 0)
     return r;
   cancel_running(evaluations, evaluation_id);

@@ -22,6 +22,7 @@ struct follower
   struct http_stream *stream;
   int64_t evaluation_id;
   int fd;
+  bool whole; /* all was sent, and no more will come */
 };
 
 static bool
@@ -38,7 +39,7 @@ is_running(struct evaluations *evaluations, int64_t evaluation_id)
 /* Sends what is new, as far as a slow reader has room for it; false when the follower
    is served or gone. */
 static bool
-serve(struct evaluations *evaluations, const struct follower *follower, char *room)
+serve(struct evaluations *evaluations, struct follower *follower, char *room)
 {
   bool running = is_running(evaluations, follower->evaluation_id);
   ssize_t got = 0;
@@ -47,13 +48,17 @@ serve(struct evaluations *evaluations, const struct follower *follower, char *ro
     if (http_stream_write(follower->stream, str_make(room, (size_t) got)) < 0)
       return false;
   bool all_sent = got == 0 && http_stream_wait(follower->stream, PIECE, 0) == 0;
-  return (running || !all_sent) && http_stream_is_open(follower->stream);
+  follower->whole = all_sent && !running;
+  return !follower->whole && http_stream_is_open(follower->stream);
 }
 
 static void
 follower_free(struct follower *follower)
 {
-  http_stream_close(follower->stream);
+  if (follower->whole)
+    http_stream_close(follower->stream);
+  else
+    http_stream_fail(follower->stream);
   file_closep(&follower->fd);
   free(follower);
 }

@@ -171,8 +171,7 @@ end_request(struct db *db, const struct poll *poll, struct error *err)
 }
 
 /* An evaluation and the end of the request are one transaction: a kill neither loses
-   the request nor answers it twice. A commit of unknown outcome is repeated: then
-   the request is gone, the newest evaluation is ours and nothing has changed. */
+   the request nor answers it twice. */
 static int
 make_evaluation(struct db *db, void *context, struct error *err)
 {

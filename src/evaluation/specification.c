@@ -383,7 +383,6 @@ struct change
   struct specification parsed;
   bool active;
   int64_t id;
-  bool tried; /* perhaps with success, unknown to us */
 };
 
 static int
@@ -411,12 +410,11 @@ insert(struct db *db, void *context, struct error *err)
   struct specification_insert_row row;
   int r = specification_insert(db, parsed->name, change->json, parsed->period_s, parsed->priority,
                                &row, err);
-  bool again = change->tried;
-  change->tried = true;
-  if (r <= 0)
-    return r < 0 || again ? r
-                          : error_set(err, -EEXIST, "there is a specification \"%.*s\" already",
-                                      STR_FMT(parsed->name));
+  if (r == 0)
+    return error_set(err, -EEXIST, "there is a specification \"%.*s\" already",
+                     STR_FMT(parsed->name));
+  if (r < 0)
+    return r;
   change->id = row.id;
   return append_event(db, "specification.added", row.id, parsed->name, err);
 }
@@ -459,13 +457,9 @@ specification_edit(struct db_pool *pool, struct str name, struct str json, struc
 
 static int delete (struct db *db, void *context, struct error *err)
 {
-  struct change *change = context;
+  const struct change *change = context;
   struct specification_remove_row row;
   int r = specification_remove(db, change->name, &row, err);
-  bool again = change->tried;
-  change->tried = true;
-  if (r == 0 && again)
-    return 0;
   if (r == 0)
     return no_specification(change->name, err);
   return r < 0 ? r : append_event(db, "specification.deleted", row.id, change->name, err);

@@ -591,6 +591,8 @@ test_who_is_far_behind_catches_up(void **state)
                     " jsonb_build_object('name', E'a\\nb', 'text', repeat('x', 500))"
                     " FROM generate_series(1, 19999) AS s(n)");
   append(site->db, "agent.joined", 20000);
+  assert_int_equal(events_wake(site->db, NULL), 0);
+  witness_wait(site->witness, 20000); /* so nobody else will tell them again */
   static const char *const paths[] = { PATH, PATH "?kind=agent." };
   for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
     char last_id[64] = "0-0", before[64];

@@ -41,6 +41,24 @@ int agent_strangers(struct db *db, const struct open_attempt *attempt, const str
                     size_t count, struct arena *arena, struct str **ret, size_t *ret_count,
                     struct error *err);
 
+/* A look-up for one attempt, on a worker. */
+struct asking;
+typedef int asking_handler(struct asking *asking, struct db *db, struct error *err);
+struct asking
+{
+  struct work work;
+  struct farm *farm;
+  struct http_request *request; /* deferred */
+  struct open_attempt attempt;
+  struct str *paths;
+  size_t paths_count;
+  asking_handler *ask; /* replies, or fails */
+};
+struct asking *asking_new(struct farm *farm, struct http_request *request,
+                          const struct open_attempt *attempt, asking_handler *ask);
+/* Defers the request; 0. Frees ASKING in the end. */
+int asking_start(struct asking *asking);
+
 /* Name of the upload of an item, in ARENA. */
 const char *agent_upload_name(struct arena *arena, int64_t attempt_id, struct str basename);
 

@@ -8,53 +8,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* A look-up for one attempt, on a worker. */
-struct asking
-{
-  struct work work;
-  struct http_request *request; /* deferred */
-  struct open_attempt attempt;
-  struct str *paths;
-  size_t paths_count;
-  int (*ask)(struct asking *asking, struct db *db, struct error *err); /* replies, or fails */
-};
-
-static void
-asking_run(void *context, struct work *work, bool stopping)
-{
-  struct farm *farm = context;
-  struct asking *asking = (struct asking *) work;
-  struct error err = { 0 };
-  struct db *db = NULL;
-  int r = stopping ? error_set(&err, -EBUSY, "the server stops")
-                   : db_pool_get(farm->options.pool, &db, &err);
-  if (r == 0)
-    r = asking->ask(asking, db, &err);
-  db_pool_put(farm->options.pool, db);
-  if (r < 0)
-    http_reply_failure(asking->request, &err);
-  free(asking);
-}
-
-static struct asking *
-asking_new(struct http_request *request, const struct open_attempt *attempt,
-           int (*ask)(struct asking *, struct db *, struct error *))
-{
-  struct asking *asking = mem_alloc(sizeof *asking);
-  *asking = (struct asking) {
-    .work = { .run = asking_run }, .request = request, .attempt = *attempt, .ask = ask
-  };
-  return asking;
-}
-
-static int
-asking_start(struct farm *farm, struct asking *asking)
-{
-  http_defer(asking->request);
-  work_pool_put(&farm->quick, &asking->work);
-  return 0;
-}
-
 /* ---- the closure ---- */
 
 struct closure
@@ -163,7 +116,7 @@ agent_closure(struct http_request *request, void *context, struct error *err)
 {
   struct open_attempt attempt;
   int r = agent_route_attempt(request, context, &attempt, err);
-  return r <= 0 ? r : asking_start(context, asking_new(request, &attempt, ask_closure));
+  return r <= 0 ? r : asking_start(asking_new(context, request, &attempt, ask_closure));
 }
 
 /* ---- what is missing of the outputs ---- */
@@ -203,10 +156,10 @@ agent_missing(struct http_request *request, void *context, struct error *err)
     r = agent_read_paths(http_arena(request), json_object_get(body, "paths"), &paths, &count, err);
   if (r < 0)
     return r;
-  struct asking *asking = asking_new(request, &attempt, ask_missing);
+  struct asking *asking = asking_new(context, request, &attempt, ask_missing);
   asking->paths = paths;
   asking->paths_count = count;
-  return asking_start(context, asking);
+  return asking_start(asking);
 }
 
 /* ---- inputs ---- */
@@ -250,6 +203,20 @@ agent_started(struct http_request *request, void *context, struct error *err)
   return 0;
 }
 
+/* A piece for a log that is closed, by a result that is being looked at: compressing it
+   may be under way. */
+static int
+ask_log_size(struct asking *asking, struct db *db, struct error *err)
+{
+  struct farm *farm = asking->farm;
+  int64_t size;
+  (void) db;
+  int r = cache_log_finish(farm->options.cache, asking->attempt.id, &size, err);
+  if (r == 0)
+    reply_number(asking->request, 200, "size", size);
+  return r;
+}
+
 int
 agent_log(struct http_request *request, void *context, struct error *err)
 {
@@ -267,8 +234,8 @@ agent_log(struct http_request *request, void *context, struct error *err)
   int status = r == -EINVAL ? 409 : 200; /* after a gap: where to go on */
   if (r == -EINVAL)
     r = 0;
-  if (r == -ESTALE) /* closed by a result that is being looked at */
-    r = cache_log_finish(cache, attempt.id, &size, err);
+  if (r == -ESTALE)
+    return asking_start(asking_new(farm, request, &attempt, ask_log_size));
   if (r == 0)
     reply_number(request, status, "size", size);
   return r;

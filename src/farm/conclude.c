@@ -204,19 +204,34 @@ conclude_round(struct scheduler *scheduler)
   begin_attempts(scheduler);
 }
 
+static void
+take_out(struct scheduler *scheduler, const struct message *message)
+{
+  struct message **link = &scheduler->messages;
+  while (*link != message)
+    link = &(*link)->next;
+  *link = message->next;
+}
+
 void
-conclude_failure(struct scheduler *scheduler, const struct message *culprit)
+conclude_refusal(struct scheduler *scheduler, struct message *message)
+{
+  size_t count = message->result->items_count;
+  struct str *missing = arena_array(&scheduler->arena, count, sizeof *missing);
+  for (size_t i = 0; i < count; i++)
+    missing[i] = message->result->items[i].basename;
+  take_out(scheduler, message);
+  reply_unfit(message->request, NULL, 0, missing, count);
+  free(message);
+}
+
+void
+conclude_failure(struct scheduler *scheduler)
 {
   struct message *next;
   for (struct message *message = scheduler->messages; message != NULL; message = next) {
     next = message->next;
-    if (message == culprit) {
-      size_t count = message->result->items_count;
-      struct str *missing = arena_array(&scheduler->arena, count, sizeof *missing);
-      for (size_t i = 0; i < count; i++)
-        missing[i] = message->result->items[i].basename;
-      reply_unfit(message->request, NULL, 0, missing, count);
-    } else if (message->request != NULL)
+    if (message->request != NULL)
       reply_busy(message->request);
     free(message);
   }

@@ -109,25 +109,32 @@ test_a_fault_of_the_server_is_logged_and_not_told(void **state)
   test_agent_free(agent);
 }
 
+/* Nobody else suffers: sessions and the epoch stay, what else happened is written. */
 static void
 test_items_that_cannot_be_registered_are_asked_for_again(void **state)
 {
   struct yard *yard = *state;
-  struct test_agent *agent = start_with_agent(yard, 1);
-  struct test_build build;
+  struct test_agent *agent = start_with_agent(yard, 2);
+  struct test_build build, other, third;
   json_t *reply;
   yard_wish(yard, 1, 0);
+  yard_wish(yard, 2, 0);
   test_agent_expect(agent, "build", &build);
+  test_agent_expect(agent, "build", &other);
   yard_let_register(yard, false);
   assert_int_equal(test_agent_succeed(agent, &build), 422);
-  test_agent_await_end(agent); /* the scheduler begins anew */
+  assert_int_equal(yard_scheduler_of(yard).epoch, 1);
+  assert_int_equal(yard_build_of(yard, build.n).state, FARM_BUILD_RUNNING);
+  assert_int_equal(test_agent_fail(agent, &other, "build"), 200);
   yard_let_register(yard, true);
-  test_agent_dial(agent, &build, 1);
-  assert_int_equal(yard_build_of(yard, 1).state, FARM_BUILD_RUNNING);
   assert_int_equal(test_agent_report(agent, &build, NULL, &reply), 200);
   json_decref(reply);
-  assert_int_equal(yard_build_of(yard, 1).attempts, 1);
+  assert_int_equal(yard_build_of(yard, build.n).attempts, 1);
   assert_int_equal(yard_events_of(yard, "build.succeeded"), 1);
+  yard_wish(yard, 3, 0);
+  test_agent_expect(agent, "build", &third); /* in the same session */
+  assert_int_equal(yard_events_of(yard, "agent.connected"), 1);
+  assert_int_equal(yard_events_of(yard, "agent.disconnected"), 0);
   test_agent_free(agent);
 }
 

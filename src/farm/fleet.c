@@ -267,6 +267,14 @@ mirror_connect(struct mirror *mirror, const struct mirror_agent *facts, int64_t 
 }
 
 void
+mirror_attach(struct mirror *mirror, int64_t agent_id, int64_t session)
+{
+  struct agent *agent = int_map_get(&mirror->agents, agent_id);
+  if (agent != NULL)
+    agent->session = session;
+}
+
+void
 mirror_disconnect(struct mirror *mirror, int64_t agent_id, int64_t session)
 {
   struct agent *agent = int_map_get(&mirror->agents, agent_id);

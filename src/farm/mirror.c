@@ -276,6 +276,47 @@ node_is_live(const struct node *node)
   return !node->gone && (node->state == FARM_BUILD_WAITING || node->state == FARM_BUILD_RUNNING);
 }
 
+static bool
+has_live_dependent(const struct node *node)
+{
+  for (uint32_t i = 0; i < node->dependents.count; i++)
+    if (node_is_live(node->dependents.items[i]))
+      return true;
+  return false;
+}
+
+/* Adds what NODE needs and what failed by a fault not its own. */
+static void
+add_held_up(struct node_list *held_up, const struct node *node)
+{
+  for (uint32_t i = 0; i < node->needs.count; i++) {
+    struct node *needed = node->needs.items[i];
+    bool again = held_up->count > 0 && held_up->items[held_up->count - 1] == needed;
+    if (!needed->gone && needed->state == FARM_BUILD_FAILED && !again)
+      list_add(held_up, needed);
+  }
+}
+
+/* Frees the list. With its nodes go those that stayed, failed, only for them. */
+static void
+retire_all(struct mirror *mirror, struct node_list *doomed)
+{
+  struct node_list held_up = { 0 };
+  for (uint32_t i = 0; i < doomed->count; i++) {
+    add_held_up(&held_up, doomed->items[i]);
+    node_retire(mirror, doomed->items[i]);
+  }
+  for (uint32_t i = 0; i < held_up.count; i++) {
+    struct node *node = held_up.items[i];
+    if (node->gone || has_live_dependent(node))
+      continue;
+    add_held_up(&held_up, node);
+    node_retire(mirror, node);
+  }
+  list_free(&held_up);
+  list_free(doomed);
+}
+
 struct node *
 mirror_add(struct mirror *mirror, const struct mirror_build *build)
 {
@@ -369,7 +410,9 @@ node_succeed(struct mirror *mirror, struct node *node, int64_t attempt_id)
   node->failed_id = 0;
   node_touch(mirror, node);
   tell_build(mirror, EVENT_BUILD_SUCCEEDED, node)->attempt_id = attempt_id;
-  node_retire(mirror, node);
+  struct node_list done = { 0 };
+  list_add(&done, node);
+  retire_all(mirror, &done);
 }
 
 void
@@ -405,14 +448,6 @@ doom_dependents(struct mirror *mirror, struct node_list *doomed, enum farm_build
 }
 
 static void
-retire_all(struct mirror *mirror, struct node_list *doomed)
-{
-  for (uint32_t i = 0; i < doomed->count; i++)
-    node_retire(mirror, doomed->items[i]);
-  list_free(doomed);
-}
-
-static void
 tell_from(struct mirror *mirror, const struct node_list *doomed, uint32_t first,
           enum change_event_kind kind)
 {
@@ -429,15 +464,6 @@ mirror_dependency_failed(struct mirror *mirror, struct node *node, int64_t culpr
   doom_dependents(mirror, &doomed, FARM_BUILD_DEPENDENCY_FAILED, culprit_id);
   tell_from(mirror, &doomed, 0, EVENT_BUILD_DEPENDENCY_FAILED);
   retire_all(mirror, &doomed);
-}
-
-static bool
-has_live_dependent(const struct node *node)
-{
-  for (uint32_t i = 0; i < node->dependents.count; i++)
-    if (node_is_live(node->dependents.items[i]))
-      return true;
-  return false;
 }
 
 void

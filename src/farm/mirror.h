@@ -120,6 +120,10 @@ struct agent *mirror_connect(struct mirror *mirror, const struct mirror_agent *f
                              int64_t session, const struct mirror_claim *claims, size_t count,
                              int64_t *ret_unknown, size_t *ret_unknown_count);
 
+/* The agent's session goes on in a mirror that was loaded meanwhile, and so do the
+   attempts that it runs. */
+void mirror_attach(struct mirror *mirror, int64_t agent_id, int64_t session);
+
 /* The end of session SESSION; nothing when a newer one has replaced it. */
 void mirror_disconnect(struct mirror *mirror, int64_t agent_id, int64_t session);
 

@@ -369,6 +369,31 @@ test_a_need_that_failed_is_not_waited_for_twice(void **state)
   assert_true(runs(yard, 2));
 }
 
+/* Nobody would ever take it out but a restart. */
+static void
+test_what_held_up_goes_with_the_last_that_waited(void **state)
+{
+  struct farmyard *yard = *state;
+  for (int64_t id = 1; id <= 4; id++)
+    add_build(yard, id, 0);
+  need(yard, 3, 1);
+  need(yard, 4, 1);
+  need(yard, 4, 2);
+  connect_agent(yard, 1, 2);
+  step(yard);
+  fails(yard, 1, FARM_CAUSE_TIMEOUT);
+  fails(yard, 2, FARM_CAUSE_TIMEOUT);
+  step(yard);
+  mirror_cancel(yard->mirror, node_of(yard, 4));
+  assert_non_null(node_of(yard, 1)); /* for 3 */
+  assert_null(node_of(yard, 2));
+  mirror_offered(yard->mirror, node_of(yard, 3));
+  assert_null(node_of(yard, 1));
+  step(yard);
+  assert_int_equal(yard->mirror->nodes.count, 0);
+  assert_null(row_of(yard, 1)); /* its row is as it was */
+}
+
 /* ---- agents ---- */
 
 static void
@@ -723,6 +748,7 @@ main(void)
     CASE(test_the_only_agent_gets_the_second_try_too),
     CASE(test_timeout_is_final_and_does_not_propagate),
     CASE(test_a_need_that_failed_is_not_waited_for_twice),
+    CASE(test_what_held_up_goes_with_the_last_that_waited),
     CASE(test_fence),
     CASE(test_pause),
     CASE(test_lost_agent_frees_its_builds_after_the_grace_time),

@@ -3,7 +3,7 @@
    change the mirror, write all changes in one transaction, act. Between rounds
    the mirror equals the database; a round that cannot be written costs the mirror
    and the epoch, and the next scheduler to become active (perhaps this one)
-   reads everything anew. */
+   reads everything anew. Only items that the cache refuses are taken out. */
 #include "farm/scheduler.h"
 
 #include "base/clock.h"
@@ -122,6 +122,18 @@ reserve_ids(struct scheduler *scheduler, struct error *err)
   return 0;
 }
 
+/* A new mirror of all that the database has, in place of the old one. */
+static int
+load_mirror(struct scheduler *scheduler, struct error *err)
+{
+  struct mirror *old = scheduler->mirror;
+  set_mirror(scheduler, new_mirror(scheduler->farm));
+  mirror_free(old);
+  scheduler->horizon = 0;
+  int r = reserve_ids(scheduler, err);
+  return r < 0 ? r : read_news(scheduler, err);
+}
+
 /* The lock is held; everything is read. */
 static int
 take_over(struct scheduler *scheduler, struct error *err)
@@ -133,12 +145,8 @@ take_over(struct scheduler *scheduler, struct error *err)
   if (r < 0)
     return r;
   scheduler->number = 0;
-  scheduler->horizon = 0;
   scheduler->seen_at_ms = 0;
-  set_mirror(scheduler, new_mirror(farm));
-  r = reserve_ids(scheduler, err);
-  if (r == 0)
-    r = read_news(scheduler, err);
+  r = load_mirror(scheduler, err);
   if (r == 0)
     r = conclude_open_running(scheduler, err);
   if (r < 0)
@@ -176,12 +184,12 @@ clear_round(struct scheduler *scheduler)
 
 /* Gives everything up; agents are sent away and come back to whoever is active. */
 static void
-resign(struct scheduler *scheduler, const struct message *culprit)
+resign(struct scheduler *scheduler)
 {
   struct farm *farm = scheduler->farm;
-  conclude_failure(scheduler, culprit);
+  conclude_failure(scheduler);
   scheduler->messages = mailbox_close(&farm->mailbox);
-  conclude_failure(scheduler, NULL);
+  conclude_failure(scheduler);
   open_set_active(&farm->open, false);
   sessions_end_all(scheduler);
   struct mirror *mirror = scheduler->mirror;
@@ -245,7 +253,6 @@ change_mirror(struct scheduler *scheduler)
 {
   struct farm *farm = scheduler->farm;
   struct mirror *mirror = scheduler->mirror;
-  scheduler->messages = mailbox_take(&farm->mailbox);
   pthread_mutex_lock(&farm->mirror_lock);
   mirror->now_ms = clock_monotonic_ms();
   plan_messages(scheduler);
@@ -293,12 +300,53 @@ wake_readers(struct scheduler *scheduler)
     log_debug("farm", "cannot wake the readers of events: %s", err.message);
 }
 
+/* Whose items were refused (not: could not be written), so that its agent does
+   not bring them again and again. */
+static struct message *
+culprit_of(const struct scheduler *scheduler, int r)
+{
+  size_t place = scheduler->batch.refused;
+  bool refused = place > 0 && place <= scheduler->uploaders.count && r != -DB_ERROR_LOST
+                 && r != -DB_ERROR_CONFLICT && r != -ESTALE && r != -ECANCELED;
+  return refused ? scheduler->uploaders.items[place - 1] : NULL;
+}
+
+/* The mirror has what was not written: it is read anew, and the round planned again
+   without CULPRIT. Sessions, the epoch and the other messages stay. */
+static int
+plan_without(struct scheduler *scheduler, struct message *culprit, struct error *err)
+{
+  conclude_refusal(scheduler, culprit);
+  clear_round(scheduler);
+  int r = load_mirror(scheduler, err);
+  while (r == -DB_ERROR_LOST) {
+    r = regain(scheduler, err);
+    if (r == 0)
+      r = load_mirror(scheduler, err);
+  }
+  if (r < 0)
+    return r;
+  sessions_attach(scheduler);
+  scheduler->number--; /* it was not written */
+  change_mirror(scheduler);
+  return 0;
+}
+
 /* The rest of a round, once news are read. */
 static int
 finish_round(struct scheduler *scheduler, struct error *err)
 {
+  struct message *culprit;
+  scheduler->messages = mailbox_take(&scheduler->farm->mailbox);
   change_mirror(scheduler);
   int r = write_round(scheduler, err);
+  while (r < 0 && (culprit = culprit_of(scheduler, r)) != NULL) {
+    log_failure("farm", err, "cannot offer what attempt %" PRId64 " built; it is asked for again",
+                culprit->attempt_id);
+    r = plan_without(scheduler, culprit, err);
+    if (r == 0)
+      r = write_round(scheduler, err);
+  }
   if (r < 0)
     return r;
   conclude_round(scheduler);
@@ -386,17 +434,6 @@ run_active(struct scheduler *scheduler, struct error *err)
   return r;
 }
 
-/* Whose items were refused (not: could not be written), so that its agent does
-   not bring them again and again. */
-static const struct message *
-culprit_of(const struct scheduler *scheduler, int r)
-{
-  size_t place = scheduler->batch.refused;
-  bool refused = place > 0 && place <= scheduler->uploaders.count && r != -DB_ERROR_LOST
-                 && r != -DB_ERROR_CONFLICT && r != -ESTALE && r != -ECANCELED;
-  return refused ? scheduler->uploaders.items[place - 1] : NULL;
-}
-
 void *
 scheduler_main(void *farm)
 {
@@ -412,7 +449,7 @@ scheduler_main(void *farm)
     if (r < 0 && !is_stopping(&scheduler))
       log_failure("farm", &err, "cannot schedule; beginning anew in %d ms", pause);
     if (scheduler.mirror != NULL || r < 0)
-      resign(&scheduler, culprit_of(&scheduler, r));
+      resign(&scheduler);
     rest(&scheduler, pause);
     pause = r < 0 ? double_up(pause, BACK_OFF_MAX_MS) : STANDBY_MS;
   }

@@ -61,14 +61,18 @@ void plan_messages(struct scheduler *scheduler);
 
 /* conclude.c: after the commit. */
 void conclude_round(struct scheduler *scheduler);
-/* The round will not be written. CULPRIT: the message whose items the cache
-   refused, or NULL; the others are to be repeated. */
-void conclude_failure(struct scheduler *scheduler, const struct message *culprit);
+/* The items of a result were refused (not: could not be written): they are asked for
+   again, or its agent would bring the same for ever. Takes MESSAGE out of the round. */
+void conclude_refusal(struct scheduler *scheduler, struct message *message);
+/* The round will not be written: its messages are to be repeated. */
+void conclude_failure(struct scheduler *scheduler);
 /* Attempts that ran before this scheduler became active. */
 int conclude_open_running(struct scheduler *scheduler, struct error *err);
 
 /* sessions.c */
 void sessions_open(struct scheduler *scheduler, struct message *message);
+/* Tells a mirror that was just loaded which agents are here. */
+void sessions_attach(struct scheduler *scheduler);
 /* Nothing happens when that session is gone. */
 void sessions_write(struct scheduler *scheduler, int64_t number, struct str line);
 /* Pings, and ends the sessions of agents that are silent. */

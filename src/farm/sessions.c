@@ -55,11 +55,25 @@ sessions_end_agent(struct scheduler *scheduler, int64_t agent_id)
       drop(scheduler, i);
 }
 
+/* Whether the end of one that has ended was told to the old mirror is not known. */
+void
+sessions_attach(struct scheduler *scheduler)
+{
+  pthread_mutex_lock(&scheduler->farm->mirror_lock);
+  for (size_t i = 0; i < scheduler->sessions.count; i++) {
+    const struct session *session = &scheduler->sessions.items[i];
+    mirror_attach(scheduler->mirror, session->agent_id, session->number);
+    if (!http_stream_is_open(session->stream))
+      mirror_disconnect(scheduler->mirror, session->agent_id, session->number);
+  }
+  pthread_mutex_unlock(&scheduler->farm->mirror_lock);
+}
+
 /* The first lines: made before the reply, which frees the message's texts. */
 static void
 greet(const struct farm *farm, const struct message_session *hello, struct buf *lines)
 {
-  tell_welcome(lines, hello->agent.name, str_of(farm->key));
+  tell_welcome(lines, hello->agent.name, str_of(farm->key), farm->options.agent_grace_s);
   for (size_t i = 0; i < hello->unknown_count; i++)
     tell_cancel(lines, hello->unknown[i]);
 }

@@ -107,12 +107,13 @@ message_close(struct json *json)
 }
 
 void
-tell_welcome(struct buf *out, struct str agent, struct str key)
+tell_welcome(struct buf *out, struct str agent, struct str key, int64_t grace_s)
 {
   struct json json = message_open(out, "welcome");
   json_put_text(&json, "agent", agent);
   json_put_text(&json, "key", key);
   json_put_cstr(&json, "version", PANOPLY_VERSION);
+  json_put_i64(&json, "grace_s", grace_s);
   message_close(&json);
 }
 

@@ -293,6 +293,8 @@ test_agent_next(struct test_agent *agent, int milliseconds, const char *type,
     bool ping = strcmp(got, "ping") == 0;
     if (!ping) {
       assert_string_equal(got, type);
+      if (strcmp(got, "welcome") == 0)
+        assert_true(json_integer_value(json_object_get(message, "grace_s")) > 0);
       if (ret != NULL)
         read_build(message, ret);
     }

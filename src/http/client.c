@@ -263,7 +263,7 @@ drive(struct transfer *transfer)
   int64_t patience = (int64_t) client->silence_timeout_s * 1000;
   transfer->moved_at = clock_monotonic_ms();
   for (;;) {
-    if (atomic_load(&client->cancelled)) {
+    if (atomic_exchange(&client->cancelled, false)) {
       transfer->failed = -ECANCELED;
       return CURLE_ABORTED_BY_CALLBACK;
     }
@@ -340,8 +340,6 @@ http_client_call(struct http_client *client, const struct http_call *call, struc
   curl_multi_remove_handle(client->multi, client->easy);
   curl_easy_setopt(client->easy, CURLOPT_ERRORBUFFER, NULL);
   curl_slist_free_all(headers);
-  if (transfer.failed == -ECANCELED)
-    atomic_store(&client->cancelled, false);
   if (code != CURLE_OK)
     http_answer_free(ret);
   ret->status = (int) status;

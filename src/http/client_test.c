@@ -334,6 +334,31 @@ test_cancel_from_another_thread(void **state)
 }
 
 static int
+cancel_and_refuse(void *state, struct str piece)
+{
+  (void) piece;
+  http_client_cancel(state);
+  return -1;
+}
+
+/* It comes while a callback ends the call by itself: the next call is ended too. */
+static void
+test_cancel_beside_a_callback_s_own(void **state)
+{
+  (void) state;
+  CLEANUP_CLIENT struct http_client *client = client_new(base_url);
+  CLEANUP_ANSWER struct http_answer answer = { 0 };
+  struct error err = { 0 };
+  struct http_call call = {
+    .method = "GET", .path = "/much", .reply_piece = cancel_and_refuse, .reply_state = client
+  };
+  assert_int_equal(http_client_call(client, &call, &answer, &err), -ECANCELED);
+  struct http_call next = { .method = "GET", .path = "/headers" };
+  assert_int_equal(http_client_call(client, &next, &answer, &err), -ECANCELED);
+  assert_int_equal(http_client_call(client, &next, &answer, &err), 0);
+}
+
+static int
 take_some(void *state, struct str piece)
 {
   size_t *left = state;
@@ -370,6 +395,7 @@ main(void)
     cmocka_unit_test(test_silence_ends_a_call),
     cmocka_unit_test(test_our_own_slowness_is_no_silence),
     cmocka_unit_test(test_cancel_from_another_thread),
+    cmocka_unit_test(test_cancel_beside_a_callback_s_own),
     cmocka_unit_test(test_callbacks_end_a_call),
   };
   return cmocka_run_group_tests_name("client", tests, start_server, stop_server);

@@ -136,6 +136,7 @@ queue_reply(struct http_request *request)
   struct MHD_Response *response = request->reply;
   request->reply = NULL;
   request->phase = REQUEST_QUEUED;
+  wait_close(&request->wait); /* a stream has one of its own, for the same socket */
   enum MHD_Result result =
       MHD_queue_response(request->connection, (unsigned) request->status, response);
   MHD_destroy_response(response);

@@ -2,6 +2,7 @@
 /* Error replies: problem details (RFC 9457) for programs, pages for people. */
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/json.h"
 #include "http/request.h"
@@ -102,6 +103,15 @@ http_reply_problem(struct http_request *request, int status, const struct error 
   return http_reply(request, status, "application/problem+json", &body);
 }
 
+static bool
+has_reply_header(const struct http_request *request, const char *name)
+{
+  for (size_t i = 0; i < request->reply_headers.count; i++)
+    if (strcasecmp(request->reply_headers.items[i].name.data, name) == 0)
+      return true;
+  return false;
+}
+
 void
 reply_refusal(struct http_request *request, int status, const struct error *err)
 {
@@ -110,7 +120,7 @@ reply_refusal(struct http_request *request, int status, const struct error *err)
     request->reply = NULL;
     request->reply_headers.count = 0;
   }
-  if (status == 401)
+  if (status == 401 && !has_reply_header(request, "WWW-Authenticate"))
     http_reply_header(request, "WWW-Authenticate", "Bearer realm=\"panoply\"");
   if (status == 503)
     http_reply_header(request, "Retry-After", "5");

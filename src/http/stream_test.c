@@ -80,6 +80,7 @@ keep_waiting(struct http_request *request, void *context, struct error *err)
 
 static const struct http_route routes[] = {
   { .method = "GET", .path = "/stream", .handler = open_stream },
+  { .method = "POST", .path = "/stream", .handler = open_stream, .body_limit = 100 },
   { .method = "GET", .path = "/wait", .handler = keep_waiting },
 };
 
@@ -203,6 +204,20 @@ test_a_hang_up_is_noticed_without_writing(void **state)
   assert_false(http_stream_is_open(streams[0]));
   http_stream_close(streams[0]);
   assert_int_equal(atomic_load(&closed_count), 1);
+}
+
+/* While its body came, the request was watched on the same socket. */
+static void
+test_a_hang_up_after_a_body_is_noticed(void **state)
+{
+  (void) state;
+  struct wire wire = wire_open(http_server_port(server, 0));
+  wire_send(&wire, "POST /stream HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbody");
+  wire_expect(&wire, "begin\n");
+  wire_close(&wire);
+  wait_for(&closed_count, 1);
+  assert_false(http_stream_is_open(streams[0]));
+  http_stream_close(streams[0]);
 }
 
 static void
@@ -390,6 +405,8 @@ main(void)
     cmocka_unit_test_setup_teardown(test_a_slow_reader_hurts_only_itself, start_server,
                                     stop_server),
     cmocka_unit_test_setup_teardown(test_a_hang_up_is_noticed_without_writing, start_server,
+                                    stop_server),
+    cmocka_unit_test_setup_teardown(test_a_hang_up_after_a_body_is_noticed, start_server,
                                     stop_server),
     cmocka_unit_test_setup_teardown(test_the_end_comes_after_what_was_written, start_server,
                                     stop_server),

@@ -180,9 +180,13 @@ start_evaluations(struct server *server, struct error *err)
       &server->evaluations, err);
 }
 
+/* Agents dial in where the scheduler is, so that needs a door too; it shows the same
+   as a web server's. */
 static int
 start_web(struct server *server, struct error *err)
 {
+  if (!has_role(server, "web") && !has_role(server, "scheduler"))
+    return 0;
   server->context = (struct serve_context) { .pool = server->pool,
                                              .cache = server->cache,
                                              .farm = server->farm,
@@ -219,25 +223,21 @@ start_web(struct server *server, struct error *err)
 }
 
 static int
+start_feed(struct server *server, struct error *err)
+{
+  return events_feed_start(server->uri, &server->feed, err);
+}
+
+static int
 start_all(struct server *server, struct error *err)
 {
-  static const struct
-  {
-    int (*start)(struct server *server, struct error *err);
-    const char *role; /* NULL = always */
-  } steps[] = {
-    { lock_state, NULL }, { start_database, NULL },    { start_cache, NULL },
-    { start_farm, NULL }, { start_evaluations, NULL }, { start_web, "web" },
+  static int (*const steps[])(struct server *, struct error *) = {
+    lock_state, start_database, start_feed, start_cache, start_farm, start_evaluations, start_web,
   };
-  for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-    int r =
-        steps[i].role == NULL || has_role(server, steps[i].role) ? steps[i].start(server, err) : 0;
-    if (r == 0 && steps[i].start == start_database)
-      r = events_feed_start(server->uri, &server->feed, err);
-    if (r < 0)
-      return r;
-  }
-  return 0;
+  int r = 0;
+  for (size_t i = 0; r == 0 && i < ARRAY_SIZE(steps); i++)
+    r = steps[i](server, err);
+  return r;
 }
 
 /* Backwards: once no request can come in any more, nobody asks the rooms. */
