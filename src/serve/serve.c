@@ -88,9 +88,7 @@ take_state(const char *state, struct error *err)
     return error_set_errno(err, "cannot open %s", path);
   if (flock(fd, LOCK_EX | LOCK_NB) != 0)
     return error_set(err, -EBUSY, "another server runs in %s", state);
-  int kept = fd;
-  fd = -1;
-  return kept;
+  return TAKE_FD(fd);
 }
 
 static int
