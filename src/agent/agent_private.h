@@ -157,6 +157,7 @@ struct verdict
 {
   const char *cause; /* NULL = succeeded; else as in doc/agent-protocol.md */
   char message[768]; /* as long as an error's */
+  bool is_known;     /* the server found it out itself */
 };
 
 /* Asks the daemon for the build, streams its log; VERDICT tells how it went. */

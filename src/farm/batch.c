@@ -160,9 +160,9 @@ write_builds(struct writing *writing, struct db *db, struct error *err)
       db, (struct db_i64s) { ids, count }, (struct db_i16s) { states, count },
       (struct db_i16s) { causes, count }, (struct db_i32s) { priorities, count },
       (struct db_i32s) { tries, count }, (struct db_i32s) { losses, count },
-      (struct db_bools) { direct, count },
-      (struct db_i64s) { timeouts, count }, (struct db_i64s) { silents, count },
-      (struct db_i64s) { failed, count }, (struct db_bools) { unfinished, count }, err);
+      (struct db_bools) { direct, count }, (struct db_i64s) { timeouts, count },
+      (struct db_i64s) { silents, count }, (struct db_i64s) { failed, count },
+      (struct db_bools) { unfinished, count }, err);
 }
 
 static int
@@ -179,7 +179,8 @@ write_limits(struct writing *writing, struct db *db, struct error *err)
     timeouts[i] = items[i].timeout_s;
     silents[i] = items[i].max_silent_s;
   }
-  return farm_batch_limits(db, (struct db_i64s) { ids, count }, (struct db_i64s) { timeouts, count },
+  return farm_batch_limits(db, (struct db_i64s) { ids, count },
+                           (struct db_i64s) { timeouts, count },
                            (struct db_i64s) { silents, count }, err);
 }
 
@@ -329,10 +330,10 @@ claim(struct writing *writing, struct db *db, struct error *err)
 static int
 write_all(struct db *db, void *context, struct error *err)
 {
-  static int (*const steps[])(struct writing *, struct db *,
-                              struct error *) = { write_builds, write_limits, write_starts, write_builders,
-                                                  write_ends,   write_agents, write_sessions,
-                                                  write_items,  write_orders, write_events };
+  static int (*const steps[])(struct writing *, struct db *, struct error *) = {
+    write_builds, write_limits,   write_starts, write_builders, write_ends,
+    write_agents, write_sessions, write_items,  write_orders,   write_events
+  };
   struct writing *writing = context;
   arena_free(&writing->arena);
   writing->batch->refused = 0;

@@ -165,8 +165,8 @@ static int64_t
 pause_before_retry(const struct mirror *mirror, const struct node *node, enum farm_cause cause)
 {
   int64_t pause = mirror->options.retry_pause_ms;
-  if (cause == FARM_CAUSE_AGENT_LOST || cause == FARM_CAUSE_CANCELLED
-      || cause == FARM_CAUSE_TIMEOUT || cause == FARM_CAUSE_SILENCE)
+  if (cause == FARM_CAUSE_AGENT_LOST || cause == FARM_CAUSE_CANCELLED || cause == FARM_CAUSE_TIMEOUT
+      || cause == FARM_CAUSE_SILENCE)
     return 0;
   for (int32_t i = 1; i < node->tries && pause < RETRY_PAUSE_MAX_MS; i++)
     pause *= 4;

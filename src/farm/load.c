@@ -389,9 +389,8 @@ order_build(struct mirror *mirror, const struct farm_load_orders_row *order)
   struct node *node = mirror_find(mirror, order->build_id);
   if (node == NULL) {
     if (order->kind == ORDER_LIMITS)
-      *changes_add_limits(&mirror->changes) = (struct change_limits) {
-        order->build_id, order->timeout_s, order->max_silent_s
-      };
+      *changes_add_limits(&mirror->changes) =
+          (struct change_limits) { order->build_id, order->timeout_s, order->max_silent_s };
     return;
   }
   switch ((enum farm_order_kind) order->kind) {

@@ -23,10 +23,9 @@ static int
 set_up(void **state)
 {
   struct farmyard *yard = mem_alloc(sizeof *yard);
-  struct mirror_options options = { .attempts_limit = 3,
-                                    .losses_limit = 10,
-                                    .grace_ms = 60000,
-                                    .retry_pause_ms = 1000 };
+  struct mirror_options options = {
+    .attempts_limit = 3, .losses_limit = 10, .grace_ms = 60000, .retry_pause_ms = 1000
+  };
   yard->mirror = mirror_new(&options);
   yard->mirror->now_ms = 1;
   yard->mirror->last_attempt_id = INT64_MAX - 1;

@@ -90,6 +90,15 @@ append_piece(void *context, struct str piece)
   return 0;
 }
 
+static void
+pack(struct str text, struct buf *ret)
+{
+  struct guix_compressor *zstd = guix_compressor_new(GUIX_COMPRESSION_ZSTD, 1, append_piece, ret);
+  assert_int_equal(guix_compressor_feed(zstd, text, NULL), 0);
+  assert_int_equal(guix_compressor_end(zstd, NULL), 0);
+  guix_compressor_free(zstd);
+}
+
 /* The text is the same for all: nobody builds here. */
 static void
 insert_derivations(struct yard *yard, struct db_i64s drvs, struct db_i64s outs)
@@ -100,11 +109,7 @@ insert_derivations(struct yard *yard, struct db_i64s drvs, struct db_i64s outs)
       STR("Derive([(\"out\",\"/gnu/store/00000000000000000000000000000000-x\",\"\",\"\")],[],"
           "[],\"x86_64-linux\",\"/bin/sh\",[],[(\"out\",\"/gnu/store/"
           "00000000000000000000000000000000-x\")])");
-  struct guix_compressor *zstd =
-      guix_compressor_new(GUIX_COMPRESSION_ZSTD, 1, append_piece, &packed);
-  assert_int_equal(guix_compressor_feed(zstd, text, NULL), 0);
-  assert_int_equal(guix_compressor_end(zstd, NULL), 0);
-  guix_compressor_free(zstd);
+  pack(text, &packed);
   struct str *names = arena_array(&arena, drvs.count, sizeof *names);
   for (size_t i = 0; i < drvs.count; i++)
     names[i] = STR("out");
@@ -144,6 +149,28 @@ yard_twin(struct yard *yard, int64_t n, int64_t other)
   int64_t drv = yard_drv(n), out = yard_out(other);
   insert_paths(yard, (struct db_i64s) { &drv, 1 });
   insert_derivations(yard, (struct db_i64s) { &drv, 1 }, (struct db_i64s) { &out, 1 });
+}
+
+void
+yard_fix(struct yard *yard, int64_t n, const char *algorithm, const char *hash)
+{
+  CLEANUP_BUF struct buf text = { 0 };
+  CLEANUP_BUF struct buf packed = { 0 };
+  struct str path = yard_basename(yard_out(n));
+  buf_printf(&text,
+             "Derive([(\"out\",\"/gnu/store/%.*s\",\"%s\",\"%s\")],[],[],\"" YARD_SYSTEM
+             "\",\"/bin/sh\",[],[(\"out\",\"/gnu/store/%.*s\")])",
+             STR_FMT(path), algorithm, hash, STR_FMT(path));
+  pack(buf_str(&text), &packed);
+  RUN(yard, yard_fix_derivation(db, (int32_t) text.size, buf_str(&packed), yard_drv(n), &err));
+}
+
+void
+yard_source(struct yard *yard, int64_t n, int64_t source)
+{
+  int64_t id = yard_out(source);
+  insert_paths(yard, (struct db_i64s) { &id, 1 });
+  RUN(yard, yard_insert_sources(db, yard_drv(n), id, &err));
 }
 
 void

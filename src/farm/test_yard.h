@@ -48,6 +48,10 @@ void yard_derivations(struct yard *yard, int64_t first, int64_t count);
 /* Derivation N with the outputs of another. */
 void yard_twin(struct yard *yard, int64_t n, int64_t other);
 void yard_need(struct yard *yard, const struct yard_edge *edges, size_t count);
+/* Derivation N declares a hash (base16) of its output. */
+void yard_fix(struct yard *yard, int64_t n, const char *algorithm, const char *hash);
+/* The output of SOURCE, which has no derivation then, is a source of derivation N. */
+void yard_source(struct yard *yard, int64_t n, int64_t source);
 void yard_offer(struct yard *yard, int64_t n);           /* as if it were in the cache */
 void yard_offer_built(struct yard *yard);                /* outputs of all succeeded builds */
 void yard_let_register(struct yard *yard, bool allowed); /* false: the database refuses */

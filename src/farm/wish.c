@@ -240,12 +240,11 @@ order_existing(struct walk *walk, struct error *err)
   for (const struct wanted *wanted; (wanted = int_map_next(&walk->wanted, &position)) != NULL;)
     if (wanted->direct)
       columns_add(&columns, wanted, wanted->offered);
-  return farm_wish_order(walk->db, FARM_BUILD_CANCELLED, FARM_BUILD_SUCCEEDED, FARM_BUILD_FAILED,
-                         FARM_CAUSE_TIMEOUT, FARM_CAUSE_SILENCE, ORDER_WISH, ORDER_LIMITS,
-                         I64S(columns.output_keys),
-                         (struct db_i32s) { columns.priorities, columns.count },
-                         I64S(columns.timeouts_s), I64S(columns.max_silents_s),
-                         (struct db_bools) { columns.flags, columns.count }, err);
+  return farm_wish_order(
+      walk->db, FARM_BUILD_CANCELLED, FARM_BUILD_SUCCEEDED, FARM_BUILD_FAILED, FARM_CAUSE_TIMEOUT,
+      FARM_CAUSE_SILENCE, ORDER_WISH, ORDER_LIMITS, I64S(columns.output_keys),
+      (struct db_i32s) { columns.priorities, columns.count }, I64S(columns.timeouts_s),
+      I64S(columns.max_silents_s), (struct db_bools) { columns.flags, columns.count }, err);
 }
 
 static int
