@@ -10,6 +10,7 @@ from support.waiting import wait_until
 
 # How long builders sleep, so long and odd that no other process on this host does the same.
 ENDLESS, OTHER, MUTE = (str(number) + str(os.getpid()) for number in (123, 456, 789))
+TARDY = "sleep 6\nmkdir $out\n"
 FOR_EVER = "while true; do echo tick; sleep 1; done\n"
 
 
@@ -26,6 +27,8 @@ class OfBuilds(Case):
         add("endless", f"sleep {ENDLESS}\n")
         add("enduring", "mkdir $out\n", inputs="endless", modules="(example packages endless)")
         add("other", f"sleep {OTHER}\n")
+        add("tardy", TARDY, properties="(timeout . 3)")
+        add("patient", "mkdir $out\n", inputs="tardy", modules="(example packages tardy)")
         cls.farm.channel.commit("Packages that do not end")
         cls.evaluation = cls.farm.evaluate()
         cls.builds = cls.farm.builds(cls.evaluation)
@@ -70,6 +73,21 @@ class OfBuilds(Case):
                            timeout_s=60, max_silent_s=3)
         self.assertIn("hush", self.farm.log(self.builds["mute"]["id"]))
         self.assertFalse(self.builder_runs(f"sleep {MUTE}"))
+
+    def test_larger_limit(self):
+        """What failed by a limit is tried again when an evaluation wishes for a larger one."""
+        tardy, patient = (self.builds[name]["id"] for name in ("tardy", "patient"))
+        self.farm.wait_for_build(tardy, "failed")
+        self.farm.push("Nothing new about limits")
+        self.assertEqual(self.farm.build(tardy)["state"], "failed")
+        self.assertEqual(self.farm.build(patient)["state"], "waiting")
+        self.farm.channel.add_package("tardy", TARDY, properties="(timeout . 60)")
+        builds = self.farm.builds(self.farm.push("tardy: Give it time"))
+        self.assertEqual(builds["tardy"]["id"], tardy)
+        build = self.farm.wait_for_build(tardy, "succeeded")
+        self.assertEqual(build["timeout_s"], 60)
+        self.assertEqual([it["cause"] for it in build["attempts"]][1:], ["timeout"])
+        self.farm.wait_for_build(patient, "succeeded")
 
     def test_cancel_and_restart(self):
         """Cancelling ends the builder and takes along what needs it; both can be restarted."""

@@ -260,16 +260,30 @@ wish_body(struct db *db, void *context, struct error *err)
   return farm_wish(db, &wish->wish, 1, &wish->build_id, err);
 }
 
-int64_t
-yard_wish(struct yard *yard, int64_t n, int32_t priority)
+static int64_t
+wish_and_wake(struct yard *yard, const struct farm_wish *asked)
 {
-  struct wish wish = { .wish = { .derivation_id = yard_drv(n),
-                                 .priority = priority,
-                                 .timeout_s = 100,
-                                 .max_silent_s = 10 } };
+  struct wish wish = { .wish = *asked };
   RUN(yard, db_run(db, DB_WRITE, wish_body, &wish, &err));
   RUN(yard, farm_wake(db, &err));
   return wish.build_id;
+}
+
+int64_t
+yard_wish(struct yard *yard, int64_t n, int32_t priority)
+{
+  return wish_and_wake(yard, &(struct farm_wish) { .derivation_id = yard_drv(n),
+                                                   .priority = priority,
+                                                   .timeout_s = 100,
+                                                   .max_silent_s = 10 });
+}
+
+int64_t
+yard_wish_within(struct yard *yard, int64_t n, int64_t timeout_s, int64_t max_silent_s)
+{
+  return wish_and_wake(yard, &(struct farm_wish) { .derivation_id = yard_drv(n),
+                                                   .timeout_s = timeout_s,
+                                                   .max_silent_s = max_silent_s });
 }
 
 bool

@@ -60,6 +60,9 @@ void yard_withdraw(struct yard *yard, int64_t n);
 /* Wishes for N in a transaction of its own, and wakes; returns the build's id. */
 int64_t yard_wish(struct yard *yard, int64_t n, int32_t priority);
 
+/* The same with limits other than 100 and 10 seconds. */
+int64_t yard_wish_within(struct yard *yard, int64_t n, int64_t timeout_s, int64_t max_silent_s);
+
 /* The row of the build of derivation N, which must exist. */
 struct yard_build_row yard_build_of(struct yard *yard, int64_t n);
 bool yard_find_build(struct yard *yard, int64_t n,
