@@ -78,7 +78,8 @@ class OfBuilds(Case):
         """What failed by a limit is tried again when an evaluation wishes for a larger one."""
         tardy, patient = (self.builds[name]["id"] for name in ("tardy", "patient"))
         self.farm.wait_for_build(tardy, "failed")
-        self.farm.push("Nothing new about limits")
+        self.farm.channel.add_package("tardy", TARDY, properties="(timeout . 2)")
+        self.farm.push("tardy: Hurry")  # another reason to fail, no reason to try
         self.assertEqual(self.farm.build(tardy)["state"], "failed")
         self.assertEqual(self.farm.build(patient)["state"], "waiting")
         self.farm.channel.add_package("tardy", TARDY, properties="(timeout . 60)")

@@ -196,17 +196,6 @@ fail(struct verdict *verdict, const char *cause, const struct error *err)
   snprintf(verdict->message, sizeof verdict->message, "%s", err->message);
 }
 
-/* What the reports of one attempt need. */
-struct report
-{
-  struct attempt *attempt;
-  struct http_client *client;  /* for short calls */
-  struct http_client *patient; /* for results: the server reads the outputs whole first */
-  struct guix_daemon *daemon;
-  struct spool *spool; /* NULL = there is no log */
-  int64_t log_size;
-};
-
 /* Sends a result; when the server's log is shorter than ours, the rest first. */
 static int
 send_result(const struct report *report, const struct verdict *verdict, struct str items,
@@ -272,8 +261,8 @@ report_failure(const struct report *report, const struct verdict *verdict)
     log_failure("agent", &err, "cannot report attempt %lld", (long long) report->attempt->id);
 }
 
-static void
-report_verdict(struct report *report, struct verdict *verdict)
+void
+attempt_report(struct report *report, struct verdict *verdict)
 {
   report->patient = agent_client_new(report->attempt->agent, RESULT_SILENCE_S);
   if (attempt_hold_client(report->attempt, report->patient)) {
@@ -352,7 +341,7 @@ work_with_daemon(struct attempt *attempt, struct http_client *client, struct gui
   }
   report.spool = spool;
   if (!attempt->cancelled)
-    report_verdict(&report, &verdict);
+    attempt_report(&report, &verdict);
   spool_free(spool);
   log_end(attempt, &verdict);
 }
@@ -366,7 +355,7 @@ work(struct attempt *attempt, struct http_client *client)
   if (guix_daemon_open(attempt->agent->socket, &daemon, &err) < 0) {
     struct report report = { .attempt = attempt, .client = client };
     fail(&verdict, "daemon", &err);
-    report_verdict(&report, &verdict);
+    attempt_report(&report, &verdict);
     return;
   }
   if (hold_daemon(attempt, daemon))

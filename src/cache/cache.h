@@ -72,8 +72,8 @@ struct cache_item
   int64_t nar_size;
   const struct str *references; /* basenames; may include itself */
   size_t references_count;
-  struct str deriver; /* basename or "" */
-  const char *upload; /* its name; zstd-compressed nar */
+  struct str deriver;                 /* basename or "" */
+  const char *upload;                 /* its name; zstd-compressed nar */
   const struct guix_address *address; /* what it must hold; NULL = that cannot be known */
 };
 

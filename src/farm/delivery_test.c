@@ -148,6 +148,24 @@ test_a_fixed_output_must_be_what_is_declared(void **state)
   test_agent_free(agent);
 }
 
+/* What is built from, too, when the server happens to lack it. */
+static void
+test_a_source_must_be_what_its_name_was_made_from(void **state)
+{
+  struct yard *yard = *state;
+  yard_source(yard, 1, 20);
+  struct test_agent *agent = start_with_agent(yard, 1);
+  struct test_build build;
+  json_t *reply;
+  yard_wish(yard, 1, 0);
+  test_agent_expect(agent, "build", &build);
+  assert_int_equal(test_agent_bring(agent, &build, yard_basename(yard_out(20)), &reply), 422);
+  assert_non_null(strstr(json_string_value(json_object_get(reply, "detail")), "is a source"));
+  assert_int_equal(length_of(reply, "refused"), 1);
+  assert_int_equal(yard_attempt_of(yard, build.attempt).cause, FARM_CAUSE_UPLOAD);
+  test_agent_free(agent);
+}
+
 /* Nobody else suffers: sessions and the epoch stay, what else happened is written. */
 static void
 test_items_that_cannot_be_registered_are_asked_for_again(void **state)
@@ -320,6 +338,7 @@ main(void)
     CASE(test_a_success_must_be_whole),
     CASE(test_a_fault_of_the_server_is_logged_and_not_told),
     CASE(test_a_fixed_output_must_be_what_is_declared),
+    CASE(test_a_source_must_be_what_its_name_was_made_from),
     CASE(test_items_that_cannot_be_registered_are_asked_for_again),
     CASE(test_uploads_go_on_where_they_broke_off),
     CASE(test_an_agent_supplies_only_what_belongs_to_its_attempt),
