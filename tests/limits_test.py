@@ -11,6 +11,7 @@ from support.waiting import wait_until
 # How long builders sleep, so long and odd that no other process on this host does the same.
 ENDLESS, OTHER, MUTE = (str(number) + str(os.getpid()) for number in (123, 456, 789))
 FOR_EVER = "while true; do echo tick; sleep 1; done\n"
+DESCENT = "for i in $(seq 600); do mkdir d; cd d; done\n"
 
 
 class OfBuilds(Case):
@@ -26,7 +27,9 @@ class OfBuilds(Case):
         add("endless", f"sleep {ENDLESS}\n")
         add("enduring", "mkdir $out\n", inputs="endless", modules="(example packages endless)")
         add("other", f"sleep {OTHER}\n")
-        cls.farm.channel.commit("Packages that do not end")
+        add("conduit", "mkfifo $out\n")
+        add("abyss", f"mkdir $out\ncd $out\n{DESCENT}echo bottom > stone\n")
+        cls.farm.channel.commit("Packages that do not end, or end oddly")
         cls.evaluation = cls.farm.evaluate()
         cls.builds = cls.farm.builds(cls.evaluation)
 
@@ -70,6 +73,17 @@ class OfBuilds(Case):
                            timeout_s=60, max_silent_s=3)
         self.assertIn("hush", self.farm.log(self.builds["mute"]["id"]))
         self.assertFalse(self.builder_runs(f"sleep {MUTE}"))
+
+    def test_output_that_no_store_holds(self):
+        """It is the builder's fault, and trying again would not help."""
+        build = self.farm.wait_for_build(self.builds["conduit"]["id"], "failed")
+        attempt, = build["attempts"]
+        self.assertEqual(attempt["cause"], "build")
+        self.assertIn("unsupported type", attempt["message"])
+
+    def test_output_that_is_deep(self):
+        build = self.farm.wait_for_build(self.builds["abyss"]["id"], "succeeded")
+        self.assertEqual(len(build["attempts"]), 1)
 
     def test_cancel_and_restart(self):
         """Cancelling ends the builder and takes along what needs it; both can be restarted."""
