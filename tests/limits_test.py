@@ -12,6 +12,7 @@ from support.waiting import wait_until
 ENDLESS, OTHER, MUTE = (str(number) + str(os.getpid()) for number in (123, 456, 789))
 TARDY = "sleep 6\nmkdir $out\n"
 FOR_EVER = "while true; do echo tick; sleep 1; done\n"
+DESCENT = "for i in $(seq 600); do mkdir d; cd d; done\n"
 
 
 class OfBuilds(Case):
@@ -29,7 +30,9 @@ class OfBuilds(Case):
         add("other", f"sleep {OTHER}\n")
         add("tardy", TARDY, properties="(timeout . 3)")
         add("patient", "mkdir $out\n", inputs="tardy", modules="(example packages tardy)")
-        cls.farm.channel.commit("Packages that do not end")
+        add("conduit", "mkfifo $out\n")
+        add("abyss", f"mkdir $out\ncd $out\n{DESCENT}echo bottom > stone\n")
+        cls.farm.channel.commit("Packages that do not end, or end oddly")
         cls.evaluation = cls.farm.evaluate()
         cls.builds = cls.farm.builds(cls.evaluation)
 
@@ -89,6 +92,17 @@ class OfBuilds(Case):
         self.assertEqual(build["timeout_s"], 60)
         self.assertEqual([it["cause"] for it in build["attempts"]][1:], ["timeout"])
         self.farm.wait_for_build(patient, "succeeded")
+
+    def test_output_that_no_store_holds(self):
+        """It is the builder's fault, and trying again would not help."""
+        build = self.farm.wait_for_build(self.builds["conduit"]["id"], "failed")
+        attempt, = build["attempts"]
+        self.assertEqual(attempt["cause"], "build")
+        self.assertIn("unsupported type", attempt["message"])
+
+    def test_output_that_is_deep(self):
+        build = self.farm.wait_for_build(self.builds["abyss"]["id"], "succeeded")
+        self.assertEqual(len(build["attempts"]), 1)
 
     def test_cancel_and_restart(self):
         """Cancelling ends the builder and takes along what needs it; both can be restarted."""
