@@ -97,11 +97,13 @@ struct attempt
 /* Starts its thread and puts it on the agent's list; takes ORDER's contents.
    -EEXIST when it runs already. */
 int attempt_start(struct agent *agent, const json_t *order, struct error *err);
-/* Stops it soon; nothing is reported. */
-void attempt_cancel(struct attempt *attempt);
 /* Joins threads of attempts that have ended; with ALL, waits for every one. */
 void attempts_reap(struct agent *agent, bool all);
 
+/* ---- call.c ---- */
+
+/* Stops it soon; nothing is reported. */
+void attempt_cancel(struct attempt *attempt);
 /* Makes CLIENT cancellable by attempt_cancel; false when already cancelled. */
 bool attempt_hold_client(struct attempt *attempt, struct http_client *client);
 void attempt_drop_client(struct attempt *attempt, struct http_client *client);

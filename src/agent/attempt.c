@@ -9,51 +9,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define RETRY_FIRST_MS 500
-#define RETRY_LAST_MS 30000
 #define RESULT_SILENCE_S 3600
 #define GIVE_BACK_SILENCE_S 5
 #define REPORT_ROUNDS 5 /* answers 422 to a result before the uploads count as failed */
 
-/* ---- cancelling ---- */
-
-void
-attempt_cancel(struct attempt *attempt)
-{
-  pthread_mutex_lock(&attempt->lock);
-  attempt->cancelled = true;
-  if (attempt->daemon != NULL)
-    guix_daemon_cancel(attempt->daemon);
-  for (size_t i = 0; i < ARRAY_SIZE(attempt->clients); i++)
-    if (attempt->clients[i] != NULL)
-      http_client_cancel(attempt->clients[i]);
-  pthread_cond_broadcast(&attempt->wake);
-  pthread_mutex_unlock(&attempt->lock);
-}
-
-bool
-attempt_hold_client(struct attempt *attempt, struct http_client *client)
-{
-  pthread_mutex_lock(&attempt->lock);
-  bool go_on = !attempt->cancelled;
-  for (size_t i = 0; go_on && i < ARRAY_SIZE(attempt->clients); i++)
-    if (attempt->clients[i] == NULL) {
-      attempt->clients[i] = client;
-      break;
-    }
-  pthread_mutex_unlock(&attempt->lock);
-  return go_on;
-}
-
-void
-attempt_drop_client(struct attempt *attempt, struct http_client *client)
-{
-  pthread_mutex_lock(&attempt->lock);
-  for (size_t i = 0; i < ARRAY_SIZE(attempt->clients); i++)
-    if (attempt->clients[i] == client)
-      attempt->clients[i] = NULL;
-  pthread_mutex_unlock(&attempt->lock);
-}
+/* ---- the daemon ---- */
 
 static bool
 hold_daemon(struct attempt *attempt, struct guix_daemon *daemon)
@@ -63,111 +23,6 @@ hold_daemon(struct attempt *attempt, struct guix_daemon *daemon)
   attempt->daemon = go_on ? daemon : NULL;
   pthread_mutex_unlock(&attempt->lock);
   return go_on;
-}
-
-bool
-attempt_sleep(struct attempt *attempt, int64_t milliseconds)
-{
-  struct timespec until;
-  clock_gettime(CLOCK_REALTIME, &until);
-  int64_t nanoseconds = until.tv_nsec + milliseconds % 1000 * 1000000;
-  until.tv_sec += milliseconds / 1000 + nanoseconds / 1000000000;
-  until.tv_nsec = nanoseconds % 1000000000;
-  pthread_mutex_lock(&attempt->lock);
-  while (!attempt->cancelled
-         && pthread_cond_timedwait(&attempt->wake, &attempt->lock, &until) != ETIMEDOUT)
-    continue;
-  pthread_mutex_unlock(&attempt->lock);
-  return !attempt->cancelled;
-}
-
-/* ---- calls ---- */
-
-/* While the server is away or cannot answer, a request is repeated, which is told once. */
-bool
-attempt_outlast(struct attempt *attempt, struct outage *outage, const struct error *cause)
-{
-  if (attempt->cancelled)
-    return false;
-  if (outage->pause_ms == 0)
-    log_warning("agent", "attempt %lld: %s; trying again", (long long) attempt->id, cause->message);
-  outage->pause_ms = outage->pause_ms == 0 ? RETRY_FIRST_MS : outage->pause_ms * 2;
-  if (outage->pause_ms > RETRY_LAST_MS)
-    outage->pause_ms = RETRY_LAST_MS;
-  return attempt_sleep(attempt, outage->pause_ms);
-}
-
-void
-attempt_outlasted(struct attempt *attempt, struct outage *outage)
-{
-  if (outage->pause_ms > 0)
-    log_info("agent", "attempt %lld: the server answers", (long long) attempt->id);
-  outage->pause_ms = 0;
-}
-
-static void
-say_status(const struct http_call *call, const struct http_answer *answer, struct error *err)
-{
-  error_set(err, -EIO, "the server answered %d to %s %s: %.*s", answer->status, call->method,
-            call->path, (int) (answer->body.size < 300 ? answer->body.size : 300),
-            answer->body.size == 0 ? "" : answer->body.data);
-}
-
-int
-attempt_call(struct attempt *attempt, struct http_client *client, const struct http_call *call,
-             struct http_answer *ret, struct error *err)
-{
-  char fence[64];
-  struct outage outage = { 0 };
-  snprintf(fence, sizeof fence, "Panoply-Fence: %s", attempt->fence);
-  const char *headers[] = { fence, NULL };
-  struct http_call fenced = *call;
-  fenced.headers = headers;
-  /* A body that is pulled cannot be sent twice: its owner starts anew. */
-  bool once = call->body_read != NULL;
-  for (;;) {
-    if (attempt->cancelled)
-      return error_set(err, -ECANCELED, "the attempt was cancelled");
-    int r = http_client_call(client, &fenced, ret, err);
-    if (r == 0 && ret->status == 410) {
-      attempt_cancel(attempt);
-      http_answer_free(ret);
-      return error_set(err, -ECANCELED, "the attempt is no longer ours");
-    }
-    if (r == 0 && (ret->status < 500 || once)) {
-      attempt_outlasted(attempt, &outage);
-      return ret->status;
-    }
-    if (r == 0)
-      say_status(call, ret, err);
-    http_answer_free(ret);
-    if (once)
-      return r;
-    if (!attempt_outlast(attempt, &outage, err))
-      return error_set(err, -ECANCELED, "the attempt was cancelled");
-  }
-}
-
-int
-attempt_post(struct attempt *attempt, struct http_client *client, const char *what, struct str body,
-             json_t **ret_json, struct error *err)
-{
-  CLEANUP_FREE char *path = mem_printf("/agent/v1/attempts/%lld/%s", (long long) attempt->id, what);
-  struct http_answer answer = { 0 };
-  int status =
-      attempt_call(attempt, client,
-                   &(struct http_call) {
-                       .method = "POST", .path = path, .type = "application/json", .body = body },
-                   &answer, err);
-  if (status < 0)
-    return status;
-  if (ret_json != NULL)
-    *ret_json = json_loadb(answer.body.data, answer.body.size, JSON_REJECT_DUPLICATES, NULL);
-  if (status != 200)
-    error_set(err, -EPROTO, "the server answered %d to %s: %.*s", status, what,
-              (int) (answer.body.size < 300 ? answer.body.size : 300), answer.body.data);
-  http_answer_free(&answer);
-  return status;
 }
 
 /* ---- reporting ---- */
