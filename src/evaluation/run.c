@@ -292,10 +292,21 @@ store_load(struct run *run, struct error *err)
 
 /* ---- reading one evaluator ---- */
 
+/* What the channel's code only names need not be there. */
+static bool
+is_in_store(const struct run *run, struct str path)
+{
+  CLEANUP_FREE char *file =
+      mem_printf("%s%.*s", run->evaluations->options.store_root, STR_FMT(path));
+  return file_exists(file);
+}
+
 static int
 on_job(void *context, const struct result_job *job, struct error *err)
 {
   struct run *run = context;
+  if (!is_in_store(run, job->derivation))
+    return error_set(err, -ENXIO, "%.*s is not in the evaluator's store", STR_FMT(job->derivation));
   int r = graph_load_add(run->load, job->derivation, err);
   return r < 0 || graph_load_count(run->load) < LOAD_TARGET ? r : store_load(run, err);
 }
