@@ -498,8 +498,9 @@ superseded ones not, hidden ones included."
                                   (list (specification->package* specification)))))
               specifications))
 
-(define (report-manifest store system file)
-  "Report a job for each entry of the manifest in FILE."
+(define (report-manifest store system name file)
+  "Report a job for each entry of the manifest in FILE, called NAME in the
+request."
   (define (load-manifest)
     (save-module-excursion
      (lambda ()
@@ -534,7 +535,7 @@ superseded ones not, hidden ones included."
                   #:place (match (manifest-entry-item entry)
                             ((? package? package) (package-location package))
                             (_ #f))))
-   (delete-duplicates (call-reporting file load-manifest)
+   (delete-duplicates (call-reporting name load-manifest)
                       manifest-entry=?)))
 
 (define (report-manifests store system files checkouts)
@@ -543,30 +544,23 @@ superseded ones not, hidden ones included."
     (or (find file-exists? (map (cut in-vicinity <> file) checkouts))
         (raise (formatted-message (G_ "~a: no such manifest~%") file))))
 
-  (for-each (lambda (file)
-              (match (call-reporting file (lambda () (list (locate file))))
+  (for-each (lambda (name)
+              (match (call-reporting name (lambda () (list (locate name))))
                 (() #t)
-                ((file) (report-manifest store system file))))
+                ((file) (report-manifest store system name file))))
             files))
 
 (define (report-custom store modules arguments)
   "Report the jobs of 'cuirass-jobs' of each of MODULES."
-  (define (in-store? derivation)
-    (and (derivation-path? derivation)
-         (direct-store-path? derivation)
-         (begin
-           (add-temp-root store derivation)
-           (valid-path? store derivation))))
-
-  (define (derivation-text? file)
-    (false-if-exception
-     (string=? "Derive(" (call-with-input-file file
-                           (cut get-string-n <> 7)))))
-
   (define (check job)
-    ;; It may name what it has not made: keep that, if it is there.
+    ;; It may name what it has not made: keep that, if it is there.  That it is
+    ;; a derivation was guix-daemon's affair.
     (let ((derivation (assq-ref job #:derivation)))
-      (unless (and (in-store? derivation) (derivation-text? derivation))
+      (unless (and (derivation-path? derivation)
+                   (direct-store-path? derivation)
+                   (begin
+                     (add-temp-root store derivation)
+                     (valid-path? store derivation)))
         (raise (formatted-message
                 (G_ "~a: there is no such derivation in the store~%")
                 derivation)))))

@@ -9,7 +9,8 @@ from support.farm import ENDED, Farm
 from support.waiting import wait_until
 
 # How long builders sleep, so long and odd that no other process on this host does the same.
-ENDLESS, OTHER, MUTE = (str(number) + str(os.getpid()) for number in (123, 456, 789))
+ENDLESS, OTHER, MUTE, SILENT = (str(number) + str(os.getpid())
+                                for number in (123, 456, 789, 321))
 FOR_EVER = "while true; do echo tick; sleep 1; done\n"
 
 
@@ -18,7 +19,7 @@ class OfBuilds(Case):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.farm = Farm(jobs=4)
+        cls.farm = Farm(jobs=5)
         cls.addClassCleanup(cls.farm.delete)
         add = cls.farm.channel.add_package
         add("restless", FOR_EVER, properties="(timeout . 4) (max-silent-time . 60)")
@@ -26,6 +27,7 @@ class OfBuilds(Case):
         add("endless", f"sleep {ENDLESS}\n")
         add("enduring", "mkdir $out\n", inputs="endless", modules="(example packages endless)")
         add("other", f"sleep {OTHER}\n")
+        add("silent", f"sleep {SILENT}\n")
         cls.farm.channel.commit("Packages that do not end")
         cls.evaluation = cls.farm.evaluate()
         cls.builds = cls.farm.builds(cls.evaluation)
@@ -70,6 +72,18 @@ class OfBuilds(Case):
                            timeout_s=60, max_silent_s=3)
         self.assertIn("hush", self.farm.log(self.builds["mute"]["id"]))
         self.assertFalse(self.builder_runs(f"sleep {MUTE}"))
+
+    def test_log_of_a_build_that_says_nothing(self):
+        """Whoever follows it from the beginning waits."""
+        build = self.builds["silent"]["id"]
+        self.farm.wait_for_build(build, "running")
+        status, lines, connection = self.farm.client.stream(
+            "GET", f"/api/panoply/v1/builds/{build}/log?follow=yes")
+        self.addCleanup(connection.close)
+        self.assertEqual(status, 200)
+        self.assertEqual(self.farm.log(build), "")
+        self.command("build", "cancel", build)
+        self.assertEqual(list(lines), [])
 
     def test_cancel_and_restart(self):
         """Cancelling ends the builder and takes along what needs it; both can be restarted."""

@@ -89,8 +89,10 @@ int cli_done(struct cli *cli, json_t *answer, const char *done);
 /* TEXT percent-encoded, in the arena. */
 const char *cli_encode(struct cli *cli, const char *text);
 
-/* ---- looks at channels (look.c) ---- */
+/* ---- waiting for what was asked for (look.c) ---- */
 
+/* One line on standard error, where that is a terminal; "" takes it away again. */
+void cli_show_progress(const char *line);
 /* Waits, but not for ever, until the channels of specification NAME were looked at as
    somebody asked; *RET: what the server says of it then, owned by the caller. */
 int cli_await_look(struct cli *cli, const char *name, json_t **ret);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/cli.h"
@@ -12,6 +13,7 @@
 #include "serve/serve.h"
 
 #define SPECIFICATION_MAX (1 << 20) /* bytes of a file */
+#define BEGIN_PAUSE_MS 500          /* between looks whether a build has begun */
 
 /* A number from the command line, so that nothing else gets into a path. */
 static int
@@ -339,12 +341,39 @@ build_show(struct cli *cli, int count, char **words)
   return path == NULL ? CLI_USAGE : cli_show(cli, path);
 }
 
+/* Until a build has begun there is no log to follow. */
+static int
+await_begin(struct cli *cli, const char *path)
+{
+  bool waiting = true;
+  int status = CLI_DONE;
+  while (status == CLI_DONE && waiting) {
+    json_t *build = NULL;
+    status = cli_call(cli, "GET", path, NULL, &build);
+    const char *state = json_string_value(json_object_get(build, "state"));
+    waiting = state != NULL && strcmp(state, "waiting") == 0;
+    json_decref(build);
+    if (waiting) {
+      cli_show_progress("It has not begun yet ...");
+      clock_sleep_ms(BEGIN_PAUSE_MS);
+    }
+  }
+  cli_show_progress("");
+  return status;
+}
+
 static int
 build_log(struct cli *cli, int count, char **words)
 {
   (void) count;
-  const char *path = numbered(cli, "/builds/", words[0], cli->follow ? "/log?follow=yes" : "/log");
-  return path == NULL ? CLI_USAGE : cli_stream(cli, path);
+  const char *build = numbered(cli, "/builds/", words[0], "");
+  if (build == NULL)
+    return CLI_USAGE;
+  int status = cli->follow ? await_begin(cli, build) : CLI_DONE;
+  if (status != CLI_DONE)
+    return status;
+  return cli_stream(cli,
+                    arena_printf(&cli->arena, "%s/log%s", build, cli->follow ? "?follow=yes" : ""));
 }
 
 static int

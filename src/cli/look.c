@@ -11,9 +11,8 @@
 #define WAIT_MS 15000 /* a big repository takes longer; that is no failure */
 #define PAUSE_MS 100
 
-/* One line where somebody sees it; "" takes it away again. */
-static void
-show_progress(const char *line)
+void
+cli_show_progress(const char *line)
 {
   if (!isatty(STDERR_FILENO))
     return;
@@ -47,13 +46,13 @@ cli_await_look(struct cli *cli, const char *name, json_t **ret)
   json_t *specification = NULL;
   int status = cli_call(cli, "GET", path, NULL, &specification);
   while (status == CLI_DONE && is_pending(specification) && clock_monotonic_ms() < deadline) {
-    show_progress("Looking at its channels ...");
+    cli_show_progress("Looking at its channels ...");
     clock_sleep_ms(PAUSE_MS);
     json_decref(specification);
     specification = NULL;
     status = cli_call(cli, "GET", path, NULL, &specification);
   }
-  show_progress("");
+  cli_show_progress("");
   *ret = specification;
   return status;
 }
