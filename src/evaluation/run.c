@@ -358,7 +358,7 @@ read_results(struct run *run, struct process *process, struct error *err)
   return 0;
 }
 
-/* The end of the log. */
+/* The end of the log: whole lines, where there are some. */
 static struct str
 last_words(const struct run *run, char room[LAST_WORDS])
 {
@@ -371,6 +371,10 @@ last_words(const struct run *run, char room[LAST_WORDS])
   struct str words = str_make(room, got > 0 ? (size_t) got : 0);
   while (words.size > 0 && ((unsigned char) words.data[0] & 0xc0) == 0x80)
     words = str_from(words, 1); /* the rest of a character */
+  struct str whole = words;
+  struct str broken;
+  if (from > 0 && str_split(&whole, '\n', &broken) && str_trim(whole).size > 0)
+    words = whole;
   return str_trim(words);
 }
 
