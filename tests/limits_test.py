@@ -12,6 +12,7 @@ from support.waiting import wait_until
 ENDLESS, OTHER, MUTE, SILENT = (str(number) + str(os.getpid())
                                 for number in (123, 456, 789, 321))
 FOR_EVER = "while true; do echo tick; sleep 1; done\n"
+DESCENT = "for i in $(seq 600); do mkdir d; cd d; done\n"
 
 
 class OfBuilds(Case):
@@ -28,7 +29,9 @@ class OfBuilds(Case):
         add("enduring", "mkdir $out\n", inputs="endless", modules="(example packages endless)")
         add("other", f"sleep {OTHER}\n")
         add("silent", f"sleep {SILENT}\n")
-        cls.farm.channel.commit("Packages that do not end")
+        add("conduit", "mkfifo $out\n")
+        add("abyss", f"mkdir $out\ncd $out\n{DESCENT}echo bottom > stone\n")
+        cls.farm.channel.commit("Packages that do not end, or end oddly")
         cls.evaluation = cls.farm.evaluate()
         cls.builds = cls.farm.builds(cls.evaluation)
 
@@ -84,6 +87,17 @@ class OfBuilds(Case):
         self.assertEqual(self.farm.log(build), "")
         self.command("build", "cancel", build)
         self.assertEqual(list(lines), [])
+
+    def test_output_that_no_store_holds(self):
+        """It is the builder's fault, and trying again would not help."""
+        build = self.farm.wait_for_build(self.builds["conduit"]["id"], "failed")
+        attempt, = build["attempts"]
+        self.assertEqual(attempt["cause"], "build")
+        self.assertIn("unsupported type", attempt["message"])
+
+    def test_output_that_is_deep(self):
+        build = self.farm.wait_for_build(self.builds["abyss"]["id"], "succeeded")
+        self.assertEqual(len(build["attempts"]), 1)
 
     def test_cancel_and_restart(self):
         """Cancelling ends the builder and takes along what needs it; both can be restarted."""

@@ -131,6 +131,8 @@ class Pages(Case):
         self.page("/builds?state=odd", 400)
         log = self.client.text(f"/builds/{builds['sounding-log']['id']}")
         self.assertLess(len(log), 300000)
+        self.assertIn("Its end; ", log)
+        self.assertRegex(log, r'<pre class="log"[^>]*>sounding \d+: ')
 
     def check_links(self) -> None:
         """Every link of every page leads somewhere."""

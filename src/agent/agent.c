@@ -14,7 +14,8 @@
 #define PAUSE_FIRST_MS 1000
 #define PAUSE_LAST_MS 30000
 #define PAUSE_LEAST_MS 100
-#define GRACE_MS 60000 /* until a server has told its own */
+#define DESCRIPTORS_WANTED 16384 /* an output may be 2,000 folders deep, several at once */
+#define GRACE_MS 60000           /* until a server has told its own */
 
 /* What the thread that waits for the order to stop needs. */
 struct watch
@@ -165,6 +166,7 @@ agent_run(const struct agent_options *options, volatile int *stop, int wake, str
   pthread_mutex_init(&agent.lock, NULL);
   pthread_cond_init(&agent.changed, NULL);
   signal(SIGPIPE, SIG_IGN);
+  (void) file_allow_descriptors(DESCRIPTORS_WANTED);
   guix_init();
   int r = agent_prepare(&agent, err);
   if (r == 0)

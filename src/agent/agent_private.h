@@ -170,6 +170,7 @@ struct failure_signs
   int status;          /* the daemon's: 1, 100, 101 */
   bool builder_failed; /* a build-failed line for our derivation */
   bool hash_mismatch;
+  bool unfit_output;  /* the builder made what no store can hold */
   bool silence;       /* the daemon spoke of silence */
   bool killed;        /* the builder died of signal 9 */
   bool says_no_space; /* the builder; true or not */
@@ -180,6 +181,8 @@ const char *failure_cause(const struct failure_signs *signs);
 /* Notes what one event of the daemon says about a failure of DERIVATION. */
 void failure_note(struct failure_signs *signs, const struct guix_event *event,
                   struct str derivation);
+/* Notes what the daemon's last words, its ERROR, say. */
+void failure_note_error(struct failure_signs *signs, const char *error);
 
 /* Is there little left where builds and their outputs lie? */
 bool disk_is_full(const char *store_root);

@@ -55,6 +55,15 @@ failure_note(struct failure_signs *signs, const struct guix_event *event, struct
   }
 }
 
+/* For an output of the wrong kind the daemon ends the request like one of its own
+   failures, but it is the builder's. */
+void
+failure_note_error(struct failure_signs *signs, const char *error)
+{
+  signs->unfit_output |= mentions(str_of(error), STR("has an unsupported type"))
+                         || mentions(str_of(error), STR("suspicious ownership or permission"));
+}
+
 /* The daemon's status alone does not tell (100 for nearly all): a full disk or
    a killed builder looks like a broken package. */
 const char *
@@ -72,7 +81,8 @@ failure_cause(const struct failure_signs *signs)
     return signs->silence ? "silence" : "timeout";
   if (signs->killed)
     return "out-of-memory";
-  return signs->status == 100 || signs->builder_failed ? "build" : "daemon";
+  bool is_builders = signs->status == 100 || signs->builder_failed || signs->unfit_output;
+  return is_builders ? "build" : "daemon";
 }
 
 /* A builder may say anything (test suites write to /dev/full); and when it has failed,
@@ -187,6 +197,7 @@ attempt_build(struct attempt *attempt, struct guix_daemon *daemon, struct spool 
     return;
   run.signs.error = r;
   run.signs.status = guix_daemon_status(daemon);
+  failure_note_error(&run.signs, err.message);
   verdict->cause = failure_cause(&run.signs);
   explain_failure(&run, &err, verdict);
 }

@@ -38,6 +38,7 @@ test_causes_are_told_apart(void **state)
       "out-of-memory" },
     { { .error = -EREMOTEIO, .status = 1, .builder_failed = true }, "build" },
     { { .error = -EREMOTEIO, .status = 1 }, "daemon" },
+    { { .error = -EREMOTEIO, .status = 1, .unfit_output = true }, "build" },
     { { .error = -ECONNRESET }, "daemon" },
     { { .error = -ECONNRESET, .log_too_long = true }, "build" },
   };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/buf.h"
@@ -30,6 +31,9 @@ int file_make_dirs(const char *path, mode_t mode, struct error *err);
 
 /* rm -r; never follows symbolic links; a missing PATH is fine. */
 int file_remove_tree(const char *path, struct error *err);
+
+/* Allows this process WANTED descriptors, or as many as may be: how many they are. */
+uint64_t file_allow_descriptors(uint64_t wanted);
 
 bool file_exists(const char *path);
 

@@ -189,6 +189,16 @@ write_narinfo(const struct cache *cache, struct db *db, struct str hash_part, st
   return 1;
 }
 
+/* Of the whole text: it changes with the key and with the forms that are stored. */
+static const char *
+etag_of(struct str text, struct arena *arena)
+{
+  struct guix_hash hash = guix_hash_of(text);
+  char digits[GUIX_HASH_BASE32_SIZE + 1] = { 0 };
+  guix_base32_encode(hash.bytes, GUIX_HASH_SIZE, digits);
+  return arena_printf(arena, "\"%s\"", digits);
+}
+
 int
 cache_handle_narinfo(struct http_request *request, void *context, struct error *err)
 {
@@ -207,5 +217,6 @@ cache_handle_narinfo(struct http_request *request, void *context, struct error *
   if (r == 0)
     return reply_unknown(request);
   http_reply_header(request, "Cache-Control", waits ? AGE_WAITS : AGE_WHOLE);
-  return http_reply(request, 200, "application/x-nix-narinfo", &text);
+  return http_reply_bytes(request, "application/x-nix-narinfo",
+                          etag_of(buf_str(&text), http_arena(request)), buf_str(&text));
 }

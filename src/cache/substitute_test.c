@@ -296,6 +296,24 @@ test_ranges_and_conditions(void **state)
 }
 
 static void
+test_narinfo_conditions(void **state)
+{
+  struct house *house = *state;
+  struct house_item item = house_item(house, "item-1", 500, 9);
+  house_store(house, &item);
+  const char *target = arena_printf(&house->arena, "/%.32s.narinfo", item.item.basename.data);
+  CLEANUP_REPLY struct wire_reply whole = ask(house, "GET", target, "");
+  assert_int_equal(whole.status, 200);
+  const char *condition =
+      arena_printf(&house->arena, "If-None-Match: %s\r\n", wire_header(&whole, "ETag"));
+  CLEANUP_REPLY struct wire_reply same = ask(house, "GET", target, condition);
+  assert_int_equal(same.status, 304);
+  house_restart(house);
+  CLEANUP_REPLY struct wire_reply still = ask(house, "GET", target, condition);
+  assert_int_equal(still.status, 304);
+}
+
+static void
 test_what_is_not_there(void **state)
 {
   struct house *house = *state;
@@ -419,6 +437,7 @@ main(void)
     IN_HOUSE(test_key_changes),
     IN_HOUSE(test_key_making_that_was_killed),
     IN_HOUSE(test_ranges_and_conditions),
+    IN_HOUSE(test_narinfo_conditions),
     IN_HOUSE(test_what_is_not_there),
     IN_HOUSE(test_file),
     IN_HOUSE(test_derivations),

@@ -11,7 +11,9 @@
 #include "base/str.h"
 #include "guix/hash.h"
 
-#define GUIX_NAR_DEPTH_MAX 256   /* nested directories accepted when reading */
+/* Nested directories: more than guix-daemon can hold, which names every file by
+   its whole path of at most 4,095 bytes. */
+#define GUIX_NAR_DEPTH_MAX 2048
 #define GUIX_NAR_NAME_MAX 255    /* bytes of an entry's name */
 #define GUIX_NAR_TARGET_MAX 4095 /* bytes of a symlink's target */
 

@@ -340,6 +340,27 @@ test_write_failures(void **state)
   assert_int_equal(guix_nar_write(file, refuse, NULL, &err), -ENOSPC);
 }
 
+/* As deep as guix-daemon can go, whose whole paths have at most 4,095 bytes. */
+static void
+test_write_deep(void **state)
+{
+  (void) state;
+  SCRATCH;
+  struct error err = { 0 };
+  CLEANUP_BUF struct buf nar = { 0 };
+  int folder = open(scratch.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  (void) file_allow_descriptors(4096);
+  for (int depth = 0; depth < 2025; depth++) {
+    assert_int_equal(mkdirat(folder, "d", 0700), 0);
+    int below = openat(folder, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    close(folder);
+    folder = below;
+  }
+  close(folder);
+  assert_int_equal(guix_nar_write(scratch.path, collect, &nar, &err), 0);
+  assert_int_equal(read_nar(buf_str(&nar), nar.size, NULL, NULL, NULL), 0);
+}
+
 /* ---- reading ---- */
 
 static void
@@ -693,6 +714,7 @@ main(void)
     cmocka_unit_test(test_write_large_file),
     cmocka_unit_test(test_write_refuses_a_file_that_changes),
     cmocka_unit_test(test_write_failures),
+    cmocka_unit_test(test_write_deep),
     cmocka_unit_test(test_read_tells_all_nodes),
     cmocka_unit_test(test_read_pieces_of_any_size),
     cmocka_unit_test(test_read_truncated_anywhere),

@@ -213,16 +213,38 @@ names_freep(struct names *names)
   free(names->data);
 }
 
+static void
+folder_closep(DIR **folder)
+{
+  if (*folder != NULL)
+    closedir(*folder);
+}
+
+/* A stream of its own over what FD is open on. */
+static DIR *
+open_folder(int fd)
+{
+  CLEANUP_FD int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  DIR *folder = own < 0 ? NULL : fdopendir(own);
+  if (folder != NULL)
+    own = -1;
+  return folder;
+}
+
 static int
 compare_names(const void *a, const void *b)
 {
   return str_compare(*(const struct str *) a, *(const struct str *) b);
 }
 
-/* The entries of FOLDER, sorted by their bytes. */
+/* The entries of FOLDER, sorted by their bytes. The stream's buffer does not outlive
+   this: many folders may be open. */
 static int
-read_names(struct writer *writer, DIR *folder, struct names *ret)
+read_names(struct writer *writer, int fd, struct names *ret)
 {
+  PN_CLEANUP(folder_closep) DIR *folder = open_folder(fd);
+  if (folder == NULL)
+    return fail_errno(writer, "list");
   for (;;) {
     errno = 0;
     const struct dirent *entry = readdir(folder);
@@ -258,27 +280,13 @@ write_entry(struct writer *writer, int folder, struct str name)
   return writer_put_token(writer, STR(")"));
 }
 
-static void
-folder_closep(DIR **folder)
-{
-  if (*folder != NULL)
-    closedir(*folder);
-}
-
-/* Takes over FD. */
 static int
 write_directory(struct writer *writer, int fd, const struct stat *before)
 {
-  PN_CLEANUP(folder_closep) DIR *folder = fdopendir(fd);
-  if (folder == NULL) {
-    int r = fail_errno(writer, "list");
-    close(fd);
-    return r;
-  }
   if (writer->depth == GUIX_NAR_DEPTH_MAX)
     return error_set(writer->err, -ELOOP, "%s is nested too deeply", buf_text(&writer->path));
   PN_CLEANUP(names_freep) struct names names = { 0 };
-  int r = read_names(writer, folder, &names);
+  int r = read_names(writer, fd, &names);
   if (r == 0)
     r = PUT_TOKENS(writer, STR("("), STR("type"), STR("directory"));
   writer->depth++;
@@ -320,8 +328,7 @@ write_node(struct writer *writer, int folder, const char *name)
   CLEANUP_FD int fd = open_node(writer, folder, name, type, &status);
   if (fd < 0)
     return fd;
-  return type == S_IFREG ? write_file(writer, fd, &status)
-                         : write_directory(writer, TAKE_FD(fd), &status);
+  return type == S_IFREG ? write_file(writer, fd, &status) : write_directory(writer, fd, &status);
 }
 
 int

@@ -78,7 +78,7 @@ read_agents(struct db *db, void *context, struct error *err)
 {
   struct agents_facts *facts = context;
   int r = serve_agents(db, facts->name, facts->arena, &facts->agents, err);
-  return r < 0 ? r : serve_running(db, facts->arena, &facts->running, err);
+  return r < 0 ? r : serve_running(db, facts->name, facts->arena, &facts->running, err);
 }
 
 static void

@@ -11,13 +11,14 @@ WHERE :name?::text IS NULL OR name = :name?
 ORDER BY name;
 
 -- name: serve_running :many
--- What agents work on now.
+-- What agents, or the one with this name, work on now.
 SELECT attempt.id AS attempt, agent_id, build_id AS build, left(substr(basename, 34), -4) AS "name!",
        attempt.created_at
 FROM attempt
+JOIN agent ON agent.id = agent_id
 JOIN build ON build.id = build_id
 JOIN store_path ON store_path.id = derivation_id
-WHERE attempt.state = 0
+WHERE attempt.state = 0 AND (:agent?::text IS NULL OR agent.name = :agent?)
 ORDER BY attempt.id;
 
 -- name: serve_counts :one

@@ -142,6 +142,15 @@ read_build(struct db *db, void *context, struct error *err)
   return r;
 }
 
+/* What is shown of a long log begins with a whole line. */
+static struct str
+shown_log(struct build_view *view, struct str text)
+{
+  view->log_is_cut = view->log_from > (int64_t) text.size;
+  const char *newline = view->log_is_cut ? memchr(text.data, '\n', text.size) : NULL;
+  return newline == NULL ? text : str_from(text, (size_t) (newline + 1 - text.data));
+}
+
 /* A missing log is an empty one: a page is no place to fail for it. One whose closing
    was missed is closed now, or the page would follow it for ever. */
 static void
@@ -161,7 +170,7 @@ read_log(struct build_question *question, struct buf *room)
   (void) cache_log_tail(serve->cache, newest->id, LOG_SHOWN, room, &view->log_from,
                         &view->log_is_live, NULL);
   view->log_is_live |= newest->finished_at_null;
-  view->log = buf_str(room);
+  view->log = shown_log(view, buf_str(room));
 }
 
 static int
@@ -204,7 +213,7 @@ read_agents(struct db *db, void *context, struct error *err)
   struct agents_question *question = context;
   int r = serve_agents(db, question->name, question->ask.arena, &question->view.agents, err);
   if (r == 0)
-    r = serve_running(db, question->ask.arena, &question->view.running, err);
+    r = serve_running(db, question->name, question->ask.arena, &question->view.running, err);
   return r;
 }
 

@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "accounts/accounts.h"
@@ -69,13 +68,10 @@ has_role(const struct server *server, const char *role)
 static void
 raise_descriptor_limit(void)
 {
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= DESCRIPTORS_WANTED)
-    return;
-  limit.rlim_cur = limit.rlim_max < DESCRIPTORS_WANTED ? limit.rlim_max : DESCRIPTORS_WANTED;
-  if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < DESCRIPTORS_WANTED)
+  uint64_t allowed = file_allow_descriptors(DESCRIPTORS_WANTED);
+  if (allowed < DESCRIPTORS_WANTED)
     log_warning("serve", "only %llu descriptors allowed: raise the limit (ulimit -n) to %d",
-                (unsigned long long) limit.rlim_cur, DESCRIPTORS_WANTED);
+                (unsigned long long) allowed, DESCRIPTORS_WANTED);
 }
 
 /* Returns the descriptor that holds the lock. */

@@ -34,6 +34,7 @@ struct build_view
   struct str log;     /* the end of its log */
   int64_t log_from;   /* byte from which a follower goes on */
   bool log_is_live;
+  bool log_is_cut; /* it has more before what is shown */
 };
 
 struct agents_view
@@ -45,7 +46,7 @@ struct agents_view
 struct agent_view
 {
   struct serve_agents_row agent;
-  struct serve_running_rows running; /* of all agents */
+  struct serve_running_rows running;
 };
 
 struct substitutes_view
