@@ -408,6 +408,39 @@ class Agents(OfFarm):
         self.assertEqual(agent.stop(), 0)
         self.farm.server.wait_for("/agents/cellar", lambda it: not it["connected"])
 
+    def test_released_agent_stays_out(self):
+        """Though it has its joining token still; without its own it may have the name again."""
+        agent = self._program(Agent(self.farm.server, self.farm.builders[0], name="attic"))
+        self.farm.server.wait_for("/agents/attic", lambda it: it["connected"])
+        self.assertIn("released", self.command("agents", "release", "attic"))
+        wait_until(lambda: not agent.is_running(), 60, "the agent ends", pause=0.2)
+        self.assertIn("was revoked", agent.log.read_text())
+        (agent.folder / "token").unlink()
+        agent.start()
+        self.farm.server.wait_for("/agents/attic", lambda it: it["connected"])
+        self.assertEqual(agent.stop(), 0)
+
+    def test_tokens_are_listed_and_revoked(self):
+        token = self.told("agents", "token", "create", "the shed")
+        listed = {row["ID"]: row for row in rows(self.command("agents", "token", "list"))}
+        self.assertEqual(listed[str(token["id"])]["NAME"], "the shed")
+        self.assertNotIn(token["token"], self.command("agents", "token", "list", "--json"))
+        self.command("agents", "token", "revoke", token["id"])
+        self.assertNotIn(token["id"], [it["id"] for it in self.client.api(
+            "GET", "/agents/tokens")["items"]])
+        wait_until(lambda: Client(self.farm.server.url, token["token"]).request(
+            "POST", "/agent/v1/enrol", b"{}").status == 401, 10, "it enrols nobody any more")
+        for words in (("revoke", token["id"]), ("revoke", 10 ** 9)):
+            done = self.farm.server.command_line("agents", "token", *words, check=False)
+            self.assertEqual(done.returncode, 1, done.stderr)
+        for words in (("revoke", "x"), ("revoke",), ("list", "x"), ("destroy",)):
+            done = self.farm.server.command_line("agents", "token", *words, check=False)
+            self.assertEqual(done.returncode, 2, done.stderr)
+        # An agent's own token is none of these; and the list is the operator's alone.
+        with self.assertRaises(Refused) as refused:
+            Client(self.farm.server.url).api("GET", "/agents/tokens")
+        self.assertEqual(refused.exception.status, 401)
+
     def test_token_for_a_while(self):
         answer = self.client.request("POST", f"{API}/agents/tokens",
                                      json.dumps({"name": "brief", "valid_s": 3}).encode())

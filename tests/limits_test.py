@@ -11,6 +11,7 @@ from support.waiting import wait_until
 # How long builders sleep, so long and odd that no other process on this host does the same.
 ENDLESS, OTHER, MUTE, SILENT = (str(number) + str(os.getpid())
                                 for number in (123, 456, 789, 321))
+TARDY = "sleep 6\nmkdir $out\n"
 FOR_EVER = "while true; do echo tick; sleep 1; done\n"
 DESCENT = "for i in $(seq 600); do mkdir d; cd d; done\n"
 
@@ -29,6 +30,8 @@ class OfBuilds(Case):
         add("enduring", "mkdir $out\n", inputs="endless", modules="(example packages endless)")
         add("other", f"sleep {OTHER}\n")
         add("silent", f"sleep {SILENT}\n")
+        add("tardy", TARDY, properties="(timeout . 3)")
+        add("patient", "mkdir $out\n", inputs="tardy", modules="(example packages tardy)")
         add("conduit", "mkfifo $out\n")
         add("abyss", f"mkdir $out\ncd $out\n{DESCENT}echo bottom > stone\n")
         cls.farm.channel.commit("Packages that do not end, or end oddly")
@@ -87,6 +90,22 @@ class OfBuilds(Case):
         self.assertEqual(self.farm.log(build), "")
         self.command("build", "cancel", build)
         self.assertEqual(list(lines), [])
+
+    def test_larger_limit(self):
+        """What failed by a limit is tried again when an evaluation wishes for a larger one."""
+        tardy, patient = (self.builds[name]["id"] for name in ("tardy", "patient"))
+        self.farm.wait_for_build(tardy, "failed")
+        self.farm.channel.add_package("tardy", TARDY, properties="(timeout . 2)")
+        self.farm.push("tardy: Hurry")  # another reason to fail, no reason to try
+        self.assertEqual(self.farm.build(tardy)["state"], "failed")
+        self.assertEqual(self.farm.build(patient)["state"], "waiting")
+        self.farm.channel.add_package("tardy", TARDY, properties="(timeout . 60)")
+        builds = self.farm.builds(self.farm.push("tardy: Give it time"))
+        self.assertEqual(builds["tardy"]["id"], tardy)
+        build = self.farm.wait_for_build(tardy, "succeeded")
+        self.assertEqual(build["timeout_s"], 60)
+        self.assertEqual([it["cause"] for it in build["attempts"]][1:], ["timeout"])
+        self.farm.wait_for_build(patient, "succeeded")
 
     def test_output_that_no_store_holds(self):
         """It is the builder's fault, and trying again would not help."""

@@ -79,7 +79,11 @@ class Uploads(Case):
         cls.farm = Farm(agents=0)
         cls.addClassCleanup(cls.farm.delete)
         cls.panoply = cls.farm.server
-        cls.farm.evaluate()
+        names = [f"plain-{number}" for number in range(8)]  # need nothing, and no hash is declared
+        for name in names:
+            cls.farm.channel.add_package(name, "mkdir $out\n")
+        cls.farm.channel.commit("Packages for liars")
+        cls.farm.evaluate(build={"packages": names})
 
     def setUp(self) -> None:
         super().setUp()
@@ -190,3 +194,47 @@ class Uploads(Case):
         for path in ("..%2F..%2Fetc%2Fpasswd", "passwd", UNKNOWN, "%00"):
             answer = self.agent.call("PUT", f"uploads/{path}?offset=0", b"x")
             self.assertIn(answer.status, (400, 403, 404), path)
+
+
+class FixedOutputs(Case):
+    """Where the derivation declares a hash, the agent is not believed."""
+    timeout = 90
+
+    def test_only_what_is_declared_is_taken(self):
+        farm = Farm(agents=0)
+        self.addCleanup(farm.delete)
+        farm.watch(self)
+        evaluation = farm.evaluate(build={"packages": ["tide-tables"]})
+        agent = PlayedAgent(farm.server, "forger", "x86_64-linux")
+        self.addCleanup(agent.close)
+        output, = (it["path"] for it in agent.take_order()["outputs"])
+        self.assertEqual(output[33:], "tides-2026.txt")
+        true = b"".join(b"%d %d %d\n" % (day, day * 50 % 745, 320 + day * 7 % 90)
+                        for day in range(1, 366))
+
+        def deliver(contents: bytes):
+            nar = nar_of_file(contents)
+            agent.call("POST", "missing", json.dumps({"paths": [output]}).encode())
+            self.assertEqual(agent.upload(output, compress(nar)).status, 200)
+            return agent.result(status="succeeded", items=[
+                {"path": output, "nar_hash": sha256(nar), "nar_size": len(nar), "references": []}])
+
+        def is_offered() -> bool:
+            return farm.client.request("GET", f"/{output[:32]}.narinfo").status == 200
+
+        answer = deliver(true.replace(b"320", b"999", 1))
+        self.assertEqual(answer.status, 422, answer.body)
+        told = json.loads(answer.body)
+        self.assertEqual(told["refused"], [output])
+        self.assertIn("declares", told["detail"])
+        self.assertFalse(is_offered())
+        self.assertEqual(agent.result(status="succeeded", items=[]).status, 410)
+        build = farm.builds(evaluation)["tide-tables"]
+        needed, = farm.build(build["id"])["dependencies"]
+        ended, = farm.build(needed["id"])["attempts"]
+        self.assertEqual((ended["state"], ended["cause"]), ("failed", "hash-mismatch"))
+        # There is no other agent: it gets a second try, after a pause.
+        self.assertEqual(agent.take_order()["outputs"][0]["path"], output)
+        answer = deliver(true)
+        self.assertEqual(answer.status, 200, answer.body)
+        self.assertTrue(is_offered())

@@ -25,9 +25,12 @@ int accounts_token_create(struct db *db, const char *role, struct str name, int6
 int accounts_token_check(struct db *db, const char *role, struct str text, int64_t *ret_id,
                          struct error *err);
 
+/* 1 when TEXT was a token of ROLE and has been revoked; 0 otherwise. */
+int accounts_token_is_revoked(struct db *db, const char *role, struct str text, struct error *err);
+
 /* From a second after the commit on, nobody lets it in any more. -ENOENT when
-   there is no such living token. */
-int accounts_token_revoke(struct db *db, int64_t id, struct error *err);
+   there is no such token of ROLE, or it was revoked before. */
+int accounts_token_revoke(struct db *db, const char *role, int64_t id, struct error *err);
 
 /* At first start: an admin token and a joining token, written (0600) to
    STATE/admin-token and STATE/join-token; kept when they still work. */

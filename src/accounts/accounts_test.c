@@ -61,11 +61,21 @@ check(struct test_database *database, const char *role, const char *text)
 }
 
 static int
-revoke_token(struct test_database *database, int64_t id)
+revoke_token(struct test_database *database, const char *role, int64_t id)
 {
   struct db *db = NULL;
   assert_int_equal(db_pool_get(database->pool, &db, NULL), 0);
-  int r = accounts_token_revoke(db, id, NULL);
+  int r = accounts_token_revoke(db, role, id, NULL);
+  db_pool_put(database->pool, db);
+  return r;
+}
+
+static int
+is_revoked(struct test_database *database, const char *role, const char *text)
+{
+  struct db *db = NULL;
+  assert_int_equal(db_pool_get(database->pool, &db, NULL), 0);
+  int r = accounts_token_is_revoked(db, role, str_of(text), NULL);
   db_pool_put(database->pool, db);
   return r;
 }
@@ -80,11 +90,17 @@ test_a_token_lives_until_it_is_revoked(void **state)
   assert_string_not_equal(agent.text, other.text);
   assert_int_equal(check(*state, "agent", agent.text), 1);
   assert_int_equal(check(*state, "admin", agent.text), 0);
-  assert_int_equal(revoke_token(*state, agent.id), 0);
+  assert_int_equal(revoke_token(*state, "join", agent.id), -ENOENT); /* of another role */
+  assert_int_equal(is_revoked(*state, "agent", agent.text), 0);
+  assert_int_equal(revoke_token(*state, "agent", agent.id), 0);
+  assert_int_equal(is_revoked(*state, "agent", agent.text), 1);
+  assert_int_equal(is_revoked(*state, "join", agent.text), 0);
+  assert_int_equal(is_revoked(*state, "agent", other.text), 0);
+  assert_int_equal(is_revoked(*state, "agent", "nonsense"), 0);
   assert_int_equal(check(*state, "agent", agent.text), 0);
   assert_int_equal(check(*state, "agent", other.text), 1);
-  assert_int_equal(revoke_token(*state, agent.id), -ENOENT);
-  assert_int_equal(revoke_token(*state, 1 << 30), -ENOENT);
+  assert_int_equal(revoke_token(*state, "agent", agent.id), -ENOENT);
+  assert_int_equal(revoke_token(*state, "agent", 1 << 30), -ENOENT);
 }
 
 static void
@@ -294,7 +310,7 @@ test_a_revoked_token_is_let_in_for_a_second_at_most(void **state)
   struct wish token = create_token(database, "admin", 0);
   struct http_server *server = serve(database->pool, url);
   assert_int_equal(get(url, "/api/admin", token.text, &identity), 200);
-  assert_int_equal(revoke_token(database, token.id), 0);
+  assert_int_equal(revoke_token(database, token.role, token.id), 0);
   int64_t revoked = clock_monotonic_ms();
   while (get(url, "/api/admin", token.text, &identity) == 200) {
     assert_true(clock_monotonic_ms() < revoked + 20000);

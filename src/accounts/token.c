@@ -107,12 +107,24 @@ accounts_token_check(struct db *db, const char *role, struct str text, int64_t *
 }
 
 int
-accounts_token_revoke(struct db *db, int64_t id, struct error *err)
+accounts_token_is_revoked(struct db *db, const char *role, struct str text, struct error *err)
 {
-  int count = accounts_token_set_revoked(db, id, err);
+  unsigned char digest[TOKEN_DIGEST_SIZE];
+  struct accounts_token_find_revoked_row row;
+  if (!accounts_token_digest(text, digest))
+    return 0;
+  return accounts_token_find_revoked(db, str_make(digest, sizeof digest), str_of(role), &row, err);
+}
+
+int
+accounts_token_revoke(struct db *db, const char *role, int64_t id, struct error *err)
+{
+  int count = accounts_token_set_revoked(db, id, str_of(role), err);
   if (count < 0)
     return count;
-  return count == 1 ? 0 : error_set(err, -ENOENT, "there is no living token %lld", (long long) id);
+  return count == 1 ? 0
+                    : error_set(err, -ENOENT, "there is no living token %lld of the role '%s'",
+                                (long long) id, role);
 }
 
 /* ---- the first tokens ---- */

@@ -16,5 +16,8 @@ WHERE digest = :digest
   AND revoked_at IS NULL
   AND (expires_at IS NULL OR expires_at > now());
 
+-- name: accounts_token_find_revoked :one
+SELECT id FROM token WHERE digest = :digest AND role = :role AND revoked_at IS NOT NULL;
+
 -- name: accounts_token_set_revoked :exec
-UPDATE token SET revoked_at = now() WHERE id = :id AND revoked_at IS NULL;
+UPDATE token SET revoked_at = now() WHERE id = :id AND role = :role AND revoked_at IS NULL;

@@ -157,7 +157,23 @@ struct verdict
 {
   const char *cause; /* NULL = succeeded; else as in doc/agent-protocol.md */
   char message[768]; /* as long as an error's */
+  bool is_known;     /* the server found it out itself */
 };
+
+/* What the reports of one attempt need. */
+struct report
+{
+  struct attempt *attempt;
+  struct http_client *client;  /* for short calls */
+  struct http_client *patient; /* for results: the server reads the outputs whole first */
+  struct guix_daemon *daemon;
+  struct spool *spool; /* NULL = there is no log */
+  int64_t log_size;
+};
+
+/* Uploads the outputs of a success, and tells the server how it went. VERDICT changes
+   when that fails. */
+void attempt_report(struct report *report, struct verdict *verdict);
 
 /* Asks the daemon for the build, streams its log; VERDICT tells how it went. */
 void attempt_build(struct attempt *attempt, struct guix_daemon *daemon, struct spool *spool,

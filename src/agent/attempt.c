@@ -196,17 +196,6 @@ fail(struct verdict *verdict, const char *cause, const struct error *err)
   snprintf(verdict->message, sizeof verdict->message, "%s", err->message);
 }
 
-/* What the reports of one attempt need. */
-struct report
-{
-  struct attempt *attempt;
-  struct http_client *client;  /* for short calls */
-  struct http_client *patient; /* for results: the server reads the outputs whole first */
-  struct guix_daemon *daemon;
-  struct spool *spool; /* NULL = there is no log */
-  int64_t log_size;
-};
-
 /* Sends a result; when the server's log is shorter than ours, the rest first. */
 static int
 send_result(const struct report *report, const struct verdict *verdict, struct str items,
@@ -227,6 +216,17 @@ send_result(const struct report *report, const struct verdict *verdict, struct s
                               ret_answer, err);
 }
 
+/* The server has ended the attempt: an output of ours holds what cannot be its own. */
+static bool
+is_refused(const json_t *answer, struct error *err)
+{
+  if (json_array_size(json_object_get(answer, "refused")) == 0)
+    return false;
+  const char *why = json_string_value(json_object_get(answer, "detail"));
+  error_set(err, -EBADMSG, "the server refused it: %s", why != NULL ? why : "no reason given");
+  return true;
+}
+
 /* Uploads, reports success, and does again what the server found wanting. */
 static void
 report_success(const struct report *report, struct verdict *verdict)
@@ -234,17 +234,20 @@ report_success(const struct report *report, struct verdict *verdict)
   struct error err = { 0 };
   json_t *again = NULL;
   int status = 422;
-  for (int round = 0; status == 422 && round < REPORT_ROUNDS; round++) {
+  bool refused = false;
+  for (int round = 0; status == 422 && !refused && round < REPORT_ROUNDS; round++) {
     CLEANUP_BUF struct buf items = { 0 };
     status = attempt_upload(report->attempt, report->client, report->daemon, again, &items, &err);
     json_decref(again);
     again = NULL;
     if (status >= 0)
       status = send_result(report, verdict, buf_str(&items), &again, &err);
+    refused = status == 422 && is_refused(again, &err);
   }
   json_decref(again);
   if (status != 200 && !report->attempt->cancelled)
-    fail(verdict, "upload", &err);
+    fail(verdict, refused ? "hash-mismatch" : "upload", &err);
+  verdict->is_known = refused;
 }
 
 static void
@@ -258,14 +261,14 @@ report_failure(const struct report *report, const struct verdict *verdict)
     log_failure("agent", &err, "cannot report attempt %lld", (long long) report->attempt->id);
 }
 
-static void
-report_verdict(struct report *report, struct verdict *verdict)
+void
+attempt_report(struct report *report, struct verdict *verdict)
 {
   report->patient = agent_client_new(report->attempt->agent, RESULT_SILENCE_S);
   if (attempt_hold_client(report->attempt, report->patient)) {
     if (verdict->cause == NULL)
       report_success(report, verdict);
-    if (verdict->cause != NULL)
+    if (verdict->cause != NULL && !verdict->is_known)
       report_failure(report, verdict);
   }
   attempt_drop_client(report->attempt, report->patient);
@@ -277,7 +280,8 @@ report_verdict(struct report *report, struct verdict *verdict)
 static void
 give_back(struct attempt *attempt)
 {
-  static const struct verdict verdict = { "cancelled", "the agent was stopped" };
+  static const struct verdict verdict = { .cause = "cancelled",
+                                          .message = "the agent was stopped" };
   CLEANUP_BUF struct buf body = { 0 };
   CLEANUP_FREE char *path = mem_printf("/agent/v1/attempts/%lld/result", (long long) attempt->id);
   CLEANUP_FREE char *fence = mem_printf("Panoply-Fence: %s", attempt->fence);
@@ -337,7 +341,7 @@ work_with_daemon(struct attempt *attempt, struct http_client *client, struct gui
   }
   report.spool = spool;
   if (!attempt->cancelled)
-    report_verdict(&report, &verdict);
+    attempt_report(&report, &verdict);
   spool_free(spool);
   log_end(attempt, &verdict);
 }
@@ -351,7 +355,7 @@ work(struct attempt *attempt, struct http_client *client)
   if (guix_daemon_open(attempt->agent->socket, &daemon, &err) < 0) {
     struct report report = { .attempt = attempt, .client = client };
     fail(&verdict, "daemon", &err);
-    report_verdict(&report, &verdict);
+    attempt_report(&report, &verdict);
     return;
   }
   if (hold_daemon(attempt, daemon))

@@ -43,6 +43,8 @@ struct yard
   struct buf uploaded;
   atomic_int bundles;
   bool is_endless; /* every bundle */
+  atomic_int results;
+  const char *answer; /* to a result: 422 */
 };
 
 /* ---- the server ---- */
@@ -139,12 +141,22 @@ give_bundle(struct http_request *request, void *context, struct error *err)
   return 0;
 }
 
+static int
+take_result(struct http_request *request, void *context, struct error *err)
+{
+  struct yard *yard = context;
+  (void) err;
+  atomic_fetch_add(&yard->results, 1);
+  return http_reply_text(request, 422, "application/problem+json", yard->answer);
+}
+
 #define ATTEMPT "/agent/v1/attempts/7"
 
 static const struct http_route routes[] = {
   { .method = "GET", .path = ATTEMPT "/closure", .handler = give_closure },
   { .method = "POST", .path = "/agent/v1/bundle", .handler = give_bundle, .body_limit = 1000 },
   { .method = "POST", .path = ATTEMPT "/missing", .handler = give_missing, .body_limit = 1000 },
+  { .method = "POST", .path = ATTEMPT "/result", .handler = take_result, .body_limit = 9999 },
   { .method = "GET", .path = ATTEMPT "/uploads/{item}", .handler = give_offset },
   { .method = "PUT",
     .path = ATTEMPT "/uploads/{item}",
@@ -309,6 +321,43 @@ test_upload_that_is_forbidden(void **state)
   assert_int_equal(atomic_load(&yard->puts), 1);
 }
 
+/* ---- results ---- */
+
+/* What the server will not have, it will not have the next time either. */
+static void
+test_outputs_that_are_refused(void **state)
+{
+  struct yard *yard = *state;
+  struct report report = { .attempt = &yard->attempt,
+                           .client = yard->client,
+                           .daemon = yard->daemon };
+  struct verdict verdict = { 0 };
+  put_item(yard, 1000);
+  yard->answer = "{\"detail\": \"it is a forgery\", \"refused\": [\"" ITEM "\"]}";
+  attempt_report(&report, &verdict);
+  assert_string_equal(verdict.cause, "hash-mismatch");
+  assert_non_null(strstr(verdict.message, "it is a forgery"));
+  assert_int_equal(atomic_load(&yard->results), 1); /* the attempt has ended */
+  assert_int_equal(atomic_load(&yard->puts), 1);
+}
+
+/* A disk that spoils what is read from it: an end, and not for want of trying. */
+static void
+test_outputs_that_are_damaged_each_time(void **state)
+{
+  struct yard *yard = *state;
+  struct report report = { .attempt = &yard->attempt,
+                           .client = yard->client,
+                           .daemon = yard->daemon };
+  struct verdict verdict = { 0 };
+  put_item(yard, 1000);
+  yard->answer = "{\"damaged\": [\"" ITEM "\"], \"missing\": []}";
+  attempt_report(&report, &verdict);
+  assert_string_equal(verdict.cause, "upload");
+  assert_int_equal(atomic_load(&yard->puts), 5);
+  assert_int_equal(atomic_load(&yard->results), 6); /* the last tells of the failure */
+}
+
 /* ---- inputs ---- */
 
 static int
@@ -380,6 +429,7 @@ main(void)
   const struct CMUnitTest tests[] = {
     IN_YARD(test_refused_body_is_no_success),     IN_YARD(test_upload_outlasts_refusals),
     IN_YARD(test_upload_goes_on_from_its_offset), IN_YARD(test_upload_that_is_forbidden),
+    IN_YARD(test_outputs_that_are_refused),       IN_YARD(test_outputs_that_are_damaged_each_time),
     IN_YARD(test_fetch_outlasts_the_server),      IN_YARD(test_fetch_of_a_lost_attempt),
     IN_YARD(test_fetch_of_what_is_not_there),     IN_YARD(test_fetch_that_the_daemon_refuses),
   };

@@ -72,13 +72,15 @@ struct cache_item
   int64_t nar_size;
   const struct str *references; /* basenames; may include itself */
   size_t references_count;
-  struct str deriver; /* basename or "" */
-  const char *upload; /* its name; zstd-compressed nar */
+  struct str deriver;                 /* basename or "" */
+  const char *upload;                 /* its name; zstd-compressed nar */
+  const struct guix_address *address; /* what it must hold; NULL = that cannot be known */
 };
 
-/* Before the transaction, slow: decompresses, checks structure, size and hash,
-   moves the file to its place (fsync). -EBADMSG: wrong hash or size or damaged;
-   the upload is then gone. May be repeated. */
+/* Before the transaction, slow: decompresses, checks structure, size, hash and
+   address, moves the file to its place (fsync). -EBADMSG: wrong hash or size or
+   damaged; -EPERM: whole, but not what must stand under that name, as ERR tells
+   whoever sent it. The upload is then gone. May be repeated. */
 int cache_upload_verify(struct cache *cache, const struct cache_item *item, struct error *err);
 
 /* Inside the caller's transaction: registers verified items, all or none.

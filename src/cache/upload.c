@@ -145,6 +145,7 @@ struct check
 {
   struct guix_nar_reader *reader;
   struct guix_hasher *hasher;
+  struct guix_address_check *address; /* NULL = anything will do */
   int64_t size;
   struct error *err;
 };
@@ -154,6 +155,7 @@ check_free(struct check *check)
 {
   guix_nar_reader_free(check->reader);
   guix_hasher_free(check->hasher);
+  guix_address_check_free(check->address);
 }
 
 static int
@@ -162,7 +164,10 @@ check_piece(void *context, struct str piece)
   struct check *check = context;
   check->size += (int64_t) piece.size;
   guix_hasher_update(check->hasher, piece.data, piece.size);
-  return guix_nar_reader_feed(check->reader, piece, NULL, check->err);
+  int r = guix_nar_reader_feed(check->reader, piece, NULL, check->err);
+  return r < 0 || check->address == NULL
+             ? r
+             : guix_address_check_feed(check->address, piece, check->err);
 }
 
 static int
@@ -183,7 +188,24 @@ feed_file(int fd, struct guix_decompressor *decompressor, struct error *err)
   }
 }
 
-/* Reads FD to its end as the compressed nar of ITEM: -EBADMSG when it is not. */
+/* What was read is a nar: the one that was told, and what must stand there? */
+static int
+check_told(const struct check *check, const struct cache_item *item, struct error *err)
+{
+  struct error cause = { 0 };
+  struct guix_hash hash = guix_hasher_digest(check->hasher);
+  if (!guix_nar_reader_is_done(check->reader) || check->size != item->nar_size)
+    return error_set(err, -EBADMSG, "the upload of %.*s has %lld bytes, not %lld",
+                     STR_FMT(item->basename), (long long) check->size, (long long) item->nar_size);
+  if (memcmp(hash.bytes, item->nar_hash.bytes, GUIX_HASH_SIZE) != 0)
+    return error_set(err, -EBADMSG, "the upload of %.*s has another hash", STR_FMT(item->basename));
+  if (check->address != NULL && guix_address_check_end(check->address, &cause) < 0)
+    return error_set(err, -EPERM, "%s", cause.message);
+  return 0;
+}
+
+/* Reads FD to its end as the compressed nar of ITEM: -EBADMSG when it is not, -EPERM
+   when it must not be. */
 static int
 check_contents(int fd, const struct cache_item *item, struct error *err)
 {
@@ -192,6 +214,9 @@ check_contents(int fd, const struct cache_item *item, struct error *err)
   struct check check = { .reader = guix_nar_reader_new(NULL, NULL),
                          .hasher = guix_hasher_new(),
                          .err = &cause };
+  if (item->address != NULL && guix_address_check_new(item->address, &check.address, &cause) < 0)
+    return error_set(err, -EPERM, "%.*s cannot be checked: %s", STR_FMT(item->basename),
+                     cause.message);
   struct guix_decompressor *decompressor =
       guix_decompressor_new(GUIX_COMPRESSION_ZSTD, (uint64_t) item->nar_size, check_piece, &check);
   int r = feed_file(fd, decompressor, &cause);
@@ -201,13 +226,7 @@ check_contents(int fd, const struct cache_item *item, struct error *err)
   if (r < 0)
     return error_set(err, -EBADMSG, "the upload of %.*s is damaged: %s", STR_FMT(item->basename),
                      cause.message);
-  struct guix_hash hash = guix_hasher_digest(check.hasher);
-  if (!guix_nar_reader_is_done(check.reader) || check.size != item->nar_size)
-    return error_set(err, -EBADMSG, "the upload of %.*s has %lld bytes, not %lld",
-                     STR_FMT(item->basename), (long long) check.size, (long long) item->nar_size);
-  if (memcmp(hash.bytes, item->nar_hash.bytes, GUIX_HASH_SIZE) != 0)
-    return error_set(err, -EBADMSG, "the upload of %.*s has another hash", STR_FMT(item->basename));
-  return 0;
+  return check_told(&check, item, err);
 }
 
 /* The upload has gone: was it checked and moved before? */
@@ -239,7 +258,7 @@ cache_upload_verify(struct cache *cache, const struct cache_item *item, struct e
     return error_set(err, r, "%s", cause.message);
   CLEANUP_FREE char *file = file_of(cache, item->upload);
   r = check_contents(fd, item, err);
-  if (r == -EBADMSG)
+  if (r == -EBADMSG || r == -EPERM)
     unlink(file);
   if (r < 0)
     return r;

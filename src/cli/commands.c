@@ -448,7 +448,8 @@ agents_release(struct cli *cli, int count, char **words)
 {
   (void) count;
   return cli_action(cli, named(cli, "/agents/", words[0], "/release"),
-                    "released: its token is worth nothing now, its name may be enrolled anew");
+                    "released: it is shut out, and its name may be enrolled anew with a joining "
+                    "token, also by that machine once its token file is removed");
 }
 
 static int
@@ -467,17 +468,12 @@ agents_resume(struct cli *cli, int count, char **words)
 }
 
 static int
-agents_token(struct cli *cli, int count, char **words)
+token_create(struct cli *cli, const char *name)
 {
-  struct error err = { 0 };
-  if (strcmp(words[0], "create") != 0) {
-    error_set(&err, -EINVAL, "usage: panoply agents token create [NAME]");
-    return cli_fail(CLI_USAGE, &err);
-  }
   CLEANUP_BUF struct buf body = { 0 };
   struct json json = json_begin(&body);
   json_object_open(&json);
-  json_put_cstr(&json, "name", count > 1 ? words[1] : "joining token");
+  json_put_cstr(&json, "name", name != NULL ? name : "joining token");
   json_object_close(&json);
   json_t *answer = NULL;
   int status = cli_call(cli, "POST", "/agents/tokens", buf_text(&body), &answer);
@@ -491,14 +487,55 @@ agents_token(struct cli *cli, int count, char **words)
   return CLI_DONE;
 }
 
+static int
+token_list(struct cli *cli)
+{
+  static const struct column columns[] = { { "ID", "id" },
+                                           { "NAME", "name" },
+                                           { "CREATED", "created_at" },
+                                           { "EXPIRES", "expires_at" },
+                                           { 0 } };
+  return cli_list(cli, "/agents/tokens", columns,
+                  "No joining token is valid: make one with 'panoply agents token create'.");
+}
+
+static int
+token_revoke(struct cli *cli, const char *id)
+{
+  struct error err = { 0 };
+  int64_t number;
+  if (str_to_i64(str_of(id), &number) < 0 || number <= 0) {
+    error_set(&err, -EINVAL, "\"%s\" is no number of a joining token", id);
+    error_hint(&err, "'panoply agents token list' shows them.");
+    return cli_fail(CLI_USAGE, &err);
+  }
+  return cli_action(cli, named(cli, "/agents/tokens/", id, "/revoke"),
+                    "revoked: it enrols nobody any more; agents that it enrolled stay");
+}
+
+static int
+agents_token(struct cli *cli, int count, char **words)
+{
+  struct error err = { 0 };
+  if (strcmp(words[0], "create") == 0)
+    return token_create(cli, count > 1 ? words[1] : NULL);
+  if (strcmp(words[0], "list") == 0 && count == 1)
+    return token_list(cli);
+  if (strcmp(words[0], "revoke") == 0 && count == 2)
+    return token_revoke(cli, words[1]);
+  error_set(&err, -EINVAL, "usage: panoply agents token create [NAME] | list | revoke ID");
+  return cli_fail(CLI_USAGE, &err);
+}
+
 static const struct verb agents_verbs[] = {
   { "list", "", CLI_CALL, "all build machines", 0, 0, agents_list },
   { "show", "NAME", CLI_CALL, "one, with what it builds", 1, 1, agents_show },
   { "pause", "NAME", CLI_CALL, "give it no new work", 1, 1, agents_pause },
   { "resume", "NAME", CLI_CALL, "give it work again", 1, 1, agents_resume },
-  { "release", "NAME", CLI_CALL, "revoke its token; the name may be enrolled anew", 1, 1,
+  { "release", "NAME", CLI_CALL, "shut it out; its name may be enrolled anew", 1, 1,
     agents_release },
-  { "token", "create [NAME]", CLI_CALL, "make a joining token for new agents", 1, 2, agents_token },
+  { "token", "create [NAME] | list | revoke ID", CLI_CALL, "joining tokens, for new agents", 1, 2,
+    agents_token },
   { 0 },
 };
 

@@ -37,6 +37,17 @@ SELECT wanted.basename AS "basename!"
     OR EXISTS (SELECT FROM derivation_source s
                 WHERE s.path_id = p.id AND s.derivation_id = ANY (:derivation_ids::bigint[]));
 
+-- name: farm_attempt_addresses :many
+-- Of items that an attempt may bring: a derivation that declares the hash of what they
+-- hold, and whether they are the output of any; if not, they are sources.
+SELECT p.basename,
+       (SELECT o.derivation_id FROM derivation_output o
+          JOIN derivation d ON d.id = o.derivation_id
+         WHERE o.path_id = p.id AND d.fixed_output LIMIT 1) AS "fixed_by?",
+       EXISTS (SELECT FROM derivation_output o WHERE o.path_id = p.id) AS "output!"
+  FROM store_path p
+ WHERE p.basename = ANY (:basenames::text[]);
+
 -- name: farm_attempt_log :one
 -- The attempt whose log belongs to an output or a derivation: the newest of the
 -- build that has these outputs.

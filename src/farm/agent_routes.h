@@ -41,6 +41,11 @@ int agent_strangers(struct db *db, const struct open_attempt *attempt, const str
                     size_t count, struct arena *arena, struct str **ret, size_t *ret_count,
                     struct error *err);
 
+/* Sets `address` of those ITEMS, outputs and sources that the graph knows, whose
+   contents follow from their derivation or their name; in ARENA. */
+int agent_addresses(struct db *db, struct cache_item **items, size_t count, struct arena *arena,
+                    struct error *err);
+
 /* A look-up for one attempt, on a worker. */
 struct asking;
 typedef int asking_handler(struct asking *asking, struct db *db, struct error *err);

@@ -140,6 +140,7 @@ write_builds(struct writing *writing, struct db *db, struct error *err)
   int64_t *ids = COLUMN(writing, int64_t, count), *failed = COLUMN(writing, int64_t, count);
   int64_t *timeouts = COLUMN(writing, int64_t, count), *silents = COLUMN(writing, int64_t, count);
   int32_t *priorities = COLUMN(writing, int32_t, count), *tries = COLUMN(writing, int32_t, count);
+  int32_t *losses = COLUMN(writing, int32_t, count);
   int16_t *states = COLUMN(writing, int16_t, count), *causes = COLUMN(writing, int16_t, count);
   bool *direct = COLUMN(writing, bool, count), *unfinished = COLUMN(writing, bool, count);
   for (size_t i = 0; i < count; i++) {
@@ -149,6 +150,7 @@ write_builds(struct writing *writing, struct db *db, struct error *err)
     silents[i] = items[i].max_silent_s;
     priorities[i] = items[i].priority;
     tries[i] = items[i].tries;
+    losses[i] = items[i].losses;
     states[i] = items[i].state;
     causes[i] = items[i].cause;
     direct[i] = items[i].direct;
@@ -157,9 +159,29 @@ write_builds(struct writing *writing, struct db *db, struct error *err)
   return farm_batch_builds(
       db, (struct db_i64s) { ids, count }, (struct db_i16s) { states, count },
       (struct db_i16s) { causes, count }, (struct db_i32s) { priorities, count },
-      (struct db_i32s) { tries, count }, (struct db_bools) { direct, count },
-      (struct db_i64s) { timeouts, count }, (struct db_i64s) { silents, count },
-      (struct db_i64s) { failed, count }, (struct db_bools) { unfinished, count }, err);
+      (struct db_i32s) { tries, count }, (struct db_i32s) { losses, count },
+      (struct db_bools) { direct, count }, (struct db_i64s) { timeouts, count },
+      (struct db_i64s) { silents, count }, (struct db_i64s) { failed, count },
+      (struct db_bools) { unfinished, count }, err);
+}
+
+static int
+write_limits(struct writing *writing, struct db *db, struct error *err)
+{
+  const struct change_limits *items = writing->batch->changes.limits.items;
+  size_t count = writing->batch->changes.limits.count;
+  if (count == 0)
+    return 0;
+  int64_t *ids = COLUMN(writing, int64_t, count);
+  int64_t *timeouts = COLUMN(writing, int64_t, count), *silents = COLUMN(writing, int64_t, count);
+  for (size_t i = 0; i < count; i++) {
+    ids[i] = items[i].build_id;
+    timeouts[i] = items[i].timeout_s;
+    silents[i] = items[i].max_silent_s;
+  }
+  return farm_batch_limits(db, (struct db_i64s) { ids, count },
+                           (struct db_i64s) { timeouts, count },
+                           (struct db_i64s) { silents, count }, err);
 }
 
 static int
@@ -308,10 +330,10 @@ claim(struct writing *writing, struct db *db, struct error *err)
 static int
 write_all(struct db *db, void *context, struct error *err)
 {
-  static int (*const steps[])(struct writing *, struct db *,
-                              struct error *) = { write_builds, write_starts, write_builders,
-                                                  write_ends,   write_agents, write_sessions,
-                                                  write_items,  write_orders, write_events };
+  static int (*const steps[])(struct writing *, struct db *, struct error *) = {
+    write_builds, write_limits,   write_starts, write_builders, write_ends,
+    write_agents, write_sessions, write_items,  write_orders,   write_events
+  };
   struct writing *writing = context;
   arena_free(&writing->arena);
   writing->batch->refused = 0;

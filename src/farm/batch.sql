@@ -17,14 +17,26 @@ SELECT epoch, batch FROM farm_scheduler;
 -- before keeps it.
 UPDATE build b
    SET state = new.state, cause = new.cause, priority = new.priority, tries = new.tries,
-       direct = new.direct, timeout_s = new.timeout_s, max_silent_s = new.max_silent_s,
+       losses = new.losses, direct = new.direct, timeout_s = new.timeout_s, max_silent_s = new.max_silent_s,
        failed_build_id = nullif(new.failed_id, 0),
        finished_at = CASE WHEN new.unfinished THEN NULL ELSE coalesce(b.finished_at, now()) END
   FROM unnest(:ids::bigint[], :states::smallint[], :causes::smallint[], :priorities::integer[],
-              :tries::integer[], :directs::boolean[], :timeouts_s::bigint[],
+              :tries::integer[], :losses::integer[], :directs::boolean[], :timeouts_s::bigint[],
               :max_silents_s::bigint[], :failed_ids::bigint[], :unfinished::boolean[])
-       AS new (id, state, cause, priority, tries, direct, timeout_s, max_silent_s, failed_id,
-               unfinished)
+       AS new (id, state, cause, priority, tries, losses, direct, timeout_s, max_silent_s,
+               failed_id, unfinished)
+ WHERE b.id = new.id;
+
+-- name: farm_batch_limits :exec
+-- Finished builds, which nothing else changes meanwhile. 0 = no limit, the largest.
+UPDATE build b
+   SET direct = true,
+       timeout_s = CASE WHEN 0 IN (b.timeout_s, new.timeout_s) THEN 0
+                        ELSE greatest(b.timeout_s, new.timeout_s) END,
+       max_silent_s = CASE WHEN 0 IN (b.max_silent_s, new.max_silent_s) THEN 0
+                           ELSE greatest(b.max_silent_s, new.max_silent_s) END
+  FROM unnest(:ids::bigint[], :timeouts_s::bigint[], :max_silents_s::bigint[])
+       AS new (id, timeout_s, max_silent_s)
  WHERE b.id = new.id;
 
 -- name: farm_batch_starts :exec

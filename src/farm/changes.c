@@ -19,8 +19,9 @@ add(void *items, size_t *count, size_t *capacity, size_t size)
 bool
 changes_are_empty(const struct changes *changes)
 {
-  return changes->builds.count == 0 && changes->starts.count == 0 && changes->builders.count == 0
-         && changes->ends.count == 0 && changes->agents.count == 0 && changes->events.count == 0;
+  return changes->builds.count == 0 && changes->limits.count == 0 && changes->starts.count == 0
+         && changes->builders.count == 0 && changes->ends.count == 0 && changes->agents.count == 0
+         && changes->events.count == 0;
 }
 
 void
@@ -28,6 +29,7 @@ changes_free(struct changes *changes)
 {
   arena_free(&changes->arena);
   free(changes->builds.items);
+  free(changes->limits.items);
   free(changes->starts.items);
   free(changes->builders.items);
   free(changes->ends.items);
@@ -40,6 +42,12 @@ struct change_build *
 changes_add_build(struct changes *changes)
 {
   return ADD(changes->builds);
+}
+
+struct change_limits *
+changes_add_limits(struct changes *changes)
+{
+  return ADD(changes->limits);
 }
 
 struct change_start *

@@ -16,9 +16,18 @@ struct change_build
   int64_t max_silent_s;
   int32_t priority;
   int32_t tries;
+  int32_t losses;
   int16_t state;
   int16_t cause;
   bool direct;
+};
+
+/* A build that is not in the mirror gets limits at least as large as these. */
+struct change_limits
+{
+  int64_t build_id;
+  int64_t timeout_s;
+  int64_t max_silent_s;
 };
 
 struct change_start
@@ -94,6 +103,7 @@ struct changes
 {
   struct arena arena; /* texts */
   CHANGE_LIST(struct change_build, builds);
+  CHANGE_LIST(struct change_limits, limits);
   CHANGE_LIST(struct change_start, starts);
   CHANGE_LIST(int64_t, builders); /* attempts whose builder runs now */
   CHANGE_LIST(struct change_end, ends);
@@ -106,6 +116,7 @@ void changes_free(struct changes *changes); /* empties it; may be used again */
 
 /* Adds a zeroed element; a pointer valid until the next one. */
 struct change_build *changes_add_build(struct changes *changes);
+struct change_limits *changes_add_limits(struct changes *changes);
 struct change_start *changes_add_start(struct changes *changes);
 void changes_add_builder(struct changes *changes, int64_t attempt_id);
 struct change_end *changes_add_end(struct changes *changes);

@@ -106,6 +106,16 @@ start_healing(struct scheduler *scheduler, const struct message *message)
 /* ---- messages ---- */
 
 static void
+answer_done(const struct message *message)
+{
+  const struct message_result *result = message->result;
+  if (result == NULL || result->refused_count == 0)
+    reply_done(message->request);
+  else
+    reply_refused(message->request, result->message, result->refused, result->refused_count);
+}
+
+static void
 answer(struct scheduler *scheduler, struct message *message)
 {
   if (message->kind == MESSAGE_SESSION) {
@@ -118,7 +128,7 @@ answer(struct scheduler *scheduler, struct message *message)
   if (message->request != NULL)
     switch (message->verdict) {
     case VERDICT_DONE:
-      reply_done(message->request);
+      answer_done(message);
       break;
     case VERDICT_GONE:
       reply_gone(message->request);

@@ -109,6 +109,63 @@ test_a_fault_of_the_server_is_logged_and_not_told(void **state)
   test_agent_free(agent);
 }
 
+static void
+hex_of(struct str data, char ret[GUIX_HASH_HEX_SIZE + 1])
+{
+  struct guix_hash hash = guix_hash_of(data);
+  str_to_hex(hash.bytes, sizeof hash.bytes, ret);
+  ret[GUIX_HASH_HEX_SIZE] = '\0';
+}
+
+/* An agent is not believed where its derivation says what there must be. */
+static void
+test_a_fixed_output_must_be_what_is_declared(void **state)
+{
+  struct yard *yard = *state;
+  struct test_agent *agent = start_with_agent(yard, 1);
+  struct test_build build;
+  char hash[GUIX_HASH_HEX_SIZE + 1];
+  json_t *reply;
+  static const char *const algorithms[] = { "sha256", "r:sha256" };
+  for (int64_t n = 1; n <= 2; n++) {
+    hex_of(STR("what the derivation wants"), hash);
+    yard_fix(yard, n, algorithms[n - 1], hash);
+    yard_wish(yard, n, 0);
+    test_agent_expect(agent, "build", &build);
+    assert_int_equal(test_agent_upload(agent, &build), 200);
+    assert_int_equal(test_agent_report(agent, &build, NULL, &reply), 422);
+    assert_non_null(strstr(json_string_value(json_object_get(reply, "detail")), "declares"));
+    assert_int_equal(length_of(reply, "refused"), 1);
+    assert_int_equal(yard_attempt_of(yard, build.attempt).cause, FARM_CAUSE_HASH_MISMATCH);
+    assert_int_equal(yard_build_of(yard, n).state, FARM_BUILD_WAITING); /* for another try */
+    assert_int_equal(test_agent_report(agent, &build, NULL, NULL), 410);
+  }
+  hex_of(STR("output of 3"), hash);
+  yard_fix(yard, 3, "sha256", hash);
+  yard_wish(yard, 3, 0);
+  test_agent_expect(agent, "build", &build);
+  assert_int_equal(test_agent_succeed(agent, &build), 200);
+  test_agent_free(agent);
+}
+
+/* What is built from, too, when the server happens to lack it. */
+static void
+test_a_source_must_be_what_its_name_was_made_from(void **state)
+{
+  struct yard *yard = *state;
+  yard_source(yard, 1, 20);
+  struct test_agent *agent = start_with_agent(yard, 1);
+  struct test_build build;
+  json_t *reply;
+  yard_wish(yard, 1, 0);
+  test_agent_expect(agent, "build", &build);
+  assert_int_equal(test_agent_bring(agent, &build, yard_basename(yard_out(20)), &reply), 422);
+  assert_non_null(strstr(json_string_value(json_object_get(reply, "detail")), "is a source"));
+  assert_int_equal(length_of(reply, "refused"), 1);
+  assert_int_equal(yard_attempt_of(yard, build.attempt).cause, FARM_CAUSE_UPLOAD);
+  test_agent_free(agent);
+}
+
 /* Nobody else suffers: sessions and the epoch stay, what else happened is written. */
 static void
 test_items_that_cannot_be_registered_are_asked_for_again(void **state)
@@ -280,6 +337,8 @@ main(void)
   const struct CMUnitTest tests[] = {
     CASE(test_a_success_must_be_whole),
     CASE(test_a_fault_of_the_server_is_logged_and_not_told),
+    CASE(test_a_fixed_output_must_be_what_is_declared),
+    CASE(test_a_source_must_be_what_its_name_was_made_from),
     CASE(test_items_that_cannot_be_registered_are_asked_for_again),
     CASE(test_uploads_go_on_where_they_broke_off),
     CASE(test_an_agent_supplies_only_what_belongs_to_its_attempt),

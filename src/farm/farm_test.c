@@ -115,6 +115,7 @@ test_enrolling(void **state)
     int status;
   } cases[] = {
     { "{\"name\": \"one\", \"systems\": [\"x86_64-linux\"], \"jobs\": 1}", 409 },
+    { "{\"name\": \"tokens\", \"systems\": [\"x86_64-linux\"], \"jobs\": 1}", 400 },
     { "{\"name\": \"..\", \"systems\": [\"x86_64-linux\"], \"jobs\": 1}", 400 },
     { "{\"name\": \"two\", \"systems\": [], \"jobs\": 1}", 400 },
     { "{\"name\": \"two\", \"systems\": [\"../etc\"], \"jobs\": 1}", 400 },
@@ -127,7 +128,8 @@ test_enrolling(void **state)
   for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
     assert_int_equal(test_agent_enrol(yard, yard->join_token, cases[i].body, NULL),
                      cases[i].status);
-  assert_int_equal(test_agent_enrol(yard, "panoply_join_0", cases[7].body, NULL), 401);
+  assert_int_equal(
+      test_agent_enrol(yard, "panoply_join_0", cases[ARRAY_SIZE(cases) - 1].body, NULL), 401);
   assert_int_equal(yard_events_of(yard, "agent.enrolled"), 2);
   test_agent_free(agent);
 }
@@ -150,7 +152,7 @@ test_enrolling_again_replaces_the_token(void **state)
   assert_int_equal(test_agent_enrol(yard, yard->join_token, body, &reply), 201);
   assert_true(json_is_string(json_object_get(reply, "key")));
   json_decref(reply);
-  assert_int_equal(test_agent_enrol(yard, yard->join_token, body, NULL), 409); /* the old token */
+  assert_int_equal(test_agent_enrol(yard, yard->join_token, body, NULL), 403); /* the old token */
   test_agent_free(agent);
 }
 
@@ -162,12 +164,21 @@ test_a_released_name_may_be_enrolled_anew(void **state)
   yard_start(yard);
   struct test_agent *agent = test_agent_new(yard, "one", 1);
   static const char body[] = "{\"name\": \"one\", \"systems\": [\"x86_64-linux\"], \"jobs\": 7}";
+  char old[256];
+  json_t *reply;
+  snprintf(old, sizeof old,
+           "{\"name\": \"one\", \"systems\": [\"x86_64-linux\"], \"jobs\": 7, \"token\": \"%s\"}",
+           test_agent_token(agent));
   test_agent_dial(agent, NULL, 0);
   assert_int_equal(test_agent_enrol(yard, yard->join_token, body, NULL), 409);
   struct error err = { 0 };
   assert_int_equal(farm_agent_release(yard->farm, STR("two"), &err), -ENOENT);
   assert_int_equal(farm_agent_release(yard->farm, STR("one"), &err), 0);
   assert_int_equal(farm_agent_release(yard->farm, STR("one"), &err), -EEXIST);
+  /* Not by whoever was released, though it has kept its joining token. */
+  assert_int_equal(test_agent_enrol(yard, yard->join_token, old, &reply), 403);
+  assert_non_null(strstr(json_string_value(json_object_get(reply, "hint")), "token file"));
+  json_decref(reply);
   assert_int_equal(test_agent_enrol(yard, yard->join_token, body, NULL), 201);
   assert_int_equal(test_agent_enrol(yard, yard->join_token, body, NULL), 409);
   assert_int_equal(yard_events_of(yard, "agent.released"), 1);

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "farm/cause.h"
 #include "farm/mirror_private.h"
+#include "farm/order.h"
 
 #include <stdlib.h>
 
@@ -78,9 +79,13 @@ attempt_add(struct mirror *mirror, int64_t id, int64_t fence, struct node *node,
             struct agent *agent)
 {
   struct attempt *attempt = mem_alloc(sizeof *attempt);
-  *attempt = (struct attempt) {
-    .id = id, .fence = fence, .node = node, .agent = agent, .slot = (uint32_t) agent->attempts_count
-  };
+  *attempt = (struct attempt) { .id = id,
+                                .fence = fence,
+                                .node = node,
+                                .agent = agent,
+                                .timeout_s = node->timeout_s,
+                                .max_silent_s = node->max_silent_s,
+                                .slot = (uint32_t) agent->attempts_count };
   mem_grow(&agent->attempts, &agent->attempts_capacity, agent->attempts_count + 1,
            sizeof(struct attempt *));
   agent->attempts[agent->attempts_count++] = attempt;
@@ -155,12 +160,13 @@ mirror_succeeded(struct mirror *mirror, struct attempt *attempt, int64_t log_siz
 }
 
 /* 1, 4, 16 ... times the pause. A machine that went away, or gave its work back,
-   tells nothing against starting at once on another. */
+   tells nothing against starting at once on another; nor does a limit that has gone. */
 static int64_t
 pause_before_retry(const struct mirror *mirror, const struct node *node, enum farm_cause cause)
 {
   int64_t pause = mirror->options.retry_pause_ms;
-  if (cause == FARM_CAUSE_AGENT_LOST || cause == FARM_CAUSE_CANCELLED)
+  if (cause == FARM_CAUSE_AGENT_LOST || cause == FARM_CAUSE_CANCELLED || cause == FARM_CAUSE_TIMEOUT
+      || cause == FARM_CAUSE_SILENCE)
     return 0;
   for (int32_t i = 1; i < node->tries && pause < RETRY_PAUSE_MAX_MS; i++)
     pause *= 4;
@@ -181,14 +187,40 @@ tell_attempt(struct mirror *mirror, const struct attempt *attempt, enum farm_cau
   event->message = arena_str(&mirror->changes.arena, message);
 }
 
+/* Its beginning counted as a try. What was given back is none, however often agents are
+   restarted; nor is what was lost, which has a count of its own: a machine may go for
+   any reason, but a build that takes one down each time must end some day too. */
+static void
+count_end(struct node *node, enum farm_cause cause)
+{
+  node->tries -= cause == FARM_CAUSE_CANCELLED || cause == FARM_CAUSE_AGENT_LOST;
+  node->losses += cause == FARM_CAUSE_AGENT_LOST;
+}
+
+/* RETRIED: another try may help against the cause. */
+static bool
+may_go_on(const struct mirror *mirror, const struct attempt *attempt, enum farm_cause cause,
+          bool retried)
+{
+  const struct node *node = attempt->node;
+  if (cause == FARM_CAUSE_AGENT_LOST)
+    return node->losses < mirror->options.losses_limit;
+  if (cause == FARM_CAUSE_TIMEOUT)
+    return limit_is_larger(node->timeout_s, attempt->timeout_s);
+  if (cause == FARM_CAUSE_SILENCE)
+    return limit_is_larger(node->max_silent_s, attempt->max_silent_s);
+  return retried && node->tries < mirror->options.attempts_limit;
+}
+
 /* Ends the attempt, whoever found it out, and decides about its build. */
 static struct change_end *
-give_up(struct mirror *mirror, struct attempt *attempt, enum farm_cause cause, struct str message)
+give_up(struct mirror *mirror, struct attempt *attempt, enum farm_cause cause, bool retried,
+        struct str message)
 {
   struct node *node = attempt->node;
   struct attempt ended = *attempt;
-  node->tries -= cause == FARM_CAUSE_CANCELLED; /* however often agents are restarted */
-  bool again = cause_is_retried(cause) && node->tries < mirror->options.attempts_limit;
+  count_end(node, cause);
+  bool again = may_go_on(mirror, attempt, cause, retried);
   if (again || cause == FARM_CAUSE_AGENT_LOST)
     tell_attempt(mirror, attempt, cause, message);
   struct change_end *end = attempt_end(mirror, attempt, cause, message);
@@ -204,7 +236,16 @@ void
 mirror_failed(struct mirror *mirror, struct attempt *attempt, enum farm_cause cause,
               struct str message, int64_t log_size)
 {
-  struct change_end *end = give_up(mirror, attempt, cause, message);
+  struct change_end *end = give_up(mirror, attempt, cause, cause_is_retried(cause), message);
+  end->log_size = log_size;
+  end->reported = true;
+}
+
+void
+mirror_refused(struct mirror *mirror, struct attempt *attempt, enum farm_cause cause,
+               struct str message, int64_t log_size)
+{
+  struct change_end *end = give_up(mirror, attempt, cause, true, message);
   end->log_size = log_size;
   end->reported = true;
 }
@@ -221,7 +262,7 @@ mirror_start_spared(struct mirror *mirror, int64_t attempt_id)
 static void
 lose(struct mirror *mirror, struct attempt *attempt, const char *why)
 {
-  give_up(mirror, attempt, FARM_CAUSE_AGENT_LOST, str_of(why));
+  give_up(mirror, attempt, FARM_CAUSE_AGENT_LOST, true, str_of(why));
 }
 
 /* ---- sessions ---- */

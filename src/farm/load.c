@@ -110,7 +110,7 @@ read_orders(struct reading *reading, struct error *err)
     const struct farm_load_orders_row *order = &reading->orders.items[i];
     reading->agents_wanted |=
         !order->agent_id_null && int_map_get(&reading->mirror->agents, order->agent_id) == NULL;
-    if (order->build_id_null || order->kind == ORDER_CANCEL
+    if (order->build_id_null || order->kind == ORDER_CANCEL || order->kind == ORDER_LIMITS
         || (order->kind == ORDER_WISH && is_in_mirror(reading, order->build_id)))
       continue;
     struct found *found = find(reading, order->build_id);
@@ -145,6 +145,7 @@ take_row(struct reading *reading, const struct farm_load_builds_row *row)
     .max_silent_s = row->max_silent_s,
     .priority = row->priority,
     .tries = row->tries,
+    .losses = row->losses,
     .state = (enum farm_build_state) row->state,
     .cause = (enum farm_cause) row->cause,
     .direct = row->direct,
@@ -386,10 +387,15 @@ static void
 order_build(struct mirror *mirror, const struct farm_load_orders_row *order)
 {
   struct node *node = mirror_find(mirror, order->build_id);
-  if (node == NULL)
+  if (node == NULL) {
+    if (order->kind == ORDER_LIMITS)
+      *changes_add_limits(&mirror->changes) =
+          (struct change_limits) { order->build_id, order->timeout_s, order->max_silent_s };
     return;
+  }
   switch ((enum farm_order_kind) order->kind) {
   case ORDER_WISH:
+  case ORDER_LIMITS:
     mirror_wish(mirror, node, order->priority, order->timeout_s, order->max_silent_s);
     break;
   case ORDER_RESTART:

@@ -13,7 +13,7 @@ SELECT b.id FROM build b WHERE b.finished_at IS NULL AND b.wanted_in >= :horizon
 
 -- name: farm_load_builds :many
 SELECT b.id, b.derivation_id, b.created_at, b.timeout_s, b.max_silent_s, b.priority, b.tries,
-       b.state, b.cause, b.direct, s.name AS system,
+       b.losses, b.state, b.cause, b.direct, s.name AS system,
        (SELECT coalesce(bool_and(EXISTS (SELECT FROM nar n WHERE n.path_id = o.path_id)), false)
           FROM derivation_output o WHERE o.derivation_id = b.derivation_id) AS "offered!"
   FROM build b

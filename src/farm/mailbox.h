@@ -41,6 +41,8 @@ struct message_result
   int64_t log_size;
   struct cache_item *items;
   size_t items_count;
+  struct str *refused; /* items whose contents cannot be theirs: why, in MESSAGE */
+  size_t refused_count;
 };
 
 /* Texts lie in the arena of `request`, which lives until it is answered. */

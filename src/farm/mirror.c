@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "farm/cause.h"
 #include "farm/mirror_private.h"
+#include "farm/order.h"
 
 #include <stdlib.h>
 
@@ -175,6 +176,7 @@ copy_row(struct changes *changes, const struct node *node)
     .max_silent_s = node->max_silent_s,
     .priority = node->priority,
     .tries = node->tries,
+    .losses = node->losses,
     .state = node->state,
     .cause = node->cause,
     .direct = node->direct,
@@ -329,6 +331,7 @@ mirror_add(struct mirror *mirror, const struct mirror_build *build)
     .max_silent_s = build->max_silent_s,
     .priority = build->priority,
     .tries = build->tries,
+    .losses = build->losses,
     .state = build->state == FARM_BUILD_RUNNING ? FARM_BUILD_WAITING : (uint8_t) build->state,
     .cause = (uint8_t) build->cause,
     .direct = build->direct,
@@ -384,20 +387,6 @@ mirror_need(struct mirror *mirror, struct node *from, struct node *needs)
   from->pending++;
   node_settle(mirror, from);
   raise(mirror, needs, from->priority);
-}
-
-void
-mirror_wish(struct mirror *mirror, struct node *node, int32_t priority, int64_t timeout_s,
-            int64_t max_silent_s)
-{
-  bool same = node->direct && node->timeout_s == timeout_s && node->max_silent_s == max_silent_s;
-  if (!same) {
-    node->direct = true;
-    node->timeout_s = timeout_s;
-    node->max_silent_s = max_silent_s;
-    node_touch(mirror, node);
-  }
-  raise(mirror, node, priority);
 }
 
 /* ---- ends ---- */
@@ -535,9 +524,45 @@ mirror_restart(struct mirror *mirror, struct node *node)
   node->cause = FARM_CAUSE_NONE;
   node->failed_id = 0;
   node->tries = 0;
+  node->losses = 0;
   node->avoid_agent = 0;
   tell_build(mirror, EVENT_BUILD_RESTARTED, node);
   node_rest(mirror, node, 0);
+}
+
+/* ---- wishes for what is here ---- */
+
+/* What ended it, a larger limit may spare it. */
+static bool
+is_spared(const struct node *node, bool longer, bool quieter)
+{
+  return (node->cause == FARM_CAUSE_TIMEOUT && longer)
+         || (node->cause == FARM_CAUSE_SILENCE && quieter);
+}
+
+void
+mirror_wish(struct mirror *mirror, struct node *node, int32_t priority, int64_t timeout_s,
+            int64_t max_silent_s)
+{
+  bool longer = limit_is_larger(timeout_s, node->timeout_s);
+  bool quieter = limit_is_larger(max_silent_s, node->max_silent_s);
+  if (!node->direct || longer)
+    node->timeout_s = timeout_s;
+  if (!node->direct || quieter)
+    node->max_silent_s = max_silent_s;
+  if (!node->direct || longer || quieter)
+    node_touch(mirror, node);
+  node->direct = true;
+  raise(mirror, node, priority);
+  if (node->state != FARM_BUILD_FAILED)
+    return;
+  if (is_spared(node, longer, quieter))
+    mirror_restart(mirror, node);
+  else if (!has_live_dependent(node)) {
+    struct node_list idle = { 0 };
+    list_add(&idle, node);
+    retire_all(mirror, &idle);
+  }
 }
 
 int64_t

@@ -11,6 +11,7 @@
 struct mirror_options
 {
   int attempts_limit;     /* tries after causes that are retried */
+  int losses_limit;       /* attempts whose agent was lost */
   int64_t grace_ms;       /* an agent away for longer has lost its attempts */
   int64_t retry_pause_ms; /* before the second try; four times as long before each further one */
 };
@@ -53,6 +54,7 @@ struct mirror_build
   int64_t max_silent_s;
   int32_t priority;
   int32_t tries;
+  int32_t losses;
   enum farm_build_state state;
   enum farm_cause cause;
   bool direct;
@@ -74,7 +76,10 @@ void mirror_dependency_failed(struct mirror *mirror, struct node *node, int64_t 
 /* The outputs are offered, by whatever way. No attempt may run. */
 void mirror_offered(struct mirror *mirror, struct node *node);
 
-/* A wish of its own for a build that is here; it never lowers anything. */
+/* A wish of its own for a build that is here. It never lowers what another wish of
+   its own said; limits of what was only needed so far are the wish's. A build that
+   failed by a limit which is larger now is tried anew; one that stays as it is, failed,
+   and that nobody waits for, leaves. */
 void mirror_wish(struct mirror *mirror, struct node *node, int32_t priority, int64_t timeout_s,
                  int64_t max_silent_s);
 
@@ -137,6 +142,10 @@ void mirror_builder_started(struct mirror *mirror, struct attempt *attempt);
 void mirror_succeeded(struct mirror *mirror, struct attempt *attempt, int64_t log_size);
 void mirror_failed(struct mirror *mirror, struct attempt *attempt, enum farm_cause cause,
                    struct str message, int64_t log_size);
+/* What its agent delivered is refused: that may be the agent's fault, so that the
+   build is tried again whatever CAUSE is, as long as it has tries. */
+void mirror_refused(struct mirror *mirror, struct attempt *attempt, enum farm_cause cause,
+                    struct str message, int64_t log_size);
 
 /* The outputs of a build that was just started turned out to be offered: its
    attempt was neither written nor told to the agent. */

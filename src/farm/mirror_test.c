@@ -23,9 +23,9 @@ static int
 set_up(void **state)
 {
   struct farmyard *yard = mem_alloc(sizeof *yard);
-  struct mirror_options options = { .attempts_limit = 3,
-                                    .grace_ms = 60000,
-                                    .retry_pause_ms = 1000 };
+  struct mirror_options options = {
+    .attempts_limit = 3, .losses_limit = 10, .grace_ms = 60000, .retry_pause_ms = 1000
+  };
   yard->mirror = mirror_new(&options);
   yard->mirror->now_ms = 1;
   yard->mirror->last_attempt_id = INT64_MAX - 1;
@@ -339,6 +339,93 @@ test_timeout_is_final_and_does_not_propagate(void **state)
   assert_false(runs(yard, 2));
 }
 
+static void
+test_the_largest_limit_wished_for_holds(void **state)
+{
+  static const struct
+  {
+    int64_t wished, holds;
+  } cases[] = { { 10, 10 }, { 20, 20 }, { 15, 20 }, { 0, 0 }, { 30, 0 } };
+  struct farmyard *yard = *state;
+  add_build(yard, 1, 0)->timeout_s = 72000; /* only needed so far */
+  for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+    mirror_wish(yard->mirror, node_of(yard, 1), 0, cases[i].wished, cases[i].wished);
+    assert_int_equal(node_of(yard, 1)->timeout_s, cases[i].holds);
+    assert_int_equal(node_of(yard, 1)->max_silent_s, cases[i].holds);
+  }
+}
+
+static void
+test_a_larger_limit_revives_what_it_ended(void **state)
+{
+  struct farmyard *yard = *state;
+  add_build(yard, 1, 0);
+  add_build(yard, 2, 0);
+  need(yard, 2, 1);
+  mirror_wish(yard->mirror, node_of(yard, 1), 0, 10, 5);
+  connect_agent(yard, 1, 1);
+  step(yard);
+  fails(yard, 1, FARM_CAUSE_TIMEOUT);
+  step(yard);
+  mirror_wish(yard->mirror, node_of(yard, 1), 0, 10, 5); /* nothing new */
+  mirror_wish(yard->mirror, node_of(yard, 1), 0, 9, 5);
+  mirror_wish(yard->mirror, node_of(yard, 1), 0, 10, 6); /* silence was not the matter */
+  step(yard);
+  assert_row(yard, 1, FARM_BUILD_FAILED); /* its row has the larger silence */
+  assert_int_equal(yard->changes.starts.count, 0);
+  mirror_wish(yard->mirror, node_of(yard, 1), 0, 11, 0);
+  step(yard);
+  assert_int_equal(yard->changes.starts.count, 1);
+  assert_int_equal(yard->changes.starts.items[0].timeout_s, 11);
+  assert_int_equal(yard->changes.starts.items[0].max_silent_s, 0);
+  assert_int_equal(count_events(yard, EVENT_BUILD_RESTARTED), 1);
+  succeed(yard, 1);
+  step(yard);
+  assert_true(runs(yard, 2));
+}
+
+/* A wish comes while the build runs under smaller limits: these prove nothing. */
+static void
+test_a_limit_raised_meanwhile_counts(void **state)
+{
+  struct farmyard *yard = *state;
+  add_build(yard, 1, 0);
+  mirror_wish(yard->mirror, node_of(yard, 1), 0, 10, 5);
+  connect_agent(yard, 1, 1);
+  step(yard);
+  mirror_wish(yard->mirror, node_of(yard, 1), 0, 20, 5);
+  fails(yard, 1, FARM_CAUSE_TIMEOUT);
+  step(yard);
+  assert_int_equal(yard->changes.starts.count, 1);
+  assert_int_equal(yard->changes.starts.items[0].timeout_s, 20);
+  fails(yard, 1, FARM_CAUSE_TIMEOUT);
+  step(yard);
+  assert_row(yard, 1, FARM_BUILD_FAILED);
+  assert_null(node_of(yard, 1));
+}
+
+/* A hash mismatch that the agent's daemon found is final; one that the server found
+   may be the agent's own. */
+static void
+test_what_the_server_refuses_is_tried_again(void **state)
+{
+  struct farmyard *yard = *state;
+  add_build(yard, 1, 0);
+  add_build(yard, 2, 0);
+  need(yard, 2, 1);
+  connect_agent(yard, 1, 1);
+  for (int64_t i = 0; i < 3; i++) {
+    yard->mirror->now_ms += 60000;
+    step(yard);
+    assert_true(runs(yard, 1));
+    mirror_refused(yard->mirror, node_of(yard, 1)->attempt, FARM_CAUSE_HASH_MISMATCH, STR("why"),
+                   0);
+  }
+  step(yard);
+  assert_row(yard, 1, FARM_BUILD_FAILED);
+  assert_row(yard, 2, FARM_BUILD_DEPENDENCY_FAILED);
+}
+
 /* A build that is held up by a fault not its own, while what it lacks is built and
    fails: once both are wanted anew, it waits for that one alone. */
 static void
@@ -447,6 +534,38 @@ test_lost_agent_frees_its_builds_after_the_grace_time(void **state)
   assert_null(mirror_attempt(yard->mirror, start.attempt_id, 1, start.fence));
   assert_int_equal(count_events(yard, EVENT_AGENT_LOST), 1);
   assert_int_equal(count_events(yard, EVENT_ATTEMPT_LOST), 1);
+}
+
+/* The agent is killed and comes back without what it ran, so often. */
+static void
+lose_all(struct farmyard *yard, int64_t times)
+{
+  for (int64_t i = 0; i < times; i++) {
+    connect_agent(yard, 1, 1);
+    step(yard);
+  }
+}
+
+static void
+test_losses_are_no_tries_and_have_a_limit(void **state)
+{
+  struct farmyard *yard = *state;
+  add_build(yard, 1, 0);
+  connect_agent(yard, 1, 1);
+  step(yard);
+  lose_all(yard, 9);
+  assert_true(runs(yard, 1));
+  assert_int_equal(row_of(yard, 1)->tries, 1); /* the one that runs */
+  assert_int_equal(row_of(yard, 1)->losses, 9);
+  for (int64_t i = 0; i < 2; i++) {
+    fails(yard, 1, FARM_CAUSE_DISK_FULL);
+    yard->mirror->now_ms += 60000;
+    step(yard);
+    assert_true(runs(yard, 1));
+  }
+  lose_all(yard, 1); /* the tenth */
+  assert_row(yard, 1, FARM_BUILD_FAILED);
+  assert_int_equal(row_of(yard, 1)->cause, FARM_CAUSE_AGENT_LOST);
 }
 
 static void
@@ -707,7 +826,8 @@ test_20000_builds_to_the_end(void **state)
   struct run *run = mem_alloc(sizeof *run);
   run->yard = *state;
   run->seed = 20231123;
-  run->yard->mirror->options.attempts_limit = 1000; /* agents come and go a lot here */
+  run->yard->mirror->options.attempts_limit = 1000;
+  run->yard->mirror->options.losses_limit = 1000; /* agents come and go a lot here */
   grow_graph(run);
   for (int64_t id = 1; id <= AGENTS; id++)
     connect_agent(run->yard, id, 8);
@@ -747,11 +867,16 @@ main(void)
     CASE(test_other_causes_are_tried_again_elsewhere_then_hold_dependents),
     CASE(test_the_only_agent_gets_the_second_try_too),
     CASE(test_timeout_is_final_and_does_not_propagate),
+    CASE(test_the_largest_limit_wished_for_holds),
+    CASE(test_a_larger_limit_revives_what_it_ended),
+    CASE(test_a_limit_raised_meanwhile_counts),
+    CASE(test_what_the_server_refuses_is_tried_again),
     CASE(test_a_need_that_failed_is_not_waited_for_twice),
     CASE(test_what_held_up_goes_with_the_last_that_waited),
     CASE(test_fence),
     CASE(test_pause),
     CASE(test_lost_agent_frees_its_builds_after_the_grace_time),
+    CASE(test_losses_are_no_tries_and_have_a_limit),
     CASE(test_new_session_keeps_loses_and_stops),
     CASE(test_attempts_end_with_the_token_they_began_under),
     CASE(test_attempts_survive_a_restart_of_the_server),

@@ -43,6 +43,7 @@ struct node
   struct node_list dependents;
   int32_t priority;
   int32_t tries;
+  int32_t losses; /* attempts whose agent was lost: no tries */
   uint32_t refs;
   uint8_t state; /* enum farm_build_state */
   uint8_t cause; /* enum farm_cause */
@@ -57,6 +58,8 @@ struct attempt
   int64_t fence;
   struct node *node;
   struct agent *agent;
+  int64_t timeout_s; /* as its agent was told: the build's may be larger by now */
+  int64_t max_silent_s;
   uint32_t slot; /* in the agent's list */
 };
 

@@ -200,7 +200,7 @@ release(struct db *db, void *context, struct error *err)
     return error_set(err, -ENOENT, "there is no agent '%.*s'", STR_FMT(*name));
   if (r > 0 && row.released)
     return error_set(err, -EEXIST, "agent '%.*s' was released before", STR_FMT(*name));
-  r = r < 0 ? r : accounts_token_revoke(db, row.token_id, err);
+  r = r < 0 ? r : accounts_token_revoke(db, "agent", row.token_id, err);
   if (r < 0)
     return r;
   CLEANUP_BUF struct buf facts = { 0 };

@@ -13,10 +13,18 @@ enum farm_order_kind
   ORDER_CANCEL = 3,
   ORDER_PAUSE = 4, /* these two of an agent */
   ORDER_RESUME = 5,
+  ORDER_LIMITS = 6, /* what has failed, and stays so, is wished for with larger limits */
 };
 
 /* NOTIFY channel of the scheduler. */
 #define FARM_CHANNEL "panoply_farm"
+
+/* Limits are seconds; 0 is none, which is larger than any. */
+static inline bool
+limit_is_larger(int64_t limit, int64_t than)
+{
+  return than != 0 && (limit == 0 || limit > than);
+}
 
 /* Makes the missing builds below a derivation whose own build exists: what it
    needs was offered when it was wished for, and is no more. Inside the caller's

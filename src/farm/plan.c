@@ -65,6 +65,10 @@ plan_result(struct scheduler *scheduler, struct message *message)
     message->heal_id = attempt->node->derivation_id;
     message->build_id = attempt->node->id;
   }
+  if (result->refused_count > 0) {
+    mirror_refused(scheduler->mirror, attempt, result->cause, result->message, result->log_size);
+    return;
+  }
   mirror_failed(scheduler->mirror, attempt, result->cause, result->message, result->log_size);
 }
 

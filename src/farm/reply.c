@@ -99,3 +99,13 @@ reply_unfit(struct http_request *request, const struct str *damaged, size_t dama
   put_paths(&json, "missing", missing, missing_count);
   send(request, 422, &json);
 }
+
+void
+reply_refused(struct http_request *request, struct str why, const struct str *paths, size_t count)
+{
+  CLEANUP_BUF struct buf body = { 0 };
+  struct json json = object_open(&body, 422);
+  json_put_text(&json, "detail", why);
+  put_paths(&json, "refused", paths, count);
+  send(request, 422, &json);
+}

@@ -19,3 +19,7 @@ void reply_paths(struct http_request *request, int status, const char *name,
 /* 422 to a result. */
 void reply_unfit(struct http_request *request, const struct str *damaged, size_t damaged_count,
                  const struct str *missing, size_t missing_count);
+
+/* 422 to a result that ended its attempt: the outputs PATHS hold what cannot be theirs. */
+void reply_refused(struct http_request *request, struct str why, const struct str *paths,
+                   size_t count);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* How an attempt ended. A success is checked on a worker: the log is whole, each
-   output is there, its nar has the hash and size that were told, and nothing it
-   refers to is lacking. Only then the scheduler hears of it. */
+   output is there, its nar has the hash and size that were told and holds what its
+   derivation declares, and nothing it refers to is lacking. Only then the scheduler
+   hears of it. */
 #include "farm/agent_routes.h"
 
 #include "base/map.h"
@@ -127,6 +128,9 @@ struct check
   size_t damaged_count;
   struct str *missing;
   size_t missing_count;
+  struct str *refused; /* they cannot hold what was uploaded; why, of the first */
+  size_t refused_count;
+  struct error why;
 };
 
 static void
@@ -190,39 +194,51 @@ check_names(struct check *check, struct db *db, struct error *err)
   return cache_missing(db, needed, count, arena, &check->missing, &check->missing_count, err);
 }
 
-/* Which of the items are offered already: these stay as they are. */
+/* Which of the items are not offered yet, and what these must hold. The others stay
+   as they are. */
 static int
-find_offered(struct check *check, struct db *db, struct str_map *ret_lacking, struct error *err)
+find_lacking(struct check *check, struct db *db, struct cache_item ***ret, size_t *ret_count,
+             struct error *err)
 {
   struct arena *arena = http_arena(check->message->request);
   const struct message_result *result = check->message->result;
   struct str *names = arena_array(arena, result->items_count, sizeof *names);
-  struct str *lacking;
-  size_t count;
+  struct cache_item **items = arena_array(arena, result->items_count, sizeof(struct cache_item *));
+  struct str_map lacking = { 0 };
+  struct str *lacking_names;
+  size_t lacking_count, count = 0;
+  int64_t one;
   for (size_t i = 0; i < result->items_count; i++)
     names[i] = result->items[i].basename;
-  int r = cache_missing(db, names, result->items_count, arena, &lacking, &count, err);
-  for (size_t i = 0; r == 0 && i < count; i++)
-    str_map_put(ret_lacking, lacking[i], 1);
-  return r;
+  int r = cache_missing(db, names, result->items_count, arena, &lacking_names, &lacking_count, err);
+  for (size_t i = 0; r == 0 && i < lacking_count; i++)
+    str_map_put(&lacking, lacking_names[i], 1);
+  for (size_t i = 0; r == 0 && i < result->items_count; i++)
+    if (str_map_get(&lacking, names[i], &one))
+      items[count++] = &result->items[i];
+  str_map_free(&lacking);
+  *ret = items;
+  *ret_count = count;
+  return r < 0 ? r : agent_addresses(db, items, count, arena, err);
 }
 
 static int
-check_nars(struct check *check, struct cache *cache, const struct str_map *lacking,
+check_nars(struct check *check, struct cache *cache, struct cache_item *const *items, size_t count,
            struct error *err)
 {
-  const struct message_result *result = check->message->result;
-  check->damaged =
-      arena_array(http_arena(check->message->request), result->items_count, sizeof *check->damaged);
-  int64_t one;
-  for (size_t i = 0; i < result->items_count; i++) {
-    if (!str_map_get(lacking, result->items[i].basename, &one))
-      continue;
-    int r = cache_upload_verify(cache, &result->items[i], err);
+  struct arena *arena = http_arena(check->message->request);
+  check->damaged = arena_array(arena, count, sizeof *check->damaged);
+  check->refused = arena_array(arena, count, sizeof *check->refused);
+  for (size_t i = 0; i < count; i++) {
+    int r = cache_upload_verify(cache, items[i], err);
     if (r == -EBADMSG)
-      check->damaged[check->damaged_count++] = result->items[i].basename;
-    else if (r < 0)
+      check->damaged[check->damaged_count++] = items[i]->basename;
+    else if (r == -EPERM && check->refused_count == 0)
+      check->why = *err;
+    else if (r < 0 && r != -EPERM)
       return r;
+    if (r == -EPERM)
+      check->refused[check->refused_count++] = items[i]->basename;
   }
   return 0;
 }
@@ -231,17 +247,31 @@ static int
 check_success(struct check *check, struct farm *farm, struct error *err)
 {
   struct db *db = NULL;
-  struct str_map lacking = { 0 };
+  struct cache_item **items = NULL;
+  size_t count = 0;
   int r = db_pool_get(farm->options.pool, &db, err);
   if (r == 0)
     r = check_names(check, db, err);
   if (r == 0)
-    r = find_offered(check, db, &lacking, err);
+    r = find_lacking(check, db, &items, &count, err);
   db_pool_put(farm->options.pool, db); /* not held over the slow part */
-  if (r == 0)
-    r = check_nars(check, farm->options.cache, &lacking, err);
-  str_map_free(&lacking);
-  return r;
+  return r < 0 ? r : check_nars(check, farm->options.cache, items, count, err);
+}
+
+/* Uploading it again would not mend it: the attempt ends here, as failed. The agent is
+   not asked, for it lies, or its disk does. */
+static int
+refuse(struct check *check, struct farm *farm, struct error *err)
+{
+  struct message_result *result = check->message->result;
+  struct arena *arena = http_arena(check->message->request);
+  bool own = open_output(&check->attempt, check->refused[0]) != NULL;
+  result->cause = own ? FARM_CAUSE_HASH_MISMATCH : FARM_CAUSE_UPLOAD;
+  result->message = clean_message(arena, str_of(check->why.message));
+  result->refused = check->refused;
+  result->refused_count = check->refused_count;
+  int r = cache_log_finish(farm->options.cache, check->attempt.id, &result->log_size, err);
+  return r < 0 ? r : 1;
 }
 
 /* 1 = whole and closed; 0 = answered. A log that is closed already was whole when
@@ -269,6 +299,8 @@ check_all(struct check *check, struct farm *farm, struct error *err)
   int r = succeeded ? check_success(check, farm, err) : 0;
   if (r < 0)
     return r;
+  if (check->refused_count > 0)
+    return refuse(check, farm, err);
   if (check->damaged_count + check->missing_count > 0) {
     reply_unfit(check->message->request, check->damaged, check->damaged_count, check->missing,
                 check->missing_count);

@@ -23,6 +23,7 @@
 #define NEWS_MS 30000         /* wishes are looked for unasked: a waker may have died */
 #define SEEN_MS 20000         /* between notes of who is there */
 #define ATTEMPT_IDS 1000      /* one draw of the sequence: see the migration */
+#define LOSSES_LIMIT 10       /* attempts of a build lost with their agents: see doc/operating.md */
 #define RETRY_PAUSE_MS 10000
 
 static bool
@@ -80,6 +81,7 @@ static struct mirror *
 new_mirror(const struct farm *farm)
 {
   struct mirror_options options = { .attempts_limit = farm->options.attempts_limit,
+                                    .losses_limit = LOSSES_LIMIT,
                                     .grace_ms = (int64_t) farm->options.agent_grace_s * 1000,
                                     .retry_pause_ms = RETRY_PAUSE_MS };
   struct mirror *mirror = mirror_new(&options);

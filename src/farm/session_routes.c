@@ -103,6 +103,23 @@ refuse_name(const struct enrolment *enrolment, struct error *err)
                     STR_FMT(enrolment->name));
 }
 
+/* Who was released is not let in by the back door, with a joining token that was never
+   deleted: the operator has to say so on that machine. */
+static int
+check_not_revoked(struct db *db, const struct enrolment *enrolment, struct error *err)
+{
+  int r = enrolment->old_token.size == 0
+              ? 0
+              : accounts_token_is_revoked(db, "agent", enrolment->old_token, err);
+  if (r <= 0)
+    return r;
+  error_set(err, -EPERM, "the token of agent '%.*s' was revoked: it was released, or enrolled anew",
+            STR_FMT(enrolment->name));
+  return error_hint(err,
+                    "To enrol this machine anew, under a name that is free or released, remove "
+                    "the token file in its state folder and start it with a joining token.");
+}
+
 static int
 renew(struct db *db, struct enrolment *enrolment, struct error *err)
 {
@@ -122,7 +139,7 @@ renew(struct db *db, struct enrolment *enrolment, struct error *err)
   r = farm_agent_renew(db, enrolment->token_id,
                        (struct db_strs) { about->systems, about->systems_count },
                        (int32_t) about->jobs, about->facts, row.id, err);
-  return r < 0 || row.released ? r : accounts_token_revoke(db, row.token_id, err);
+  return r < 0 || row.released ? r : accounts_token_revoke(db, "agent", row.token_id, err);
 }
 
 static int
@@ -153,6 +170,9 @@ enrol(struct db *db, void *context, struct error *err)
   int r = was_committed(db, enrolment, err);
   if (r != 0)
     return r < 0 ? r : 0;
+  r = check_not_revoked(db, enrolment, err);
+  if (r < 0)
+    return r;
   r = accounts_token_create(db, "agent", enrolment->name, 0, enrolment->token, &enrolment->token_id,
                             err);
   if (r < 0)
@@ -191,6 +211,8 @@ read_enrolment(struct http_request *request, struct enrolment *ret, struct error
     r = error_set(err, -EINVAL,
                   "'name' must be letters, digits, '.', '_' and '-', at most 63, "
                   "and begin with a letter or digit");
+  if (r == 0 && str_equal(ret->name, STR("tokens")))
+    r = error_set(err, -EINVAL, "'tokens' cannot be an agent's name: /agents/tokens is taken");
   if (r == 0)
     r = agent_read_text(body, "token", ACCOUNTS_TOKEN_SIZE, "", &ret->old_token, err);
   return r < 0 ? r : read_description(http_arena(request), body, &ret->about, err);

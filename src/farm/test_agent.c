@@ -395,8 +395,8 @@ append_piece(void *context, struct str piece)
   return 0;
 }
 
-int
-test_agent_upload(struct test_agent *agent, const struct test_build *build)
+static int
+upload_as(struct test_agent *agent, const struct test_build *build, struct str basename)
 {
   CLEANUP_BUF struct buf nar = { 0 };
   CLEANUP_BUF struct buf packed = { 0 };
@@ -407,41 +407,75 @@ test_agent_upload(struct test_agent *agent, const struct test_build *build)
   assert_int_equal(guix_compressor_feed(zstd, buf_str(&nar), NULL), 0);
   assert_int_equal(guix_compressor_end(zstd, NULL), 0);
   guix_compressor_free(zstd);
-  snprintf(path, sizeof path, "/agent/v1/attempts/%lld/uploads/%s?offset=0",
-           (long long) build->attempt, yard_basename(yard_out(build->n)).data);
+  snprintf(path, sizeof path, "/agent/v1/attempts/%lld/uploads/%.*s?offset=0",
+           (long long) build->attempt, STR_FMT(basename));
   return test_agent_call(agent, "PUT", path, build->fence, "application/octet-stream",
                          buf_str(&packed), NULL);
 }
 
 int
-test_agent_report(struct test_agent *agent, const struct test_build *build, const char *reference,
-                  json_t **ret_json)
+test_agent_upload(struct test_agent *agent, const struct test_build *build)
+{
+  return upload_as(agent, build, yard_basename(yard_out(build->n)));
+}
+
+/* The same contents, whatever the name. */
+static void
+write_item(struct json *json, const struct test_build *build, struct str basename,
+           const char *reference)
 {
   CLEANUP_BUF struct buf nar = { 0 };
-  CLEANUP_BUF struct buf body = { 0 };
   char digits[GUIX_HASH_BASE32_SIZE + 8] = "sha256:";
   make_nar(build->n, &nar);
   struct guix_hash hash = guix_hash_of(buf_str(&nar));
   guix_base32_encode(hash.bytes, GUIX_HASH_SIZE, digits + 7);
+  json_object_open(json);
+  json_put_text(json, "path", basename);
+  json_put_cstr(json, "nar_hash", digits);
+  json_put_i64(json, "nar_size", (int64_t) nar.size);
+  json_key(json, "references");
+  json_array_open(json);
+  if (reference != NULL)
+    json_cstr(json, reference);
+  json_array_close(json);
+  json_object_close(json);
+}
+
+/* OTHER: one more item; data NULL = none. */
+static int
+report_items(struct test_agent *agent, const struct test_build *build, const char *reference,
+             struct str other, json_t **ret_json)
+{
+  CLEANUP_BUF struct buf body = { 0 };
   struct json json = json_begin(&body);
   json_object_open(&json);
   json_put_cstr(&json, "status", "succeeded");
   json_put_i64(&json, "log_size", 6);
   json_key(&json, "items");
   json_array_open(&json);
-  json_object_open(&json);
-  json_put_text(&json, "path", yard_basename(yard_out(build->n)));
-  json_put_cstr(&json, "nar_hash", digits);
-  json_put_i64(&json, "nar_size", (int64_t) nar.size);
-  json_key(&json, "references");
-  json_array_open(&json);
-  if (reference != NULL)
-    json_cstr(&json, reference);
-  json_array_close(&json);
-  json_object_close(&json);
+  write_item(&json, build, yard_basename(yard_out(build->n)), reference);
+  if (other.data != NULL)
+    write_item(&json, build, other, NULL);
   json_array_close(&json);
   json_object_close(&json);
   return test_agent_post(agent, build, "result", buf_text(&body), ret_json);
+}
+
+int
+test_agent_report(struct test_agent *agent, const struct test_build *build, const char *reference,
+                  json_t **ret_json)
+{
+  return report_items(agent, build, reference, (struct str) { 0 }, ret_json);
+}
+
+int
+test_agent_bring(struct test_agent *agent, const struct test_build *build, struct str basename,
+                 json_t **ret_json)
+{
+  int status = test_agent_upload(agent, build);
+  if (status == 200)
+    status = upload_as(agent, build, basename);
+  return status == 200 ? report_items(agent, build, NULL, basename, ret_json) : status;
 }
 
 static void

@@ -55,6 +55,9 @@ int test_agent_upload(struct test_agent *agent, const struct test_build *build);
 /* Only the result. REFERENCE: a basename, or NULL. */
 int test_agent_report(struct test_agent *agent, const struct test_build *build,
                       const char *reference, json_t **ret_json);
+/* Uploads its output, and the same as BASENAME, and reports both. */
+int test_agent_bring(struct test_agent *agent, const struct test_build *build, struct str basename,
+                     json_t **ret_json);
 int test_agent_fail(struct test_agent *agent, const struct test_build *build, const char *cause);
 
 /* Starts the farm, with one agent ("a") whose session is open. */

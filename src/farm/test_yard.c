@@ -90,6 +90,15 @@ append_piece(void *context, struct str piece)
   return 0;
 }
 
+static void
+pack(struct str text, struct buf *ret)
+{
+  struct guix_compressor *zstd = guix_compressor_new(GUIX_COMPRESSION_ZSTD, 1, append_piece, ret);
+  assert_int_equal(guix_compressor_feed(zstd, text, NULL), 0);
+  assert_int_equal(guix_compressor_end(zstd, NULL), 0);
+  guix_compressor_free(zstd);
+}
+
 /* The text is the same for all: nobody builds here. */
 static void
 insert_derivations(struct yard *yard, struct db_i64s drvs, struct db_i64s outs)
@@ -100,11 +109,7 @@ insert_derivations(struct yard *yard, struct db_i64s drvs, struct db_i64s outs)
       STR("Derive([(\"out\",\"/gnu/store/00000000000000000000000000000000-x\",\"\",\"\")],[],"
           "[],\"x86_64-linux\",\"/bin/sh\",[],[(\"out\",\"/gnu/store/"
           "00000000000000000000000000000000-x\")])");
-  struct guix_compressor *zstd =
-      guix_compressor_new(GUIX_COMPRESSION_ZSTD, 1, append_piece, &packed);
-  assert_int_equal(guix_compressor_feed(zstd, text, NULL), 0);
-  assert_int_equal(guix_compressor_end(zstd, NULL), 0);
-  guix_compressor_free(zstd);
+  pack(text, &packed);
   struct str *names = arena_array(&arena, drvs.count, sizeof *names);
   for (size_t i = 0; i < drvs.count; i++)
     names[i] = STR("out");
@@ -144,6 +149,28 @@ yard_twin(struct yard *yard, int64_t n, int64_t other)
   int64_t drv = yard_drv(n), out = yard_out(other);
   insert_paths(yard, (struct db_i64s) { &drv, 1 });
   insert_derivations(yard, (struct db_i64s) { &drv, 1 }, (struct db_i64s) { &out, 1 });
+}
+
+void
+yard_fix(struct yard *yard, int64_t n, const char *algorithm, const char *hash)
+{
+  CLEANUP_BUF struct buf text = { 0 };
+  CLEANUP_BUF struct buf packed = { 0 };
+  struct str path = yard_basename(yard_out(n));
+  buf_printf(&text,
+             "Derive([(\"out\",\"/gnu/store/%.*s\",\"%s\",\"%s\")],[],[],\"" YARD_SYSTEM
+             "\",\"/bin/sh\",[],[(\"out\",\"/gnu/store/%.*s\")])",
+             STR_FMT(path), algorithm, hash, STR_FMT(path));
+  pack(buf_str(&text), &packed);
+  RUN(yard, yard_fix_derivation(db, (int32_t) text.size, buf_str(&packed), yard_drv(n), &err));
+}
+
+void
+yard_source(struct yard *yard, int64_t n, int64_t source)
+{
+  int64_t id = yard_out(source);
+  insert_paths(yard, (struct db_i64s) { &id, 1 });
+  RUN(yard, yard_insert_sources(db, yard_drv(n), id, &err));
 }
 
 void
@@ -233,16 +260,30 @@ wish_body(struct db *db, void *context, struct error *err)
   return farm_wish(db, &wish->wish, 1, &wish->build_id, err);
 }
 
-int64_t
-yard_wish(struct yard *yard, int64_t n, int32_t priority)
+static int64_t
+wish_and_wake(struct yard *yard, const struct farm_wish *asked)
 {
-  struct wish wish = { .wish = { .derivation_id = yard_drv(n),
-                                 .priority = priority,
-                                 .timeout_s = 100,
-                                 .max_silent_s = 10 } };
+  struct wish wish = { .wish = *asked };
   RUN(yard, db_run(db, DB_WRITE, wish_body, &wish, &err));
   RUN(yard, farm_wake(db, &err));
   return wish.build_id;
+}
+
+int64_t
+yard_wish(struct yard *yard, int64_t n, int32_t priority)
+{
+  return wish_and_wake(yard, &(struct farm_wish) { .derivation_id = yard_drv(n),
+                                                   .priority = priority,
+                                                   .timeout_s = 100,
+                                                   .max_silent_s = 10 });
+}
+
+int64_t
+yard_wish_within(struct yard *yard, int64_t n, int64_t timeout_s, int64_t max_silent_s)
+{
+  return wish_and_wake(yard, &(struct farm_wish) { .derivation_id = yard_drv(n),
+                                                   .timeout_s = timeout_s,
+                                                   .max_silent_s = max_silent_s });
 }
 
 bool

@@ -48,6 +48,10 @@ void yard_derivations(struct yard *yard, int64_t first, int64_t count);
 /* Derivation N with the outputs of another. */
 void yard_twin(struct yard *yard, int64_t n, int64_t other);
 void yard_need(struct yard *yard, const struct yard_edge *edges, size_t count);
+/* Derivation N declares a hash (base16) of its output. */
+void yard_fix(struct yard *yard, int64_t n, const char *algorithm, const char *hash);
+/* The output of SOURCE, which has no derivation then, is a source of derivation N. */
+void yard_source(struct yard *yard, int64_t n, int64_t source);
 void yard_offer(struct yard *yard, int64_t n);           /* as if it were in the cache */
 void yard_offer_built(struct yard *yard);                /* outputs of all succeeded builds */
 void yard_let_register(struct yard *yard, bool allowed); /* false: the database refuses */
@@ -55,6 +59,9 @@ void yard_withdraw(struct yard *yard, int64_t n);
 
 /* Wishes for N in a transaction of its own, and wakes; returns the build's id. */
 int64_t yard_wish(struct yard *yard, int64_t n, int32_t priority);
+
+/* The same with limits other than 100 and 10 seconds. */
+int64_t yard_wish_within(struct yard *yard, int64_t n, int64_t timeout_s, int64_t max_silent_s);
 
 /* The row of the build of derivation N, which must exist. */
 struct yard_build_row yard_build_of(struct yard *yard, int64_t n);

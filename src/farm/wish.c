@@ -121,15 +121,17 @@ walk_down(struct walk *walk, struct error *err)
 /* ---- what is wished for itself ---- */
 
 /* Of several wishes for the same outputs the highest priority counts, and the
-   last one's limits. */
+   largest limits. */
 static void
 apply_wish(struct walk *walk, const struct farm_wish *wish, struct wanted *wanted)
 {
   if (!wanted->direct || wanted->priority < wish->priority)
     wanted->priority = wish->priority;
+  if (!wanted->direct || limit_is_larger(wish->timeout_s, wanted->timeout_s))
+    wanted->timeout_s = wish->timeout_s;
+  if (!wanted->direct || limit_is_larger(wish->max_silent_s, wanted->max_silent_s))
+    wanted->max_silent_s = wish->max_silent_s;
   wanted->direct = true;
-  wanted->timeout_s = wish->timeout_s;
-  wanted->max_silent_s = wish->max_silent_s;
   if (wish->priority < walk->priority)
     walk->priority = wish->priority;
 }
@@ -238,11 +240,11 @@ order_existing(struct walk *walk, struct error *err)
   for (const struct wanted *wanted; (wanted = int_map_next(&walk->wanted, &position)) != NULL;)
     if (wanted->direct)
       columns_add(&columns, wanted, wanted->offered);
-  return farm_wish_order(walk->db, ORDER_WISH, I64S(columns.output_keys),
-                         (struct db_i32s) { columns.priorities, columns.count },
-                         I64S(columns.timeouts_s), I64S(columns.max_silents_s),
-                         (struct db_bools) { columns.flags, columns.count }, FARM_BUILD_CANCELLED,
-                         FARM_BUILD_SUCCEEDED, err);
+  return farm_wish_order(
+      walk->db, FARM_BUILD_CANCELLED, FARM_BUILD_SUCCEEDED, FARM_BUILD_FAILED, FARM_CAUSE_TIMEOUT,
+      FARM_CAUSE_SILENCE, ORDER_WISH, ORDER_LIMITS, I64S(columns.output_keys),
+      (struct db_i32s) { columns.priorities, columns.count }, I64S(columns.timeouts_s),
+      I64S(columns.max_silents_s), (struct db_bools) { columns.flags, columns.count }, err);
 }
 
 static int

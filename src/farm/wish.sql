@@ -46,15 +46,26 @@ SELECT output_key, id FROM build WHERE output_key = ANY (:output_keys::bigint[])
 
 -- name: farm_wish_order :exec
 -- Asks the scheduler to heed wishes for builds that existed already, where they
--- change anything. OFFERED: as of farm_wish_look.
+-- change anything. OFFERED: as of farm_wish_look. What failed by a limit is wanted anew
+-- when that one is larger now; else what failed only notes larger limits (KIND_LIMITS),
+-- for when it is restarted. A limit of 0 is none, larger than any other.
 INSERT INTO farm_order (kind, build_id, priority, timeout_s, max_silent_s)
-SELECT :kind::smallint, b.id, wished.priority, wished.timeout_s, wished.max_silent_s
+SELECT CASE WHEN b.finished_at IS NULL OR b.state IN (:cancelled::smallint, :succeeded::smallint)
+                 OR (b.state = :failed::smallint AND b.cause = :timeout::smallint AND longer)
+                 OR (b.state = :failed::smallint AND b.cause = :silence::smallint AND quieter)
+            THEN :kind::smallint ELSE :kind_limits::smallint END,
+       b.id, wished.priority, wished.timeout_s, wished.max_silent_s
   FROM unnest(:output_keys::bigint[], :priorities::integer[], :timeouts_s::bigint[],
               :max_silents_s::bigint[], :offered::boolean[])
        AS wished (output_key, priority, timeout_s, max_silent_s, offered)
   JOIN build b ON b.output_key = wished.output_key
+ CROSS JOIN LATERAL
+       (SELECT b.timeout_s <> 0 AND (wished.timeout_s = 0 OR wished.timeout_s > b.timeout_s),
+               b.max_silent_s <> 0
+               AND (wished.max_silent_s = 0 OR wished.max_silent_s > b.max_silent_s))
+       AS larger (longer, quieter)
  WHERE (b.finished_at IS NULL
-        AND (b.priority < wished.priority OR NOT b.direct OR b.timeout_s <> wished.timeout_s
-             OR b.max_silent_s <> wished.max_silent_s))
+        AND (b.priority < wished.priority OR NOT b.direct OR longer OR quieter))
     OR b.state = :cancelled::smallint
-    OR (b.state = :succeeded::smallint AND NOT wished.offered);
+    OR (b.state = :succeeded::smallint AND NOT wished.offered)
+    OR (b.finished_at IS NOT NULL AND b.state <> :succeeded::smallint AND (longer OR quieter));

@@ -421,9 +421,9 @@ wish_for_all(struct run *run)
 static void
 start_anew(struct run *run)
 {
-  struct mirror_options options = { .attempts_limit = 3,
-                                    .grace_ms = 60000,
-                                    .retry_pause_ms = 1000 };
+  struct mirror_options options = {
+    .attempts_limit = 3, .losses_limit = 10, .grace_ms = 60000, .retry_pause_ms = 1000
+  };
   int64_t now_ms = run->mirror == NULL ? 1 : run->mirror->now_ms;
   int64_t next_id = run->mirror == NULL ? 1 : run->mirror->next_attempt_id;
   mirror_free(run->mirror);

@@ -18,6 +18,13 @@ SELECT new.id, (SELECT s.id FROM system s WHERE s.name = :system), new.output_ke
 INSERT INTO derivation_output (derivation_id, name, path_id)
 SELECT *  FROM unnest(:derivation_ids::bigint[], :names::text[], :path_ids::bigint[]);
 
+-- name: yard_fix_derivation :exec
+UPDATE derivation SET fixed_output = true, text_size = :text_size, text_zstd = :text_zstd
+ WHERE id = :id;
+
+-- name: yard_insert_sources :exec
+INSERT INTO derivation_source (derivation_id, path_id) VALUES (:derivation_id, :path_id);
+
 -- name: yard_insert_inputs :exec
 INSERT INTO derivation_input (derivation_id, input_id, outputs)
 SELECT new.derivation_id, new.input_id, ARRAY['out']

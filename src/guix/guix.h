@@ -3,6 +3,7 @@
    Knows nothing of Panoply. */
 #pragma once
 
+#include "guix/address.h"
 #include "guix/archive.h"
 #include "guix/compression.h"
 #include "guix/daemon.h"

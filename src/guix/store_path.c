@@ -98,8 +98,8 @@ guix_path_make(struct arena *arena, struct str type, const struct guix_hash *has
 }
 
 struct str
-guix_path_of_text(struct arena *arena, struct str name, struct str contents,
-                  const struct str *references, size_t count)
+guix_path_of_text_hash(struct arena *arena, struct str name, const struct guix_hash *contents_hash,
+                       const struct str *references, size_t count)
 {
   CLEANUP_BUF struct buf type = { 0 };
   buf_append_text(&type, "text");
@@ -107,8 +107,15 @@ guix_path_of_text(struct arena *arena, struct str name, struct str contents,
     buf_append_char(&type, ':');
     buf_append_str(&type, references[i]);
   }
+  return guix_path_make(arena, buf_str(&type), contents_hash, name);
+}
+
+struct str
+guix_path_of_text(struct arena *arena, struct str name, struct str contents,
+                  const struct str *references, size_t count)
+{
   struct guix_hash hash = guix_hash_of(contents);
-  return guix_path_make(arena, buf_str(&type), &hash, name);
+  return guix_path_of_text_hash(arena, name, &hash, references, count);
 }
 
 struct str

@@ -33,6 +33,10 @@ struct str guix_path_make(struct arena *arena, struct str type, const struct gui
 /* Where op 8 puts a text; REFERENCES: sorted full paths, none twice. */
 struct str guix_path_of_text(struct arena *arena, struct str name, struct str contents,
                              const struct str *references, size_t count);
+/* The same of contents with that hash. */
+struct str guix_path_of_text_hash(struct arena *arena, struct str name,
+                                  const struct guix_hash *contents_hash,
+                                  const struct str *references, size_t count);
 /* Where op 7, recursive, sha256 puts an item. */
 struct str guix_path_of_source(struct arena *arena, struct str name,
                                const struct guix_hash *nar_hash);

@@ -208,6 +208,7 @@ struct token_wish
 {
   struct str name;
   int64_t valid_s;
+  int64_t id;
   char text[ACCOUNTS_TOKEN_SIZE];
 };
 
@@ -215,8 +216,7 @@ static int
 make_token(struct db *db, void *context, struct error *err)
 {
   struct token_wish *wish = context;
-  int64_t id;
-  return accounts_token_create(db, "join", wish->name, wish->valid_s, wish->text, &id, err);
+  return accounts_token_create(db, "join", wish->name, wish->valid_s, wish->text, &wish->id, err);
 }
 
 static int
@@ -241,9 +241,69 @@ post_token(struct http_request *request, void *context, struct error *err)
   CLEANUP_BUF struct buf body = { 0 };
   struct json json = json_begin(&body);
   json_object_open(&json);
+  json_put_i64(&json, "id", wish.id);
   json_put_cstr(&json, "token", wish.text);
   json_object_close(&json);
   return http_reply_json(request, 201, &body);
+}
+
+struct token_list
+{
+  struct arena *arena;
+  struct serve_join_tokens_rows rows;
+};
+
+static int
+read_tokens(struct db *db, void *context, struct error *err)
+{
+  struct token_list *list = context;
+  return serve_join_tokens(db, list->arena, &list->rows, err);
+}
+
+static int
+get_tokens(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct token_list list = { .arena = http_arena(request) };
+  int r = db_pool_run(serve->pool, DB_READ, read_tokens, &list, err);
+  if (r < 0)
+    return r;
+  CLEANUP_BUF struct buf body = { 0 };
+  struct json json = json_begin(&body);
+  json_object_open(&json);
+  json_key(&json, "items");
+  json_array_open(&json);
+  for (size_t i = 0; i < list.rows.count; i++) {
+    const struct serve_join_tokens_row *row = &list.rows.items[i];
+    json_object_open(&json);
+    json_put_i64(&json, "id", row->id);
+    json_put_text(&json, "name", row->name);
+    json_put_time(&json, "created_at", row->created_at, false);
+    json_put_time(&json, "expires_at", row->expires_at, row->expires_at_null);
+    json_object_close(&json);
+  }
+  json_array_close(&json);
+  json_put_cstr(&json, "next", NULL);
+  json_object_close(&json);
+  return http_reply_json(request, 200, &body);
+}
+
+static int
+revoke_token(struct db *db, void *context, struct error *err)
+{
+  const int64_t *id = context;
+  return accounts_token_revoke(db, "join", *id, err);
+}
+
+static int
+post_revoke(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  int64_t id;
+  int r = http_param_id(request, "token", &id, err);
+  if (r == 0)
+    r = db_pool_run(serve->pool, DB_WRITE, revoke_token, &id, err);
+  return r < 0 ? r : http_reply_accepted(request);
 }
 
 static const struct http_route routes[] = {
@@ -256,7 +316,11 @@ static const struct http_route routes[] = {
   { "POST", HTTP_API "/agents/{name}/resume", post_resume, .body_limit = 1024, .role = "admin",
     .summary = "Give it work again" },
   { "POST", HTTP_API "/agents/{name}/release", post_release, .body_limit = 1024, .role = "admin",
-    .summary = "Revoke its token; the name may be enrolled anew" },
+    .summary = "Shut it out; its name may be enrolled anew" },
+  { "GET", HTTP_API "/agents/tokens", get_tokens, .role = "admin",
+    .summary = "Joining tokens that are valid, oldest first" },
+  { "POST", HTTP_API "/agents/tokens/{token}/revoke", post_revoke, .body_limit = 1024,
+    .role = "admin", .summary = "Revoke a joining token" },
   { "POST", HTTP_API "/agents/tokens", post_token, .body_limit = 4096, .role = "admin",
     .summary = "Make a joining token" },
 };

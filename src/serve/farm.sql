@@ -34,3 +34,10 @@ SELECT count(*) FILTER (WHERE state = 0) AS "waiting!",
        (SELECT count(*) FROM nar) AS "nars!",
        (SELECT count(*) FROM specification) AS "specifications!"
 FROM build;
+
+-- name: serve_join_tokens :many
+-- Those that enrol agents; the tokens themselves are kept nowhere.
+SELECT id, name, created_at, expires_at
+FROM token
+WHERE role = 'join' AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+ORDER BY id;
