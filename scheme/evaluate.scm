@@ -24,7 +24,9 @@
              (json)
              (ice-9 exceptions)
              (ice-9 match)
+             (ice-9 pretty-print)
              (ice-9 rdelim)
+             (ice-9 regex)
              (ice-9 textual-ports)
              (srfi srfi-1)
              (srfi srfi-26)
@@ -54,6 +56,7 @@
 (define (write-json-string text)
   (define (escape char)
     (cond ((memv char '(#\" #\\)) (string #\\ char))
+          ((char=? char #\nul) "?")         ;JSON texts for C hold none
           ((char<? char #\space)
            (string-append "\\u" (string-pad (number->string (char->integer char)
                                                             16)
@@ -99,31 +102,47 @@ string or an integer."
 (define %jobs 0)
 (define %errors 0)
 
+(define %longest-limit
+  ;; Seconds; the same as in results.c.
+  (* 30 24 3600))
+
 (define (job? job)
-  "Is JOB an alist as 'derivation->job' of (gnu ci) makes it?"
+  "Is JOB an alist as 'derivation->job' of (gnu ci) makes it, but for its limits?"
   (define name? (lambda (value) (or (string? value) (symbol? value))))
-  (define limit? (lambda (value) (or (not value) (exact-integer? value))))
 
   (and (list? job)
        (every pair? job)
        (name? (assq-ref job #:job-name))
        (string? (assq-ref job #:system))
-       (string? (assq-ref job #:derivation))
-       (limit? (assq-ref job #:timeout))
-       (limit? (assq-ref job #:max-silent-time))))
+       (string? (assq-ref job #:derivation))))
 
-(define (report-job job)
-  "Report JOB, an alist as made by 'derivation->job' of (gnu ci)."
-  (define (text value)                    ;the job of Guix itself is a symbol
-    (if (symbol? value) (symbol->string value) value))
+(define (job-name job)
+  "Return the name of JOB as a string: that of Guix itself is a symbol."
+  (match (assq-ref job #:job-name)
+    ((? symbol? name) (symbol->string name))
+    (name name)))
 
-  (set! %jobs (+ 1 %jobs))
-  (write-line-of-json "job"
-                      "name" (text (assq-ref job #:job-name))
-                      "system" (assq-ref job #:system)
-                      "derivation" (assq-ref job #:derivation)
-                      "timeout" (or (assq-ref job #:timeout) 0)
-                      "max_silent" (or (assq-ref job #:max-silent-time) 0)))
+(define (job-limit job key)
+  "Return the seconds that JOB gives for KEY, 0 where it gives none.  They come
+from a package's properties, where anything may stand."
+  (match (assq-ref job key)
+    (#f 0)
+    ((? (lambda (value)
+          (and (real? value) (not (nan? value)) (>= value 0)))
+        seconds)
+     (inexact->exact (round (min seconds %longest-limit))))
+    (value
+     (raise (formatted-message (G_ "~a: ~s is no number of seconds~%")
+                               (keyword->symbol key) value)))))
+
+(define (job-fields job)
+  "Return what a line says of JOB, an alist as made by 'derivation->job' of (gnu
+ci)."
+  (list "name" (job-name job)
+        "system" (assq-ref job #:system)
+        "derivation" (assq-ref job #:derivation)
+        "timeout" (job-limit job #:timeout)
+        "max_silent" (job-limit job #:max-silent-time)))
 
 (define (exception-text exception)
   (match (exception-kind exception)
@@ -142,13 +161,52 @@ string or an integer."
        (lambda (port)
          (print-exception port #f key (exception-args exception)))))))
 
+(define (message-place message)
+  "Return the location at the start of MESSAGE, \"FILE:LINE:COLUMN: ...\" of
+Guile's reader, or #f."
+  (match (string-match "^([^:]+):([0-9]+):([0-9]+): " message)
+    (#f #f)
+    (found (location (match:substring found 1)
+                     (string->number (match:substring found 2))
+                     (max 0 (- (string->number (match:substring found 3)) 1))))))
+
 (define (exception-place exception)
   "Return the location that EXCEPTION itself knows of, or #f."
   (match (cons (exception-kind exception) (exception-args exception))
     (('syntax-error _ _ properties . _)
      (source-properties->location properties))
+    (('read-error _ (? string? message) . _)
+     (message-place message))
     (_
      (and (error-location? exception) (error-location exception)))))
+
+(define (form-place form file name)
+  "Return the location, in NAME, of the first expression of FILE that equals
+FORM, or #f."
+  (define (find-form expression)
+    (and (pair? expression)
+         (if (equal? expression form)
+             (source-properties->location (source-properties expression))
+             (or (find-form (car expression))
+                 (find-form (cdr expression))))))
+
+  (define (find-next port)
+    (match (read port)
+      ((? eof-object?) #f)
+      (expression (or (find-form expression) (find-next port)))))
+
+  (and=> (false-if-exception (call-with-input-file file find-next))
+         (lambda (place)
+           (location name (location-line place) (location-column place)))))
+
+;; Folders to which names of files in errors are relative.
+(define %checkouts (make-parameter '()))
+
+(define (relative-file file)
+  (match (find (cut string-prefix? <> file)
+               (map (cut string-append <> "/") (%checkouts)))
+    (#f file)
+    (folder (string-drop file (string-length folder)))))
 
 (define (report-failure name exception place)
   "Report that NAME could not be computed because of EXCEPTION.  PLACE is the
@@ -161,7 +219,9 @@ location to tell when EXCEPTION does not know better, or #f."
                                    (or (false-if-exception
                                         (exception-text exception))
                                        (G_ "an error that cannot be printed")))
-                        "file" (or (and=> place location-file) "")
+                        "file" (or (and=> (and=> place location-file)
+                                          relative-file)
+                                   "")
                         "line" (or (and=> place location-line) 0)
                         "column" (or (and=> place location-column) 0))))
 
@@ -180,17 +240,34 @@ failure: the evaluation ends."
     thunk
     #:unwind? #t))
 
-(define (report-jobs name thunk)
-  "Report the jobs that THUNK returns, or why that is no list of jobs."
+(define* (report-jobs name thunk #:key place (check (const #t)))
+  "Report each of the jobs that THUNK returns.  Where it fails, that is told of
+NAME; what is no job, or one that CHECK refuses by an exception, costs itself."
+  (define (checked-fields job)
+    (unless (job? job)
+      (raise (formatted-message (G_ "this is no job: ~a~%")
+                                (call-with-output-string
+                                  (cut truncated-print job <> #:width 100)))))
+    (check job)
+    (list (job-fields job)))
+
+  (define (report-job job)
+    (for-each (lambda (fields)
+                (set! %jobs (+ 1 %jobs))
+                (apply write-line-of-json "job" fields))
+              (call-reporting (if (job? job) (job-name job) name)
+                              (cut checked-fields job)
+                              place)))
+
   (for-each report-job
             (call-reporting name
                             (lambda ()
-                              (let ((jobs (thunk)))
-                                (unless (and (list? jobs) (every job? jobs))
-                                  (raise (formatted-message
-                                          (G_ "~a: this is no list of jobs~%")
-                                          name)))
-                                jobs)))))
+                              (match (thunk)
+                                ((? list? jobs) jobs)
+                                (_ (raise (formatted-message
+                                           (G_ "~a: this is no list of jobs~%")
+                                           name)))))
+                            place)))
 
 (define (for-each-with-progress proc things)
   "Call PROC on each of THINGS, reporting about every second how far it is."
@@ -219,23 +296,41 @@ failure: the evaluation ends."
 ;;; Channels.
 ;;;
 
+(define (channel-directory metadata)
+  "Return the folder named in METADATA, what a '.guix-channel' file holds."
+  (match metadata
+    (('channel ('version 0) properties ...)
+     (match (assq-ref properties 'directory)
+       (((? string? directory)) (string-trim-both directory #\/))
+       (#f "")))
+    (('channel ('version version) _ ...)
+     (raise (formatted-message (G_ "unsupported '.guix-channel' version: ~s~%")
+                               version)))))
+
 (define (channel-load-path channel)
   "Return the folder in the checkout of CHANNEL, an alist of the request, that
-holds its modules: '.guix-channel' may name one."
-  (define (directory metadata)
-    (match metadata
-      (('channel ('version 0) properties ...)
-       (match (assq-ref properties 'directory)
-         ((directory) (string-trim-both directory #\/))
-         (_ "")))))
+holds its modules: '.guix-channel' may name one.  Without knowing it there is
+nothing to evaluate."
+  (define checkout (assoc-ref channel "checkout"))
+  (define file (in-vicinity checkout ".guix-channel"))
 
-  (let* ((checkout (assoc-ref channel "checkout"))
-         (file (in-vicinity checkout ".guix-channel")))
-    (string-trim-right (if (file-exists? file)
-                           (in-vicinity checkout
-                                        (directory (call-with-input-file file read)))
-                           checkout)
-                       #\/)))
+  (define (unreadable exception)
+    (let ((text (if (eq? 'match-error (exception-kind exception))
+                    (G_ "invalid '.guix-channel' file")
+                    (exception-text exception))))
+      (leave (G_ "channel ~a: .guix-channel: ~a~%")
+             (assoc-ref channel "name")
+             (string-trim-both text))))
+
+  (string-trim-right
+   (if (file-exists? file)
+       (in-vicinity checkout
+                    (with-exception-handler unreadable
+                      (lambda ()
+                        (channel-directory (call-with-input-file file read)))
+                      #:unwind? #t))
+       checkout)
+   #\/))
 
 (define (add-load-path! directory)
   "Let Guix find modules, packages and patches in DIRECTORY, as 'guix build -L
@@ -255,6 +350,12 @@ cannot be read is taken for a module."
 (define (load-modules directory)
   "Load every module below DIRECTORY, reporting those that fail, and return the
 interfaces of the others."
+  (define (place file relative arguments)
+    (or (match arguments
+          (('syntax-error _ _ #f form . _) (form-place form file relative))
+          (_ #f))
+        (location relative 0 0)))
+
   (define (failed file module arguments)
     (let ((relative (string-drop file (+ 1 (string-length directory)))))
       ;; It fails itself on some ARGUMENTS, such as those of 'exit'.
@@ -263,7 +364,7 @@ interfaces of the others."
         (report-failure relative
                         (make-exception-from-throw (car arguments)
                                                    (cdr arguments))
-                        (location relative 0 0)))))
+                        (place file relative arguments)))))
 
   (all-modules (list directory) #:warn failed))
 
@@ -315,10 +416,9 @@ version of Guix has none."
   "Report the jobs that PACKAGE-JOBS returns for each of PACKAGES."
   (for-each-with-progress
    (lambda (package)
-     (for-each report-job
-               (call-reporting (package-full-name package)
-                               (lambda () (package-jobs package))
-                               (package-location package))))
+     (report-jobs (package-full-name package)
+                  (cut package-jobs package)
+                  #:place (package-location package)))
    packages))
 
 (define (report-cross-jobs store system)
@@ -327,12 +427,10 @@ each by way of 'package-cross-job'."
   (define package-cross-job (ci 'package-cross-job))
 
   (define (guarded-job store name package target system)
-    (for-each report-job
-              (call-reporting (string-append target "." name)
-                              (lambda ()
-                                (list (package-cross-job store name package
-                                                         target system)))
-                              (package-location package))))
+    (report-jobs (string-append target "." name)
+                 (lambda ()
+                   (list (package-cross-job store name package target system)))
+                 #:place (package-location package)))
 
   (module-set! (force ci-module) 'package-cross-job guarded-job)
   ((ci 'cross-jobs) store system))
@@ -400,23 +498,31 @@ superseded ones not, hidden ones included."
                                   (list (specification->package* specification)))))
               specifications))
 
-(define (report-manifest store system file)
-  "Report a job for each entry of the manifest in FILE."
+(define (report-manifest store system name file)
+  "Report a job for each entry of the manifest in FILE, called NAME in the
+request."
   (define (load-manifest)
     (save-module-excursion
      (lambda ()
        (set-current-module (make-user-module '((guix profiles) (gnu))))
        (manifest-entries (primitive-load file)))))
 
-  (define (entry-job entry)
-    (let* ((item (manifest-entry-item entry))
-           (properties (if (package? item) (package-properties item) '()))
-           (derivation (run-with-store store
-                         (lower-object item system)
-                         #:system system)))
-      ((ci 'derivation->job) (entry-name entry) derivation
-       #:timeout (or (assq-ref properties 'timeout) 18000)
-       #:max-silent-time (or (assq-ref properties 'max-silent-time) 3600))))
+  (define (entry-jobs entry)
+    (match (manifest-entry-item entry)
+      ((? package? package)
+       (if (supported-package? package system)
+           (list (entry-job entry (package-properties package)))
+           '()))
+      (_
+       (list (entry-job entry '())))))
+
+  (define (entry-job entry properties)
+    ((ci 'derivation->job) (entry-name entry)
+     (run-with-store store
+       (lower-object (manifest-entry-item entry) system)
+       #:system system)
+     #:timeout (or (assq-ref properties 'timeout) 18000)
+     #:max-silent-time (or (assq-ref properties 'max-silent-time) 3600)))
 
   (define (entry-name entry)
     (string-append (manifest-entry-name entry) "-"
@@ -424,13 +530,12 @@ superseded ones not, hidden ones included."
 
   (for-each-with-progress
    (lambda (entry)
-     (for-each report-job
-               (call-reporting (entry-name entry)
-                               (lambda () (list (entry-job entry)))
-                               (match (manifest-entry-item entry)
-                                 ((? package? package) (package-location package))
-                                 (_ #f)))))
-   (delete-duplicates (call-reporting file load-manifest)
+     (report-jobs (entry-name entry)
+                  (cut entry-jobs entry)
+                  #:place (match (manifest-entry-item entry)
+                            ((? package? package) (package-location package))
+                            (_ #f))))
+   (delete-duplicates (call-reporting name load-manifest)
                       manifest-entry=?)))
 
 (define (report-manifests store system files checkouts)
@@ -439,21 +544,55 @@ superseded ones not, hidden ones included."
     (or (find file-exists? (map (cut in-vicinity <> file) checkouts))
         (raise (formatted-message (G_ "~a: no such manifest~%") file))))
 
-  (for-each (lambda (file)
-              (match (call-reporting file (lambda () (list (locate file))))
+  (for-each (lambda (name)
+              (match (call-reporting name (lambda () (list (locate name))))
                 (() #t)
-                ((file) (report-manifest store system file))))
+                ((file) (report-manifest store system name file))))
             files))
 
 (define (report-custom store modules arguments)
   "Report the jobs of 'cuirass-jobs' of each of MODULES."
+  (define (check job)
+    ;; It may name what it has not made: keep that, if it is there.  That it is
+    ;; a derivation was guix-daemon's affair.
+    (let ((derivation (assq-ref job #:derivation)))
+      (unless (and (derivation-path? derivation)
+                   (direct-store-path? derivation)
+                   (begin
+                     (add-temp-root store derivation)
+                     (valid-path? store derivation)))
+        (raise (formatted-message
+                (G_ "~a: there is no such derivation in the store~%")
+                derivation)))))
+
   (for-each (lambda (module)
               (report-jobs (object->string module)
                            (lambda ()
                              ((module-ref (resolve-interface module)
                                           'cuirass-jobs)
-                              store arguments))))
+                              store arguments))
+                           #:check check))
             modules))
+
+(define (known-systems)
+  "Return the systems that this Guix knows."
+  (delete-duplicates
+   (append %supported-systems
+           (or (false-if-exception ((module-ref (resolve-interface '(guix platform))
+                                                'systems)))
+               '()))))
+
+(define (known-system? system)
+  "Does this Guix know SYSTEM?  Else report that: it would make no jobs."
+  (pair? (call-reporting
+          system
+          (lambda ()
+            (let ((known (known-systems)))
+              (unless (member system known)
+                (raise (formatted-message
+                        (G_ "~a: this Guix knows no such system, but ~a~%")
+                        system (string-join known ", "))))
+              (list system))))))
 
 (define (string->module-name text)
   "Return the module name in TEXT, which looks like \"my ci\" or \"(my ci)\"."
@@ -539,8 +678,12 @@ superseded ones not, hidden ones included."
                          (unless (false-if-exception
                                   (begin (query-failed-paths store) #t))
                            (leave (G_ "the connection to guix-daemon is lost~%")))))
+                      (%checkouts (map (cut assoc-ref <> "checkout")
+                                       (vector->list
+                                        (assoc-ref request "channels"))))
                       (%current-system (assoc-ref request "system")))
-         (evaluate store request))
+         (when (known-system? (assoc-ref request "system"))
+           (evaluate store request)))
        (write-line-of-json "done" "jobs" %jobs "errors" %errors)
        (force-output %output)
        ;; What was added to the store is protected as long as this connection

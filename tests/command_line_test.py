@@ -188,8 +188,6 @@ class Specifications(OfFarm):
         newest = self.farm.server.wait_for("/evaluations",
                                            lambda it: it["items"][0]["state"] == "running")
         number = newest["items"][0]["id"]
-        log = f"{API}/evaluations/{number}/log"
-        wait_until(lambda: self.client.request("GET", log).status == 200, 20, "it has a log")
         with self.follow("evaluation", number) as process:
             self.assertIn("loading, part 2\n", iter(process.stdout.readline, ""))
             self.assertEqual(self.client.api("GET", f"/evaluations/{number}")["state"], "running")
@@ -198,6 +196,37 @@ class Specifications(OfFarm):
             self.addCleanup(gate.unlink)
             self.assertIn("loaded\n", process.stdout.readlines())
             self.assertEqual(process.wait(), 0)
+
+
+    def test_log_of_an_evaluation_that_waits_is_followed(self):
+        """What comes later is the first evaluation's, and then its own."""
+        self.farm.channel.write("example/packages/trial.scm", """\
+(define-module (example packages trial))
+(display "before the gate\\n" (current-error-port))
+(let loop ()
+  (unless (file-exists? "/gate")
+    (usleep 50000)
+    (loop)))
+""")
+        self.addCleanup(self.farm.channel.commit, "Back again")
+        self.addCleanup((self.farm.channel.folder / "example/packages/trial.scm").unlink)
+        self.farm.channel.commit("Wait at a gate")
+        gate = self.farm.evaluator.outside("/gate")
+        self.addCleanup(gate.unlink)
+        for name in ("first", "second"):
+            self.farm.server.add_specification(self.farm.channel.specification(name, period=0))
+            self.addCleanup(self.command, "spec", "delete", name)
+            self.command("spec", "evaluate", name)
+        newest = self.told("evaluation", "list", "second")["items"][0]
+        self.assertEqual(newest["state"], "waiting")
+        self.assertEqual(self.command("evaluation", "log", newest["id"]), "")
+        status, lines, connection = self.client.stream(
+            "GET", f"{API}/evaluations/{newest['id']}/log?follow=yes")
+        self.addCleanup(connection.close)
+        self.assertEqual(status, 200)
+        gate.touch()
+        self.assertIn(b"before the gate\n", list(lines))
+        self.farm.server.wait_for(f"/evaluations/{newest['id']}", lambda it: it["finished_at"], 20)
 
 
 class Builds(OfFarm):
@@ -249,6 +278,16 @@ class Builds(OfFarm):
             number = self.builds[package]["id"]
             self.assertEqual(self.command("build", "log", number), self.farm.log(number))
         self.assertIn("the mirror is broken", self.command("build", "log", number))
+
+    def test_log_of_a_build_that_waits_is_followed(self):
+        """Its log is that of the attempt that comes."""
+        self.command("agents", "pause", "builder-1")
+        build = self.survey()
+        with self.follow("build", build) as process:
+            self.assertEqual(self.farm.build(build)["state"], "waiting")
+            self.command("agents", "resume", "builder-1")
+            self.assertEqual(len(process.stdout.readlines()), SECONDS)
+            self.assertEqual(process.wait(), 0)
 
     def test_log_is_followed(self):
         """Lines arrive while the build runs, and the command ends with it."""

@@ -76,6 +76,10 @@ class OfClients(Errors):
             "option as a URL": (self.specification("--upload-pack=/bin/sh"), ("repository URL",)),
             "bad number": (self.specification(url, period=-1), ('"period"', "0 to 31536000")),
             "bad name": (self.specification(url, name="../x"), ('"name"',)),
+            "system of no form": (self.specification(url, systems=["x86-64-linux"]),
+                                  ('"x86-64-linux" is no system', "x86_64-linux")),
+            "system without kernel": (self.specification(url, systems=["foo"]),
+                                      ('"foo" is no system', "aarch64-linux")),
             "bad mode": (self.specification(url, mode="x"), ('"overlay" or "time-machine"',)),
         }
         for case, (text, words) in cases.items():
@@ -89,10 +93,17 @@ class OfClients(Errors):
 
     def test_channel_that_does_not_exist(self):
         nowhere = self.folder() / "nowhere"
-        specification = self.specification(f"file://{nowhere}", name="nowhere")
-        self.assertEqual(self.add(specification).returncode, 0)
+        file = self.folder() / "nowhere.json"
+        file.write_text(self.specification(f"file://{nowhere}", name="nowhere"))
         self.addCleanup(self.ask, "spec", "delete", "nowhere")
-        answer = self.server.wait_for("/specifications/nowhere", lambda it: it["failure"])
+        for words in (("add", file), ("edit", "nowhere", file), ("evaluate", "nowhere")):
+            with self.subTest(words[0]):
+                self.assert_told(self.ask("spec", *words), ANSWERED_NO, str(nowhere),
+                                 "does not appear to be a git repository", "is kept",
+                                 "panoply spec edit nowhere FILE")
+        done = self.ask("spec", "evaluate", "nowhere", "--no-wait")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        answer = self.server.wait_for("/specifications/nowhere", lambda it: not it["requested_at"])
         self.assertIn(str(nowhere), answer["failure"])
         self.assertIn("does not appear to be a git repository", answer["failure"])
         self.assertNotIn("\n", answer["failure"])
@@ -101,6 +112,20 @@ class OfClients(Errors):
         self.assertEqual(doctor.returncode, ANSWERED_NO, doctor.stdout)
         self.assertIn("LOOK specification nowhere: ", doctor.stdout)
         self.assertIn("does not appear to be a git repository", doctor.stdout)
+
+    def test_channel_that_is_there_after_all(self):
+        """What was wrong before is not said of a look that went well."""
+        place = self.folder() / "place"
+        file = self.folder() / "late.json"
+        file.write_text(self.specification(f"file://{place}", name="late"))
+        self.addCleanup(self.ask, "spec", "delete", "late")
+        self.assert_told(self.ask("spec", "add", file), ANSWERED_NO, str(place))
+        place.symlink_to(self.channel().folder)
+        done = self.ask("spec", "evaluate", "late")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout, r"^looked at its channels: made evaluation \d+\n$")
+        done = self.ask("spec", "evaluate", "late")
+        self.assertRegex(done.stdout, r"^looked at its channels: nothing new since evaluation \d+\n$")
 
     def test_branch_that_does_not_exist(self):
         channel = self.channel()

@@ -126,6 +126,7 @@ class Evaluate(Case):
             "unbound": "(define-public x (package (inherit nosuch)))",
             "paren": "(define-public x (package",
             "syntax": '(define-public x (package (name "x") (colour "red")))',
+            "short": "\n\n (if)",
             "raises": "(vector-ref (vector) 5)",
             "exits": "(exit 3)",
         }
@@ -141,7 +142,10 @@ class Evaluate(Case):
                 error = errors[f"example/packages/{name}.scm"]
                 self.assertIn(words, error["message"])
                 self.assertEqual(error["file"], f"example/packages/{name}.scm")
-        self.assertEqual(errors["example/packages/syntax.scm"]["line"], 2)
+        for name, line, column in (("syntax", 2, 17), ("paren", 2, 25), ("short", 4, 1)):
+            with self.subTest(name):
+                error = errors[f"example/packages/{name}.scm"]
+                self.assertEqual((error["line"], error["column"]), (line, column))
         self.assertEqual(len(evaluation.jobs()), 11)
         self.assertIn("failed to load", evaluation.log)
 
@@ -158,6 +162,54 @@ class Evaluate(Case):
         evaluation = self.evaluate({"manifests": ["all/manifest.scm", "none.scm"]})
         self.assertEqual(set(evaluation.jobs()), {"almanac-2026.1", "libtide-1.4.2"})
         self.assertEqual(set(evaluation.errors()), {"lighthouse-0.1", "none.scm"})
+
+    def test_manifest_with_what_another_system_has(self):
+        """Packages that do not support the system are passed over, as everywhere."""
+        self.repository.write("manifest.scm", """\
+(use-modules (guix profiles) (example packages almanac) (example packages survey))
+(packages->manifest (list almanac sonar))
+""")
+        for system, names in (("x86_64-linux", {"almanac-2026.1"}),
+                              ("aarch64-linux", {"almanac-2026.1", "sonar-2.2"})):
+            with self.subTest(system):
+                evaluation = self.evaluate({"manifests": ["manifest.scm"]}, system)
+                self.assertEqual(set(evaluation.jobs()), names)
+                self.assertEqual(evaluation.errors(), {})
+
+    def test_manifest_that_cannot_be_read(self):
+        self.repository.write("all/manifest.scm", "(use-modules (guix profiles))\n\n  (list")
+        error = self.evaluate({"manifests": ["all/manifest.scm"]}).errors()["all/manifest.scm"]
+        self.assertEqual((error["file"], error["line"], error["column"]),
+                         ("all/manifest.scm", 3, 7))
+
+    def test_limits_that_are_none(self):
+        """In a package's properties anything may stand: it costs that package."""
+        limits = {"long": "1000000000000000000000000000000", "float": "59.6", "endless": "+inf.0",
+                  "negative": "-5", "text": "\"an hour\"", "none": "+nan.0", "complex": "1+2i"}
+        for name, limit in limits.items():
+            self.repository.add_package(name, "mkdir $out\n", properties=f"(timeout . {limit})")
+        evaluation = self.evaluate({"channels": ["example"]})
+        self.assertEqual(evaluation.let_go(), 0)
+        jobs = evaluation.jobs()
+        self.assertEqual({name: jobs[f"{name}.x86_64-linux"]["timeout"]
+                          for name in ("long", "float", "endless")},
+                         {"long": 2592000, "float": 60, "endless": 2592000})
+        self.assertLessEqual(self.names(example.SUCCEEDING), set(jobs))
+        errors = evaluation.errors()
+        for name in ("negative", "text", "none", "complex"):
+            with self.subTest(name):
+                error = errors[f"{name}.x86_64-linux"]
+                self.assertIn("no number of seconds", error["message"])
+                self.assertEqual(error["file"], f"example/packages/{name}.scm")
+                self.assertNotIn(f"{name}.x86_64-linux", jobs)
+
+    def test_message_with_a_character_that_json_texts_cannot_hold(self):
+        self.repository.write("example/packages/nul.scm", """\
+(define-module (example packages nul))
+(error "before\\x00after")
+""")
+        error = self.evaluate({"channels": ["example"]}).errors()["example/packages/nul.scm"]
+        self.assertIn("before?after", error["message"])
 
     def test_custom_modules(self):
         self.repository.write("our/ci.scm", """\
@@ -176,6 +228,57 @@ class Evaluate(Case):
         job = evaluation.jobs()["ours"]
         self.assertEqual((job["timeout"], job["max_silent"]), (60, 7))
         self.assertEqual(set(evaluation.errors()), {"(no such)"})
+
+    def test_custom_job_that_cannot_be_costs_only_itself(self):
+        self.repository.write("our/ci.scm", """\
+(define-module (our ci)
+  #:use-module (example packages almanac)
+  #:use-module (gnu ci) #:use-module (guix)
+  #:export (cuirass-jobs))
+
+(define (cuirass-jobs store arguments)
+  (define (job name derivation)
+    `((#:job-name . ,name) (#:system . "x86_64-linux") (#:derivation . ,derivation)))
+  (list (job "absent" "/gnu/store/6d4lk73an4918digdv34xprynczidc39-absent.drv")
+        (job "elsewhere" "/etc/passwd.drv")
+        (job "below" "/gnu/store/6d4lk73an4918digdv34xprynczidc39-absent.drv/x.drv")
+        (job 'number 42)
+        "no job"
+        (derivation->job "wrong" (package-derivation store almanac) #:timeout "soon")
+        (derivation->job "ours" (package-derivation store almanac))))
+""")
+        evaluation = self.evaluate({"custom": ["our ci"]})
+        self.assertEqual(evaluation.let_go(), 0)
+        self.assertEqual(set(evaluation.jobs()), {"ours"})
+        self.assertEqual(evaluation.lines[-1], {"type": "done", "jobs": 1, "errors": 6})
+        errors = {name: error["message"] for name, error in evaluation.errors().items()}
+        for name in ("absent", "elsewhere", "below"):
+            self.assertIn("no such derivation in the store", errors[name])
+        self.assertIn("no number of seconds", errors["wrong"])
+        self.assertIn("this is no job", errors["(our ci)"])
+
+    def test_unknown_system(self):
+        evaluation = self.evaluate({"channels": ["example"]}, system="z80-linux")
+        self.assertEqual(evaluation.let_go(), 0)
+        self.assertEqual(evaluation.lines[-1], {"type": "done", "jobs": 0, "errors": 1})
+        message = evaluation.errors()["z80-linux"]["message"]
+        self.assertIn("z80-linux: this Guix knows no such system", message)
+        self.assertIn("aarch64-linux", message)
+
+    def test_channel_file_that_is_none(self):
+        """One line says which file, and what is wrong with it."""
+        for text, words in (("(channel (version 7))", "unsupported '.guix-channel' version: 7"),
+                            ("(channel", "unexpected end of input"),
+                            ("(shell (version 0))", "invalid '.guix-channel' file"),
+                            ("(channel (version 0) (directory 5))", "invalid")):
+            with self.subTest(text):
+                self.repository.write(".guix-channel", text)
+                evaluation = self.evaluate({"channels": ["example"]})
+                self.assertEqual(evaluation.let_go(), 1)
+                self.assertEqual(evaluation.lines, [])
+                self.assertRegex(evaluation.log.splitlines()[-1],
+                                 "^guix repl: error: channel example: .guix-channel: .*" + words)
+                self.assertNotIn("Backtrace", evaluation.log)
 
     def test_channel_with_its_modules_in_a_folder(self):
         self.repository.git("mv", "example", "guix-modules")

@@ -9,7 +9,8 @@ from support.farm import ENDED, Farm
 from support.waiting import wait_until
 
 # How long builders sleep, so long and odd that no other process on this host does the same.
-ENDLESS, OTHER, MUTE = (str(number) + str(os.getpid()) for number in (123, 456, 789))
+ENDLESS, OTHER, MUTE, SILENT = (str(number) + str(os.getpid())
+                                for number in (123, 456, 789, 321))
 TARDY = "sleep 6\nmkdir $out\n"
 FOR_EVER = "while true; do echo tick; sleep 1; done\n"
 DESCENT = "for i in $(seq 600); do mkdir d; cd d; done\n"
@@ -20,7 +21,7 @@ class OfBuilds(Case):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.farm = Farm(jobs=4)
+        cls.farm = Farm(jobs=5)
         cls.addClassCleanup(cls.farm.delete)
         add = cls.farm.channel.add_package
         add("restless", FOR_EVER, properties="(timeout . 4) (max-silent-time . 60)")
@@ -28,6 +29,7 @@ class OfBuilds(Case):
         add("endless", f"sleep {ENDLESS}\n")
         add("enduring", "mkdir $out\n", inputs="endless", modules="(example packages endless)")
         add("other", f"sleep {OTHER}\n")
+        add("silent", f"sleep {SILENT}\n")
         add("tardy", TARDY, properties="(timeout . 3)")
         add("patient", "mkdir $out\n", inputs="tardy", modules="(example packages tardy)")
         add("conduit", "mkfifo $out\n")
@@ -76,6 +78,18 @@ class OfBuilds(Case):
                            timeout_s=60, max_silent_s=3)
         self.assertIn("hush", self.farm.log(self.builds["mute"]["id"]))
         self.assertFalse(self.builder_runs(f"sleep {MUTE}"))
+
+    def test_log_of_a_build_that_says_nothing(self):
+        """Whoever follows it from the beginning waits."""
+        build = self.builds["silent"]["id"]
+        self.farm.wait_for_build(build, "running")
+        status, lines, connection = self.farm.client.stream(
+            "GET", f"/api/panoply/v1/builds/{build}/log?follow=yes")
+        self.addCleanup(connection.close)
+        self.assertEqual(status, 200)
+        self.assertEqual(self.farm.log(build), "")
+        self.command("build", "cancel", build)
+        self.assertEqual(list(lines), [])
 
     def test_larger_limit(self):
         """What failed by a limit is tried again when an evaluation wishes for a larger one."""

@@ -15,7 +15,7 @@ SYSTEMS = ["x86_64-linux", "aarch64-linux"]
 
 MANIFEST = """\
 (use-modules (guix profiles) (example packages almanac) (example packages survey))
-(packages->manifest (list almanac lighthouse (list libtide "doc")))
+(packages->manifest (list almanac lighthouse sonar (list libtide "doc")))
 """
 
 # For time-machine: a channel that is Guix itself would be built before it is on the load path.
@@ -36,6 +36,26 @@ CUSTOM = """\
          (derivation->job "ours" (package-derivation store lamp system)
                           #:timeout 60 #:max-silent-time 7))
        (assq-ref arguments 'systems)))
+"""
+
+# What no Guix would report stands in the evaluator's results by the code's own hand.
+CUSTOM_FORGED = """\
+(define-module (forged ci)
+  #:use-module (example packages almanac)
+  #:use-module (gnu ci) #:use-module (guix)
+  #:export (cuirass-jobs))
+
+(define (report name derivation)
+  (let ((port (fdopen (dup 3) "w")))
+    (format port "{\\"type\\":\\"job\\",\\"name\\":~s,\\"derivation\\":~s}~%" name derivation)
+    (close-port port)))
+
+(define (cuirass-jobs store arguments)
+  (report "absent" "/gnu/store/6d4lk73an4918digdv34xprynczidc39-absent.drv")
+  (report "no-derivation" "/etc/passwd")
+  (list '((#:job-name . "missing") (#:system . "x86_64-linux")
+          (#:derivation . "/gnu/store/6d4lk73an4918digdv34xprynczidc39-missing.drv"))
+        (derivation->job "ours" (package-derivation store almanac))))
 """
 
 LANTERN = """\
@@ -63,6 +83,7 @@ class Specifications(Case):
         cls.farm.channel.write("all/manifest.scm", MANIFEST)
         cls.farm.channel.write("manifest.scm", MANIFEST_WITH_LOAD_PATH)
         cls.farm.channel.write("our/ci.scm", CUSTOM)
+        cls.farm.channel.write("forged/ci.scm", CUSTOM_FORGED)
         cls.farm.channel.add_package("lamp", "echo oil > $out\n")
         cls.commit = cls.farm.channel.commit("Manifests and jobs")
 
@@ -109,6 +130,52 @@ class Specifications(Case):
         self.assertEqual(set(found["errors"]), {"(no such)"})
         build = self.farm.wait_for_build(found["jobs"]["ours", "x86_64-linux"], "succeeded")
         self.assertEqual((build["timeout_s"], build["max_silent_s"]), (60, 7))
+
+    def test_custom_job_that_cannot_be_costs_only_itself(self):
+        found = self.evaluate("forged", build={"custom": ["forged ci"]})
+        self.assertEqual(set(found["jobs"]), {("ours", "x86_64-linux")})
+        self.assertEqual(set(found["errors"]), {"absent", "no-derivation", "missing"})
+        self.assertIn("not in the evaluator's store", found["errors"]["absent"])
+        self.assertIn("no such derivation in the store", found["errors"]["missing"])
+
+    def test_limit_that_is_none_costs_only_its_package(self):
+        channel = self.channel()
+        channel.add_package("hasty", "mkdir $out\n", properties="(timeout . \"soon\")")
+        channel.add_package("patient", "mkdir $out\n",
+                            properties="(max-silent-time . 1000000000000000000000000000000)")
+        channel.commit("Limits")
+        found = self.evaluate("limits", build={"packages": ["hasty", "patient"]}, channels=[
+            {"name": "example", "url": self.farm.channel.url},
+            {"name": "limits", "url": channel.url}])
+        self.assertEqual(set(found["jobs"]), {("patient.x86_64-linux", "x86_64-linux")})
+        self.assertEqual(found["errors"],
+                         {"hasty.x86_64-linux": "timeout: \"soon\" is no number of seconds"})
+        build = self.farm.build(found["jobs"]["patient.x86_64-linux", "x86_64-linux"])
+        self.assertEqual(build["max_silent_s"], 30 * 24 * 3600)
+
+    def test_system_that_guix_does_not_know(self):
+        """The others are evaluated all the same."""
+        found = self.evaluate("unknown", build={"packages": ["almanac"]},
+                              systems=["z80-linux", "x86_64-linux"])
+        self.assertEqual(set(found["jobs"]), {("almanac.x86_64-linux", "x86_64-linux")})
+        self.assertIn("knows no such system", found["errors"]["z80-linux"])
+
+    def test_channel_file_that_is_none(self):
+        channel = self.channel()
+        channel.write(".guix-channel", "(channel (version 7))\n")
+        channel.commit("Of the future")
+        self.farm.server.add_specification(
+            {**self.farm.channel.specification("future", period=300),
+             "channels": [{"name": "example", "url": channel.url}]})
+        ended = self.farm.server.wait_for(
+            "/specifications/future",
+            lambda it: it["newest_evaluation"] and it["newest_evaluation"]["finished_at"]
+            and it["newest_evaluation"])["newest_evaluation"]
+        self.assertEqual(ended["state"], "failed")
+        self.assertTrue(ended["message"].endswith(
+            "guix repl: error: channel example: .guix-channel: "
+            "unsupported '.guix-channel' version: 7"), ended["message"])
+        self.assertNotIn("Backtrace", ended["message"])
 
     def test_several_systems(self):
         """Those that no agent builds wait."""

@@ -30,6 +30,7 @@ enum
   CLI_FOLLOW = 1 << 6,
   CLI_DEPENDENTS = 1 << 7,
   CLI_FORCE = 1 << 8,
+  CLI_NO_WAIT = 1 << 9,
 
   CLI_TEXT = CLI_URL | CLI_TOKEN_FILE,         /* asks a server, prints text */
   CLI_CALL = CLI_TEXT | CLI_JSON,              /* prints what JSON says */
@@ -62,6 +63,7 @@ struct cli
   bool follow;
   bool dependents;
   bool force;
+  bool no_wait;
 };
 
 /* Parses options anywhere among the words, picks the verb from TABLE (ended by a NULL
@@ -86,6 +88,18 @@ int cli_action(struct cli *cli, const char *path, const char *done);
 int cli_done(struct cli *cli, json_t *answer, const char *done);
 /* TEXT percent-encoded, in the arena. */
 const char *cli_encode(struct cli *cli, const char *text);
+
+/* ---- waiting for what was asked for (look.c) ---- */
+
+/* One line on standard error, where that is a terminal; "" takes it away again. */
+void cli_show_progress(const char *line);
+/* Waits, but not for ever, until the channels of specification NAME were looked at as
+   somebody asked; *RET: what the server says of it then, owned by the caller. */
+int cli_await_look(struct cli *cli, const char *name, json_t **ret);
+/* Says what was changed and, when the look went well, what is new (NULL = nothing);
+   fails with the look. Takes SPECIFICATION over. */
+int cli_end_look(struct cli *cli, const char *name, json_t *specification, const char *change,
+                 const char *news);
 
 /* ---- output (table.c) ---- */
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/cli.h"
@@ -12,6 +13,7 @@
 #include "serve/serve.h"
 
 #define SPECIFICATION_MAX (1 << 20) /* bytes of a file */
+#define BEGIN_PAUSE_MS 500          /* between looks whether a build has begun */
 
 /* A number from the command line, so that nothing else gets into a path. */
 static int
@@ -40,6 +42,18 @@ read_specification(const char *path, struct buf *ret)
   return CLI_DONE;
 }
 
+/* With the ANSWER to a change that has its channels looked at. */
+static int
+end_change(struct cli *cli, const char *name, json_t *answer, const char *done)
+{
+  if (cli->no_wait)
+    return cli_done(cli, answer, done);
+  json_t *specification = NULL;
+  json_decref(answer);
+  int status = cli_await_look(cli, name, &specification);
+  return status == CLI_DONE ? cli_end_look(cli, name, specification, done, NULL) : status;
+}
+
 static int
 spec_add(struct cli *cli, int count, char **words)
 {
@@ -52,7 +66,7 @@ spec_add(struct cli *cli, int count, char **words)
   if (status != CLI_DONE)
     return status;
   const char *name = cli_text(cli, json_object_get(answer, "name"));
-  return cli_done(cli, answer, arena_printf(&cli->arena, "added specification %s", name));
+  return end_change(cli, name, answer, arena_printf(&cli->arena, "added specification %s", name));
 }
 
 static int
@@ -66,7 +80,8 @@ spec_edit(struct cli *cli, int count, char **words)
                       &answer);
   if (status != CLI_DONE)
     return status;
-  return cli_done(cli, answer, arena_printf(&cli->arena, "changed specification %s", words[0]));
+  return end_change(cli, words[0], answer,
+                    arena_printf(&cli->arena, "changed specification %s", words[0]));
 }
 
 static int
@@ -106,14 +121,41 @@ spec_delete(struct cli *cli, int count, char **words)
       arena_printf(&cli->arena, "deleted specification %s and its evaluations", words[0]));
 }
 
+static int64_t
+newest_evaluation(const json_t *specification)
+{
+  const json_t *newest = json_object_get(specification, "newest_evaluation");
+  return json_integer_value(json_object_get(newest, "id"));
+}
+
+/* Its channels were looked at: is there something new? BEFORE: the newest evaluation. */
+static int
+tell_news(struct cli *cli, const char *name, int64_t before, json_t *specification)
+{
+  long long newest = newest_evaluation(specification);
+  return cli_end_look(cli, name, specification, NULL,
+                      arena_printf(&cli->arena, "looked at its channels: %s evaluation %lld",
+                                   newest == before ? "nothing new since" : "made", newest));
+}
+
 static int
 spec_evaluate(struct cli *cli, int count, char **words)
 {
   (void) count;
-  return cli_action(
-      cli,
-      named(cli, "/specifications/", words[0], cli->force ? "/evaluate?force=yes" : "/evaluate"),
-      "its channels are being looked at");
+  const char *path =
+      named(cli, "/specifications/", words[0], cli->force ? "/evaluate?force=yes" : "/evaluate");
+  json_t *specification = NULL;
+  if (cli->no_wait)
+    return cli_action(cli, path, "its channels are being looked at");
+  int status =
+      cli_call(cli, "GET", named(cli, "/specifications/", words[0], ""), NULL, &specification);
+  int64_t before = newest_evaluation(specification);
+  json_decref(specification);
+  if (status == CLI_DONE)
+    status = cli_call(cli, "POST", path, "{}", NULL);
+  if (status == CLI_DONE)
+    status = cli_await_look(cli, words[0], &specification);
+  return status == CLI_DONE ? tell_news(cli, words[0], before, specification) : status;
 }
 
 static int
@@ -133,14 +175,14 @@ spec_resume(struct cli *cli, int count, char **words)
 }
 
 static const struct verb spec_verbs[] = {
-  { "add", "FILE", CLI_CALL, "add the specification in FILE (JSON: doc/specification.md)", 1, 1,
-    spec_add },
+  { "add", "FILE", CLI_CALL | CLI_NO_WAIT,
+    "add the specification in FILE (JSON: doc/specification.md)", 1, 1, spec_add },
   { "list", "", CLI_CALL, "all specifications", 0, 0, spec_list },
   { "show", "NAME", CLI_CALL, "one, with its newest evaluation", 1, 1, spec_show },
-  { "edit", "NAME [FILE]", CLI_CALL, "replace its definition by FILE, or standard input", 1, 2,
-    spec_edit },
+  { "edit", "NAME [FILE]", CLI_CALL | CLI_NO_WAIT,
+    "replace its definition by FILE, or standard input", 1, 2, spec_edit },
   { "delete", "NAME", CLI_CALL, "delete it and its evaluations; outputs stay", 1, 1, spec_delete },
-  { "evaluate", "NAME", CLI_CALL | CLI_FORCE,
+  { "evaluate", "NAME", CLI_CALL | CLI_FORCE | CLI_NO_WAIT,
     "look at its channels now; --force: evaluate in any case", 1, 1, spec_evaluate },
   { "pause", "NAME", CLI_CALL, "look at its channels only when asked to", 1, 1, spec_pause },
   { "resume", "NAME", CLI_CALL, "look at its channels by its period again", 1, 1, spec_resume },
@@ -299,12 +341,39 @@ build_show(struct cli *cli, int count, char **words)
   return path == NULL ? CLI_USAGE : cli_show(cli, path);
 }
 
+/* Until a build has begun there is no log to follow. */
+static int
+await_begin(struct cli *cli, const char *path)
+{
+  bool waiting = true;
+  int status = CLI_DONE;
+  while (status == CLI_DONE && waiting) {
+    json_t *build = NULL;
+    status = cli_call(cli, "GET", path, NULL, &build);
+    const char *state = json_string_value(json_object_get(build, "state"));
+    waiting = state != NULL && strcmp(state, "waiting") == 0;
+    json_decref(build);
+    if (waiting) {
+      cli_show_progress("It has not begun yet ...");
+      clock_sleep_ms(BEGIN_PAUSE_MS);
+    }
+  }
+  cli_show_progress("");
+  return status;
+}
+
 static int
 build_log(struct cli *cli, int count, char **words)
 {
   (void) count;
-  const char *path = numbered(cli, "/builds/", words[0], cli->follow ? "/log?follow=yes" : "/log");
-  return path == NULL ? CLI_USAGE : cli_stream(cli, path);
+  const char *build = numbered(cli, "/builds/", words[0], "");
+  if (build == NULL)
+    return CLI_USAGE;
+  int status = cli->follow ? await_begin(cli, build) : CLI_DONE;
+  if (status != CLI_DONE)
+    return status;
+  return cli_stream(cli,
+                    arena_printf(&cli->arena, "%s/log%s", build, cli->follow ? "?follow=yes" : ""));
 }
 
 static int

@@ -43,9 +43,11 @@ static const struct option options[] = {
   { "dependents", OPTION_FLAG, MEMBER(dependents), 0, 0, "no", NULL,
     "and what failed or was cancelled with it" },
   { "force", OPTION_FLAG, MEMBER(force), 0, 0, "no", NULL, "even where that seems needless" },
+  { "no-wait", OPTION_FLAG, MEMBER(no_wait), 0, 0, "no", NULL,
+    "do not wait until its channels were looked at" },
   { 0 },
 };
-static_assert(CLI_FORCE == 1 << (ARRAY_SIZE(options) - 2), "a bit for each option");
+static_assert(CLI_NO_WAIT == 1 << (ARRAY_SIZE(options) - 2), "a bit for each option");
 
 /* Takes the options out; the words that stay are in WORDS. Returns the bits of the
    options, or -EINVAL. */

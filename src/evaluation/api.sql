@@ -31,6 +31,9 @@ SELECT (jsonb_set(jsonb_set(evaluation_json.json, '{revisions}',
     FROM build WHERE id IN (SELECT build_id FROM job WHERE evaluation_id = :id))))::text AS "json!"
 FROM evaluation_json WHERE evaluation_json.id = :id;
 
+-- name: evaluation_awaits_end :one
+SELECT finished_at IS NULL AS "awaits_end!" FROM evaluation WHERE id = :id;
+
 -- name: evaluation_json_list :one
 WITH page AS (
   SELECT id, json FROM evaluation_json

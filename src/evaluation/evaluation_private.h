@@ -129,7 +129,8 @@ struct results
 };
 
 void results_free(struct results *results);
-/* Takes a piece of the stream (scheme/README.md); calls ON_JOB for each job. */
+/* Takes a piece of the stream (scheme/README.md); calls ON_JOB for each job: -ENXIO when
+   that job cannot be, which makes it an error and lets the others be. */
 int results_feed(struct results *results, struct str piece,
                  int (*on_job)(void *context, const struct result_job *job, struct error *err),
                  void *context, struct error *err);

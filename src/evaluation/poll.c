@@ -160,14 +160,28 @@ insert_evaluation(struct db *db, const struct poll *poll, struct error *err)
   return events_append(db, "evaluation.queued", row.id, buf_str(&facts), err);
 }
 
-/* Takes back the request, if it is still the one that was seen. */
+/* Takes back the request, if it is still the one that was seen, and notes what came of
+   it in the same transaction: who waits for the one reads the other. FAILURE NULL: it
+   went well. */
 static int
-end_request(struct db *db, const struct poll *poll, struct error *err)
+end_poll(struct db *db, const struct poll *poll, const char *failure, struct error *err)
 {
   int r = poll->requested_at == 0
               ? 0
               : specification_request_done(db, poll->listed.id, poll->requested_at, err);
-  return r < 0 ? r : 0;
+  if (r >= 0)
+    r = specification_outcome(db, str_of(failure), poll->listed.id, err);
+  if (r <= 0)
+    return r;
+  CLEANUP_BUF struct buf facts = { 0 };
+  struct json json = json_begin(&facts);
+  json_object_open(&json);
+  json_put_text(&json, "specification", poll->name);
+  json_put_cstr(&json, "failure", failure);
+  json_object_close(&json);
+  return events_append(
+      db, failure != NULL ? "specification.poll_failed" : "specification.poll_recovered",
+      poll->listed.id, buf_str(&facts), err);
 }
 
 /* An evaluation and the end of the request are one transaction: a kill neither loses
@@ -189,8 +203,8 @@ make_evaluation(struct db *db, void *context, struct error *err)
     return 0;
   bool force = locked.request_forces && !locked.requested_at_null
                && locked.requested_at == poll->requested_at;
-  r = end_request(db, poll, err);
-  if (r == 0)
+  r = end_poll(db, poll, NULL, err);
+  if (r >= 0)
     r = evaluation_newest(db, poll->definition, poll->listed.id, &arena, &newest, err);
   if (r < 0 || (r == 1 && !force && is_unchanged(poll, &newest)))
     return r < 0 ? r : 0;
@@ -227,21 +241,7 @@ static int
 save_outcome(struct db *db, void *context, struct error *err)
 {
   const struct outcome *outcome = context;
-  const struct poll *poll = outcome->poll;
-  int r = end_request(db, poll, err);
-  int changed =
-      r < 0 ? r : specification_outcome(db, str_of(outcome->failure), poll->listed.id, err);
-  if (changed <= 0)
-    return changed;
-  CLEANUP_BUF struct buf facts = { 0 };
-  struct json json = json_begin(&facts);
-  json_object_open(&json);
-  json_put_text(&json, "specification", poll->name);
-  json_put_cstr(&json, "failure", outcome->failure);
-  json_object_close(&json);
-  return events_append(
-      db, outcome->failure != NULL ? "specification.poll_failed" : "specification.poll_recovered",
-      poll->listed.id, buf_str(&facts), err);
+  return end_poll(db, outcome->poll, outcome->failure, err);
 }
 
 /* False when not even the outcome could be stored: the same again at once would be no

@@ -14,7 +14,7 @@
 #define JOBS_BYTES_MAX (512 << 20)
 #define NAME_MAX_BYTES 500
 #define MESSAGE_MAX_BYTES 8000
-#define LIMIT_MAX_S (30 * 24 * 3600)
+#define LIMIT_MAX_S (30 * 24 * 3600) /* the same as in evaluate.scm */
 
 void
 results_free(struct results *results)
@@ -65,6 +65,30 @@ is_new(struct results *results, const struct result_job *job)
   return str_map_put(&results->seen, buf_str(&key), 1);
 }
 
+/* Beyond the limit errors are neither kept nor counted: so many say enough. */
+static void
+add_problem(struct results *results, struct result_error problem)
+{
+  if (results->errors_count == ERRORS_MAX || results->errors_bytes > ERRORS_BYTES_MAX)
+    return;
+  results->errors_bytes += problem.name.size + problem.message.size + problem.file.size;
+  mem_grow(&results->errors, &results->errors_capacity, results->errors_count + 1,
+           sizeof *results->errors);
+  results->errors[results->errors_count++] = problem;
+}
+
+/* A job that cannot be costs itself, not the evaluation. */
+static void
+refuse_job(struct results *results, const struct result_job *job, const char *why)
+{
+  struct result_error problem = {
+    .name = job->name.size > 0 ? job->name : STR("(a job without a name)"),
+    .message = arena_str(&results->arena, str_of(why)),
+    .file = STR(""),
+  };
+  add_problem(results, problem);
+}
+
 static int
 read_job(const struct reading *reading, const json_t *line)
 {
@@ -75,26 +99,35 @@ read_job(const struct reading *reading, const json_t *line)
     .timeout_s = number_member(line, "timeout", LIMIT_MAX_S),
     .max_silent_s = number_member(line, "max_silent", LIMIT_MAX_S),
   };
-  if (job.name.size == 0 || !guix_path_is_derivation(job.derivation))
-    return error_set(reading->err, -EPROTO, "the evaluator reported a job without derivation");
   if (!is_new(results, &job))
     return 0;
+  if (job.name.size == 0 || !guix_path_is_valid(job.derivation)
+      || !guix_path_is_derivation(job.derivation)) {
+    refuse_job(results, &job, "the evaluator reported a job without name or derivation");
+    return 0;
+  }
   results->jobs_bytes += job.name.size + job.derivation.size;
   if (results->jobs_count == JOBS_MAX || results->jobs_bytes > JOBS_BYTES_MAX)
     return error_set(reading->err, -E2BIG, "the evaluator reported more than %zu jobs",
                      results->jobs_count);
   mem_grow(&results->jobs, &results->jobs_capacity, results->jobs_count + 1, sizeof *results->jobs);
   results->jobs[results->jobs_count++] = job;
-  return reading->on_job(reading->context, &job, reading->err);
+  struct error why = { 0 };
+  int r = reading->on_job(reading->context, &job, &why);
+  if (r == -ENXIO) {
+    results->jobs_count--;
+    refuse_job(results, &job, why.message);
+    return 0;
+  }
+  if (r < 0 && reading->err != NULL)
+    *reading->err = why;
+  return r;
 }
 
-/* Beyond the limit errors are neither kept nor counted: so many say enough. */
 static int
 read_error(const struct reading *reading, const json_t *line)
 {
   struct results *results = reading->results;
-  if (results->errors_count == ERRORS_MAX || results->errors_bytes > ERRORS_BYTES_MAX)
-    return 0;
   struct result_error problem = {
     .name = text_member(results, line, "name", NAME_MAX_BYTES),
     .message = text_member(results, line, "message", MESSAGE_MAX_BYTES),
@@ -102,10 +135,7 @@ read_error(const struct reading *reading, const json_t *line)
     .line = (int32_t) number_member(line, "line", INT32_MAX),
     .column = (int32_t) number_member(line, "column", INT32_MAX),
   };
-  results->errors_bytes += problem.name.size + problem.message.size + problem.file.size;
-  mem_grow(&results->errors, &results->errors_capacity, results->errors_count + 1,
-           sizeof *results->errors);
-  results->errors[results->errors_count++] = problem;
+  add_problem(results, problem);
   return 0;
 }
 

@@ -292,10 +292,21 @@ store_load(struct run *run, struct error *err)
 
 /* ---- reading one evaluator ---- */
 
+/* What the channel's code only names need not be there. */
+static bool
+is_in_store(const struct run *run, struct str path)
+{
+  CLEANUP_FREE char *file =
+      mem_printf("%s%.*s", run->evaluations->options.store_root, STR_FMT(path));
+  return file_exists(file);
+}
+
 static int
 on_job(void *context, const struct result_job *job, struct error *err)
 {
   struct run *run = context;
+  if (!is_in_store(run, job->derivation))
+    return error_set(err, -ENXIO, "%.*s is not in the evaluator's store", STR_FMT(job->derivation));
   int r = graph_load_add(run->load, job->derivation, err);
   return r < 0 || graph_load_count(run->load) < LOAD_TARGET ? r : store_load(run, err);
 }
@@ -347,7 +358,7 @@ read_results(struct run *run, struct process *process, struct error *err)
   return 0;
 }
 
-/* The end of the log. */
+/* The end of the log: whole lines, where there are some. */
 static struct str
 last_words(const struct run *run, char room[LAST_WORDS])
 {
@@ -360,6 +371,10 @@ last_words(const struct run *run, char room[LAST_WORDS])
   struct str words = str_make(room, got > 0 ? (size_t) got : 0);
   while (words.size > 0 && ((unsigned char) words.data[0] & 0xc0) == 0x80)
     words = str_from(words, 1); /* the rest of a character */
+  struct str whole = words;
+  struct str broken;
+  if (from > 0 && str_split(&whole, '\n', &broken) && str_trim(whole).size > 0)
+    words = whole;
   return str_trim(words);
 }
 

@@ -291,6 +291,32 @@ read_mode(const json_t *value, struct specification *ret, struct error *err)
   return error_set(err, -EINVAL, "with mode \"time-machine\" one channel must be named guix");
 }
 
+/* "ARCHITECTURE-KERNEL", as Guix names systems. Which of them it knows is its affair:
+   the evaluator tells. */
+static bool
+is_system(struct str text)
+{
+  const struct str kernels[] = { STR("-linux"), STR("-gnu") };
+  struct str architecture = { 0 };
+  for (size_t i = 0; i < ARRAY_SIZE(kernels); i++)
+    if (str_ends(text, kernels[i]))
+      architecture = str_make(text.data, text.size - kernels[i].size);
+  for (size_t i = 0; i < architecture.size; i++) {
+    char c = architecture.data[i];
+    if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_')
+      return false;
+  }
+  return architecture.size > 0 && text.size <= NAME_MAX_BYTES;
+}
+
+static int
+no_system(struct str text, struct error *err)
+{
+  error_set(err, -EINVAL, "\"%.*s\" is no system", STR_FMT(text));
+  return error_hint(err, "Systems are named as in Guix: x86_64-linux, i686-linux, aarch64-linux, "
+                         "armhf-linux, powerpc64le-linux, riscv64-linux, i586-gnu, x86_64-gnu ...");
+}
+
 static int
 read_systems(const json_t *value, struct arena *arena, struct specification *ret, struct error *err)
 {
@@ -298,8 +324,8 @@ read_systems(const json_t *value, struct arena *arena, struct specification *ret
     int r =
         read_texts(value, "systems", SYSTEMS_MAX, arena, &ret->systems, &ret->systems_count, err);
     for (size_t i = 0; r == 0 && i < ret->systems_count; i++)
-      if (!is_plain_name(ret->systems[i]))
-        r = error_set(err, -EINVAL, "\"%.*s\" is no system", STR_FMT(ret->systems[i]));
+      if (!is_system(ret->systems[i]))
+        r = no_system(ret->systems[i], err);
     return r;
   }
   struct utsname kernel;

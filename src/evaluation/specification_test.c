@@ -112,6 +112,10 @@ test_refusals_name_the_field(void **state)
     { "{\"name\": \"x\", \"channels\": [" CHANNEL "], \"build\": {\"manifests\": [\"a/../../b\"]}}",
       "manifest" },
     { "{\"name\": \"x\", \"channels\": [" CHANNEL "], \"systems\": [\"a b\"]}", "system" },
+    { "{\"name\": \"x\", \"channels\": [" CHANNEL "], \"systems\": [\"foo\"]}", "\"foo\"" },
+    { "{\"name\": \"x\", \"channels\": [" CHANNEL "], \"systems\": [\"x86-64-linux\"]}",
+      "\"x86-64-linux\"" },
+    { "{\"name\": \"x\", \"channels\": [" CHANNEL "], \"systems\": [\"-gnu\"]}", "\"-gnu\"" },
     { "{\"name\": \"x\", \"channels\": [" CHANNEL "], \"time_limit_s\": 1}", "time_limit_s" },
   };
   for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -176,8 +180,6 @@ test_results_refuse_nonsense(void **state)
   static const char *const bad[] = {
     "hello\n",
     "{}\n",
-    "{\"type\":\"job\",\"name\":\"x\",\"derivation\":\"/etc/passwd\"}\n",
-    "{\"type\":\"job\",\"derivation\":\"" DRV "\"}\n",
   };
   for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
     struct results results = { 0 };
@@ -186,6 +188,39 @@ test_results_refuse_nonsense(void **state)
     assert_int_equal(jobs, 0);
     results_free(&results);
   }
+}
+
+static int
+refuse_libtide(void *context, const struct result_job *job, struct error *err)
+{
+  (void) context;
+  return str_equal(job->name, STR("libtide")) ? error_set(err, -ENXIO, "it is not there") : 0;
+}
+
+static void
+test_job_that_cannot_be_costs_only_itself(void **state)
+{
+  (void) state;
+  static const char lines[] =
+      "{\"type\":\"job\",\"name\":\"almanac\",\"derivation\":\"/etc/passwd\"}\n"
+      "{\"type\":\"job\",\"derivation\":\"" DRV "\"}\n"
+      "{\"type\":\"job\",\"name\":\"slashed\",\"derivation\":\"" DRV "/../x.drv\"}\n"
+      "{\"type\":\"job\",\"name\":\"libtide\",\"derivation\":\"" DRV "\"}\n"
+      "{\"type\":\"job\",\"name\":\"sunrise\",\"derivation\":\"" DRV "\",\"timeout\":-3,"
+      "\"max_silent\":9000000000000000000}\n"
+      "{\"type\":\"done\",\"jobs\":5,\"errors\":0}\n";
+  struct results results = { 0 };
+  assert_int_equal(results_feed(&results, str_of(lines), refuse_libtide, NULL, NULL), 0);
+  assert_true(results.done);
+  assert_int_equal(results.jobs_count, 1);
+  assert_string_equal(results.jobs[0].name.data, "sunrise");
+  assert_int_equal(results.jobs[0].timeout_s, 0);
+  assert_int_equal(results.jobs[0].max_silent_s, 30 * 24 * 3600);
+  assert_int_equal(results.errors_count, 4);
+  assert_string_equal(results.errors[0].name.data, "almanac");
+  assert_string_equal(results.errors[3].name.data, "libtide");
+  assert_string_equal(results.errors[3].message.data, "it is not there");
+  results_free(&results);
 }
 
 static void
@@ -212,6 +247,7 @@ main(void)
     cmocka_unit_test(test_refusals_name_the_field),
     cmocka_unit_test(test_results_in_pieces_of_any_size),
     cmocka_unit_test(test_results_refuse_nonsense),
+    cmocka_unit_test(test_job_that_cannot_be_costs_only_itself),
     cmocka_unit_test(test_results_refuse_an_endless_line),
   };
   return cmocka_run_group_tests_name("evaluation", tests, NULL, NULL);

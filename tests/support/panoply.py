@@ -171,7 +171,7 @@ class Server(Program):
     def add_specification(self, specification: dict) -> None:
         file = self.folder / "specification.json"
         file.write_text(json.dumps(specification))
-        self.command_line("spec", "add", file)
+        self.command_line("spec", "add", file, "--no-wait")
 
     def join_token_file(self) -> pathlib.Path:
         """A file with a token that enrols agents."""
