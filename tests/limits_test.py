@@ -242,6 +242,32 @@ class OfEvaluations(Case):
         self.assertEqual([it["id"] for it in found], [running["id"]])
         self.farm.server.command_line("spec", "delete", "sleepy")
 
+    def test_superseded_before_it_began(self):
+        """Of those that wait their turn only the newest of a specification is run."""
+        self.module("(sleep 100)")
+        command = self.farm.server.command_line
+        for name in ("sleepy", "eager"):
+            self.farm.server.add_specification(self.farm.channel.specification(name, period=300))
+            newest, = self.farm.server.wait_for(f"/evaluations?specification={name}",
+                                                lambda it: it["items"])["items"]
+            if name == "sleepy":
+                sleepy = newest["id"]
+                self.farm.server.wait_for(f"/evaluations/{sleepy}",
+                                          lambda it: it["state"] == "running")
+        self.farm.channel.write("example/packages/trial.scm",
+                                "(define-module (example packages trial))\n")
+        self.farm.channel.commit("Try no more")
+        command("spec", "evaluate", "eager")
+        second, first = self.farm.client.api("GET", "/evaluations?specification=eager")["items"]
+        self.assertEqual((first["state"], first["message"]),
+                         ("cancelled", f"superseded by evaluation {second['id']}"))
+        self.assertEqual(self.farm.client.api("GET", f"/evaluations/{sleepy}")["state"], "running")
+        command("evaluation", "cancel", sleepy)
+        self.farm.server.wait_for(f"/evaluations/{second['id']}",
+                                  lambda it: it["state"] == "succeeded")
+        for name in ("sleepy", "eager"):
+            command("spec", "delete", name)
+
     def test_what_is_no_text(self):
         """The channel's code can write to the evaluator's pipe: it fails, and once."""
         self.module("(use-modules (rnrs bytevectors) (ice-9 binary-ports))\n"

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "base/mem.h"
 #include "evaluation/evaluation_private.h"
 #include "evaluation/evaluation_sql.h"
 
@@ -141,15 +142,42 @@ put_specification(struct http_request *request, void *context, struct error *err
   return reply_specification(evaluations, request, 200, name, err);
 }
 
+struct deletion
+{
+  struct work work;
+  struct http_request *request; /* deferred */
+};
+
+static void
+delete_run(void *context, struct work *work, bool stopping)
+{
+  struct evaluations *evaluations = context;
+  struct deletion *deletion = (struct deletion *) work;
+  struct http_request *request = deletion->request;
+  struct error err = { 0 };
+  int r = stopping
+              ? error_set(&err, -EBUSY, "the server stops")
+              : specification_delete(evaluations->options.pool, http_param(request, "name"), &err);
+  if (r < 0)
+    http_reply_failure(request, &err);
+  else {
+    evaluations_wake_feeds(evaluations);
+    (void) http_reply_text(request, 204, "application/json", "");
+  }
+  free(deletion);
+}
+
+/* Years of evaluations may go with it: not on a server thread. */
 static int
 delete_specification(struct http_request *request, void *context, struct error *err)
 {
+  (void) err;
   struct evaluations *evaluations = context;
-  int r = specification_delete(evaluations->options.pool, http_param(request, "name"), err);
-  if (r < 0)
-    return r;
-  evaluations_wake_feeds(evaluations);
-  return http_reply_text(request, 204, "application/json", "");
+  struct deletion *deletion = mem_alloc(sizeof *deletion);
+  *deletion = (struct deletion) { .work = { .run = delete_run }, .request = request };
+  http_defer(request);
+  work_pool_put(&evaluations->deletions, &deletion->work);
+  return 0;
 }
 
 static int

@@ -61,6 +61,14 @@ FROM specification
 WHERE evaluation.id = :id AND state = 0 AND specification.id = specification_id
 RETURNING specification.name AS specification;
 
+-- name: evaluation_supersede :many
+-- Those of a specification that wait, but for the newest: what they would tell nobody
+-- needs any more.
+UPDATE evaluation
+SET state = 4, finished_at = clock_timestamp(), message = 'superseded by evaluation ' || :newest::bigint
+WHERE specification_id = :specification_id AND state = 0 AND id < :newest
+RETURNING id;
+
 -- name: evaluation_state :one
 SELECT state FROM evaluation WHERE id = :id;
 

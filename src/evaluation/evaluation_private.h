@@ -7,6 +7,7 @@
 
 #include "base/child.h"
 #include "base/map.h"
+#include "base/work.h"
 #include "evaluation/evaluation.h"
 
 /* Numbers stand in the database. */
@@ -41,6 +42,7 @@ struct evaluations
      the same. Taken before `lock`. */
   pthread_mutex_t claiming;
 
+  struct work_pool deletions; /* of specifications */
   pthread_t pollers[EVALUATION_POLLERS];
   pthread_t *evaluators;
   pthread_t tailer;

@@ -131,7 +131,12 @@ evaluations_start(const struct evaluation_options *options, struct evaluations *
   pthread_cond_init(&evaluations->changed, &monotonic);
   pthread_condattr_destroy(&monotonic);
   copy_options(evaluations, options);
-  int r = options->passive ? 0 : start_threads(evaluations, err);
+  work_pool_init(&evaluations->deletions, evaluations);
+  int r = work_pool_start(&evaluations->deletions, 1);
+  if (r < 0)
+    (void) error_set(err, r, "cannot start a thread");
+  else if (!options->passive)
+    r = start_threads(evaluations, err);
   if (r < 0)
     evaluations_stop(evaluations);
   else
@@ -158,7 +163,9 @@ evaluations_stop(struct evaluations *evaluations)
   if (evaluations == NULL)
     return;
   evaluations_quit(evaluations);
+  work_pool_stop(&evaluations->deletions);
   join_threads(evaluations);
+  work_pool_free(&evaluations->deletions);
   free(evaluations->evaluators);
   arena_free(&evaluations->arena);
   free(evaluations);

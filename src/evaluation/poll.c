@@ -133,6 +133,33 @@ is_unchanged(const struct poll *poll, const struct evaluation_newest_row *newest
   return true;
 }
 
+static void
+write_facts(const struct poll *poll, const char *commit, struct buf *ret)
+{
+  struct json json = json_begin(ret);
+  json_object_open(&json);
+  json_put_text(&json, "specification", poll->name);
+  if (commit != NULL)
+    json_put_cstr(&json, "commit", commit);
+  json_object_close(&json);
+}
+
+/* Commits may come faster than they can be evaluated: the newest is what counts. */
+static int
+supersede(struct db *db, const struct poll *poll, int64_t newest, struct arena *arena,
+          struct error *err)
+{
+  CLEANUP_BUF struct buf facts = { 0 };
+  struct evaluation_supersede_rows rows;
+  int r = evaluation_supersede(db, newest, poll->listed.id, arena, &rows, err);
+  if (r < 0)
+    return r;
+  write_facts(poll, NULL, &facts);
+  for (size_t i = 0; r >= 0 && i < rows.count; i++)
+    r = events_append(db, "evaluation.cancelled", rows.items[i].id, buf_str(&facts), err);
+  return r < 0 ? r : 0;
+}
+
 static int
 insert_evaluation(struct db *db, const struct poll *poll, struct error *err)
 {
@@ -149,14 +176,12 @@ insert_evaluation(struct db *db, const struct poll *poll, struct error *err)
   if (r == 1)
     r = evaluation_revisions_insert(db, row.id, (struct db_strs) { names, count },
                                     (struct db_i64s) { revisions, count }, err);
+  if (r >= 0)
+    r = supersede(db, poll, row.id, &arena, err);
   if (r < 0)
     return r;
   CLEANUP_BUF struct buf facts = { 0 };
-  struct json json = json_begin(&facts);
-  json_object_open(&json);
-  json_put_text(&json, "specification", poll->name);
-  json_put_cstr(&json, "commit", poll->tips[0].commit);
-  json_object_close(&json);
+  write_facts(poll, poll->tips[0].commit, &facts);
   return events_append(db, "evaluation.queued", row.id, buf_str(&facts), err);
 }
 
