@@ -132,32 +132,26 @@ static const char example_tokens[] = "( type directory"
                                      " entry ( name run node"
                                      " ( type regular executable '' contents '' ) ) )";
 
-/* A folder of its own for each test that asks. */
-struct scratch
+/* A folder of its own for each test that asks; gone also when the test fails. */
+static int
+make_scratch(void **state)
 {
-  char path[64];
-};
-
-static struct scratch
-scratch_make(void)
-{
-  struct scratch scratch = { "/tmp/nar_test.XXXXXX" };
-  assert_non_null(mkdtemp(scratch.path));
-  return scratch;
+  char *scratch = mem_strdup("/tmp/nar_test.XXXXXX");
+  *state = scratch;
+  return mkdtemp(scratch) != NULL ? 0 : -1;
 }
 
-static void
-scratch_remove(struct scratch *scratch)
+static int
+remove_scratch(void **state)
 {
-  assert_int_equal(file_remove_tree(scratch->path, NULL), 0);
+  CLEANUP_FREE char *scratch = *state;
+  return file_remove_tree(scratch, NULL);
 }
-
-#define SCRATCH PN_CLEANUP(scratch_remove) struct scratch scratch = scratch_make()
 
 static char *
-scratch_file(const struct scratch *scratch, const char *name)
+scratch_file(const char *scratch, const char *name)
 {
-  return mem_printf("%s/%s", scratch->path, name);
+  return mem_printf("%s/%s", scratch, name);
 }
 
 static int
@@ -176,9 +170,8 @@ unpack(struct str nar, const char *path)
 static void
 test_write_file(void **state)
 {
-  (void) state;
-  SCRATCH;
-  CLEANUP_FREE char *path = scratch_file(&scratch, "file");
+  const char *scratch = *state;
+  CLEANUP_FREE char *path = scratch_file(scratch, "file");
   assert_int_equal(file_write_atomic(path, STR("x"), 0644, NULL), 0);
   CLEANUP_BUF struct buf nar = { 0 };
   assert_int_equal(guix_nar_write(path, collect, &nar, NULL), 0);
@@ -190,12 +183,11 @@ test_write_file(void **state)
 static void
 test_write_executable(void **state)
 {
-  (void) state;
-  SCRATCH;
-  CLEANUP_FREE char *path = scratch_file(&scratch, "file");
+  const char *scratch = *state;
+  CLEANUP_FREE char *path = scratch_file(scratch, "file");
   CLEANUP_BUF struct buf expected = nar_of("( type regular executable '' contents '' )");
   CLEANUP_BUF struct buf nar = { 0 };
-  assert_int_equal(file_write_atomic(path, STR(""), 0100, NULL), 0);
+  assert_int_equal(file_write_atomic(path, STR(""), 0500, NULL), 0);
   assert_int_equal(guix_nar_write(path, collect, &nar, NULL), 0);
   assert_true(str_equal(buf_str(&nar), buf_str(&expected)));
 }
@@ -203,9 +195,8 @@ test_write_executable(void **state)
 static void
 test_write_others_execute_bit_does_not_count(void **state)
 {
-  (void) state;
-  SCRATCH;
-  CLEANUP_FREE char *path = scratch_file(&scratch, "file");
+  const char *scratch = *state;
+  CLEANUP_FREE char *path = scratch_file(scratch, "file");
   CLEANUP_BUF struct buf expected = nar_of("( type regular contents '' )");
   CLEANUP_BUF struct buf nar = { 0 };
   assert_int_equal(file_write_atomic(path, STR(""), 0655, NULL), 0);
@@ -216,9 +207,8 @@ test_write_others_execute_bit_does_not_count(void **state)
 static void
 test_write_symlink_is_not_followed(void **state)
 {
-  (void) state;
-  SCRATCH;
-  CLEANUP_FREE char *path = scratch_file(&scratch, "link");
+  const char *scratch = *state;
+  CLEANUP_FREE char *path = scratch_file(scratch, "link");
   assert_int_equal(symlink("/etc/passwd", path), 0);
   CLEANUP_BUF struct buf expected = nar_of("( type symlink target /etc/passwd )");
   CLEANUP_BUF struct buf nar = { 0 };
@@ -243,9 +233,8 @@ make_example(const char *path)
 static void
 test_write_directory_sorted_by_bytes(void **state)
 {
-  (void) state;
-  SCRATCH;
-  CLEANUP_FREE char *path = scratch_file(&scratch, "top");
+  const char *scratch = *state;
+  CLEANUP_FREE char *path = scratch_file(scratch, "top");
   make_example(path);
   CLEANUP_BUF struct buf nar = { 0 };
   assert_int_equal(guix_nar_write(path, collect, &nar, NULL), 0);
@@ -257,9 +246,8 @@ test_write_directory_sorted_by_bytes(void **state)
 static void
 test_write_large_file(void **state)
 {
-  (void) state;
-  SCRATCH;
-  CLEANUP_FREE char *path = scratch_file(&scratch, "large");
+  const char *scratch = *state;
+  CLEANUP_FREE char *path = scratch_file(scratch, "large");
   CLEANUP_BUF struct buf contents = { 0 };
   file_random(buf_reserve(&contents, 300001), 300001);
   contents.size = 300001;
@@ -300,9 +288,8 @@ shrink_file(void *context, struct str piece)
 static void
 test_write_refuses_a_file_that_changes(void **state)
 {
-  (void) state;
-  SCRATCH;
-  CLEANUP_FREE char *path = scratch_file(&scratch, "file");
+  const char *scratch = *state;
+  CLEANUP_FREE char *path = scratch_file(scratch, "file");
   CLEANUP_FREE char *zeros = mem_alloc(200000);
   struct error err = { 0 };
   assert_int_equal(file_write_atomic(path, str_make(zeros, 200000), 0600, NULL), 0);
@@ -322,20 +309,19 @@ refuse(void *context, struct str piece)
 static void
 test_write_failures(void **state)
 {
-  (void) state;
-  SCRATCH;
+  const char *scratch = *state;
   struct error err = { 0 };
   CLEANUP_BUF struct buf nar = { 0 };
-  CLEANUP_FREE char *absent = scratch_file(&scratch, "absent");
+  CLEANUP_FREE char *absent = scratch_file(scratch, "absent");
   assert_int_equal(guix_nar_write(absent, collect, &nar, &err), -ENOENT);
   assert_non_null(strstr(err.message, absent));
 
-  CLEANUP_FREE char *pipe = scratch_file(&scratch, "pipe");
+  CLEANUP_FREE char *pipe = scratch_file(scratch, "pipe");
   assert_int_equal(mkfifo(pipe, 0600), 0);
-  assert_int_equal(guix_nar_write(scratch.path, collect, &nar, &err), -ENOTSUP);
+  assert_int_equal(guix_nar_write(scratch, collect, &nar, &err), -ENOTSUP);
   assert_non_null(strstr(err.message, pipe));
 
-  CLEANUP_FREE char *file = scratch_file(&scratch, "file");
+  CLEANUP_FREE char *file = scratch_file(scratch, "file");
   assert_int_equal(file_write_atomic(file, STR("x"), 0600, NULL), 0);
   assert_int_equal(guix_nar_write(file, refuse, NULL, &err), -ENOSPC);
 }
@@ -344,11 +330,10 @@ test_write_failures(void **state)
 static void
 test_write_deep(void **state)
 {
-  (void) state;
-  SCRATCH;
+  const char *scratch = *state;
   struct error err = { 0 };
   CLEANUP_BUF struct buf nar = { 0 };
-  int folder = open(scratch.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int folder = open(scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   (void) file_allow_descriptors(4096);
   for (int depth = 0; depth < 2025; depth++) {
     assert_int_equal(mkdirat(folder, "d", 0700), 0);
@@ -357,7 +342,7 @@ test_write_deep(void **state)
     folder = below;
   }
   close(folder);
-  assert_int_equal(guix_nar_write(scratch.path, collect, &nar, &err), 0);
+  assert_int_equal(guix_nar_write(scratch, collect, &nar, &err), 0);
   assert_int_equal(read_nar(buf_str(&nar), nar.size, NULL, NULL, NULL), 0);
 }
 
@@ -592,13 +577,13 @@ check_status(const char *path, mode_t mode)
 static void
 test_unpack_and_write_again(void **state)
 {
-  (void) state;
-  SCRATCH;
-  CLEANUP_FREE char *path = scratch_file(&scratch, "item");
+  const char *scratch = *state;
+  CLEANUP_FREE char *path = scratch_file(scratch, "item");
   CLEANUP_BUF struct buf nar = nar_of(example_tokens);
-  mode_t mask = umask(0177);
-  assert_int_equal(unpack(buf_str(&nar), path), 0);
+  mode_t mask = umask(0077);
+  int r = unpack(buf_str(&nar), path);
   umask(mask);
+  assert_int_equal(r, 0);
 
   CLEANUP_BUF struct buf again = { 0 };
   assert_int_equal(guix_nar_write(path, collect, &again, NULL), 0);
@@ -618,10 +603,9 @@ test_unpack_and_write_again(void **state)
 static void
 test_unpack_single_nodes(void **state)
 {
-  (void) state;
-  SCRATCH;
-  CLEANUP_FREE char *file = scratch_file(&scratch, "file");
-  CLEANUP_FREE char *link = scratch_file(&scratch, "link");
+  const char *scratch = *state;
+  CLEANUP_FREE char *file = scratch_file(scratch, "file");
+  CLEANUP_FREE char *link = scratch_file(scratch, "link");
   CLEANUP_BUF struct buf file_nar = nar_of("( type regular contents hello )");
   CLEANUP_BUF struct buf link_nar = nar_of("( type symlink target /nowhere )");
   assert_int_equal(unpack(buf_str(&file_nar), file), 0);
@@ -633,14 +617,13 @@ test_unpack_single_nodes(void **state)
 static void
 test_unpack_refuses_what_exists(void **state)
 {
-  (void) state;
-  SCRATCH;
+  const char *scratch = *state;
   static const char *const nars[] = {
     "( type regular contents hello )",
     "( type symlink target x )",
     "( type directory )",
   };
-  CLEANUP_FREE char *path = scratch_file(&scratch, "there");
+  CLEANUP_FREE char *path = scratch_file(scratch, "there");
   assert_int_equal(symlink("/nowhere/at/all", path), 0);
   for (size_t i = 0; i < ARRAY_SIZE(nars); i++) {
     CLEANUP_BUF struct buf nar = nar_of(nars[i]);
@@ -653,8 +636,7 @@ test_unpack_refuses_what_exists(void **state)
 static void
 test_unpack_never_leaves_its_folder(void **state)
 {
-  (void) state;
-  SCRATCH;
+  const char *scratch = *state;
   static const char *const nars[] = {
     "( type directory entry ( name .. node ( type regular contents x ) ) )",
     "( type directory entry ( name ../escaped node ( type regular contents x ) ) )",
@@ -664,9 +646,9 @@ test_unpack_never_leaves_its_folder(void **state)
     " entry ( name a node ( type directory"
     " entry ( name escaped node ( type regular contents x ) ) ) ) )",
   };
-  CLEANUP_FREE char *escaped = scratch_file(&scratch, "escaped");
+  CLEANUP_FREE char *escaped = scratch_file(scratch, "escaped");
   for (size_t i = 0; i < ARRAY_SIZE(nars); i++) {
-    CLEANUP_FREE char *path = mem_printf("%s/item%zu", scratch.path, i);
+    CLEANUP_FREE char *path = mem_printf("%s/item%zu", scratch, i);
     CLEANUP_BUF struct buf nar = nar_of(nars[i]);
     assert_int_equal(unpack(buf_str(&nar), path), -EINVAL);
     assert_false(file_exists(escaped));
@@ -678,9 +660,8 @@ test_unpack_never_leaves_its_folder(void **state)
 static void
 test_unpack_visitor_checks_by_itself(void **state)
 {
-  (void) state;
-  SCRATCH;
-  CLEANUP_FREE char *path = scratch_file(&scratch, "item");
+  const char *scratch = *state;
+  CLEANUP_FREE char *path = scratch_file(scratch, "item");
   const struct guix_nar_visitor *visitor = &guix_nar_unpacker_visitor;
   struct guix_nar_unpacker *unpacker = guix_nar_unpacker_new(path);
   assert_int_equal(visitor->directory(unpacker, STR("")), 0);
@@ -695,26 +676,27 @@ test_unpack_visitor_checks_by_itself(void **state)
 static void
 test_unpack_interrupted(void **state)
 {
-  (void) state;
-  SCRATCH;
-  CLEANUP_FREE char *path = scratch_file(&scratch, "item");
+  const char *scratch = *state;
+  CLEANUP_FREE char *path = scratch_file(scratch, "item");
   CLEANUP_BUF struct buf nar = nar_of(example_tokens);
   assert_int_equal(unpack(str_make(nar.data, nar.size / 2), path), 1);
 }
+
+#define IN_SCRATCH(function) cmocka_unit_test_setup_teardown(function, make_scratch, remove_scratch)
 
 int
 main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_write_file),
-    cmocka_unit_test(test_write_executable),
-    cmocka_unit_test(test_write_others_execute_bit_does_not_count),
-    cmocka_unit_test(test_write_symlink_is_not_followed),
-    cmocka_unit_test(test_write_directory_sorted_by_bytes),
-    cmocka_unit_test(test_write_large_file),
-    cmocka_unit_test(test_write_refuses_a_file_that_changes),
-    cmocka_unit_test(test_write_failures),
-    cmocka_unit_test(test_write_deep),
+    IN_SCRATCH(test_write_file),
+    IN_SCRATCH(test_write_executable),
+    IN_SCRATCH(test_write_others_execute_bit_does_not_count),
+    IN_SCRATCH(test_write_symlink_is_not_followed),
+    IN_SCRATCH(test_write_directory_sorted_by_bytes),
+    IN_SCRATCH(test_write_large_file),
+    IN_SCRATCH(test_write_refuses_a_file_that_changes),
+    IN_SCRATCH(test_write_failures),
+    IN_SCRATCH(test_write_deep),
     cmocka_unit_test(test_read_tells_all_nodes),
     cmocka_unit_test(test_read_pieces_of_any_size),
     cmocka_unit_test(test_read_truncated_anywhere),
@@ -727,12 +709,12 @@ main(void)
     cmocka_unit_test(test_read_depth),
     cmocka_unit_test(test_read_order_is_forgotten_between_directories),
     cmocka_unit_test(test_read_stops_when_the_visitor_fails),
-    cmocka_unit_test(test_unpack_and_write_again),
-    cmocka_unit_test(test_unpack_single_nodes),
-    cmocka_unit_test(test_unpack_refuses_what_exists),
-    cmocka_unit_test(test_unpack_never_leaves_its_folder),
-    cmocka_unit_test(test_unpack_visitor_checks_by_itself),
-    cmocka_unit_test(test_unpack_interrupted),
+    IN_SCRATCH(test_unpack_and_write_again),
+    IN_SCRATCH(test_unpack_single_nodes),
+    IN_SCRATCH(test_unpack_refuses_what_exists),
+    IN_SCRATCH(test_unpack_never_leaves_its_folder),
+    IN_SCRATCH(test_unpack_visitor_checks_by_itself),
+    IN_SCRATCH(test_unpack_interrupted),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
