@@ -8,10 +8,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libpq-fe.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -265,6 +269,77 @@ test_a_recorded_pid_of_somebody_else_is_no_obstacle(void **state)
   waitpid(foreign, NULL, 0);
 }
 
+/* As a power cut or a full disk leaves a file. */
+static void
+spoil(const char *folder, const char *name, struct str contents)
+{
+  CLEANUP_FREE char *path = mem_printf("%s/%s", folder, name);
+  CLEANUP_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  assert_int_equal(file_write_full(fd, contents.data, contents.size), 0);
+}
+
+static void
+test_lock_files_that_say_nothing_are_no_obstacle(void **state)
+{
+  const struct str contents[] = { STR(""), STR("garbage\n"), STR("0\n"), STR("\0\0\0\0\0\0\0\0"),
+                                  STR("12x\n/") };
+  CLEANUP_FREE char *folder = in_place(state, "database");
+  start_in_killed_server(folder);
+  kill(recorded_pid(folder), SIGKILL);
+  for (size_t i = 0; i < ARRAY_SIZE(contents); i++) {
+    spoil(folder, "data/postmaster.pid", contents[i]);
+    spoil(folder, "socket/.s.PGSQL.5432.lock", contents[i]);
+    struct cluster *cluster = start(folder, true);
+    assert_int_equal(ask(cluster_uri(cluster), "SELECT n FROM kept"), 9);
+    cluster_stop(cluster);
+  }
+}
+
+/* The file lies: the postmaster lives, and two on the same data would ruin it. */
+static void
+test_a_postmaster_that_no_file_names_is_ended_first(void **state)
+{
+  CLEANUP_FREE char *folder = in_place(state, "database");
+  CLEANUP_FREE char *path = in_place(state, "database/data/postmaster.pid");
+  CLEANUP_FREE char *socket = in_place(state, "database/socket/.s.PGSQL.5432");
+  for (int round = 0; round < 2; round++) {
+    start_in_killed_server(folder);
+    CLEANUP_FD int pidfd = (int) syscall(SYS_pidfd_open, recorded_pid(folder), 0);
+    struct pollfd watch = { .fd = pidfd, .events = POLLIN };
+    assert_int_equal(poll(&watch, 1, 0), 0);
+    if (round == 0)
+      spoil(folder, "data/postmaster.pid", STR(""));
+    else
+      assert_int_equal(unlink(path), 0);
+    assert_int_equal(unlink(socket), 0); /* nor does it help to ask there */
+    struct cluster *cluster = start(folder, true);
+    assert_int_equal(poll(&watch, 1, 0), 1);
+    assert_int_equal(ask(cluster_uri(cluster), "SELECT n FROM kept"), 9);
+    assert_int_equal(ask(cluster_uri(cluster), "DROP TABLE kept"), 0);
+    cluster_stop(cluster);
+  }
+}
+
+/* As when it runs in another container. */
+static void
+test_a_postmaster_out_of_sight_is_left_alone(void **state)
+{
+  CLEANUP_FREE char *folder = in_place(state, "database");
+  CLEANUP_FREE char *path = in_place(state, "database/data/postmaster.pid");
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  cluster_stop(start(folder, false));
+  spoil(folder, "data/postmaster.pid", STR("garbage"));
+  snprintf(address.sun_path, sizeof address.sun_path, "%s/socket/.s.PGSQL.5432", folder);
+  CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  assert_int_equal(bind(fd, (struct sockaddr *) &address, sizeof address), 0);
+  assert_int_equal(listen(fd, 1), 0);
+  struct error err = { 0 };
+  struct cluster *cluster = NULL;
+  assert_int_equal(cluster_start(folder, false, &cluster, &err), -EBUSY);
+  assert_non_null(strstr(err.message, address.sun_path));
+  assert_true(file_exists(path));
+}
+
 static void
 test_a_half_made_cluster_is_made_anew(void **state)
 {
@@ -391,6 +466,9 @@ main(void)
     IN_PLACE(test_is_found_again_after_the_server_was_killed),
     IN_PLACE(test_is_found_again_after_both_were_killed),
     IN_PLACE(test_a_recorded_pid_of_somebody_else_is_no_obstacle),
+    IN_PLACE(test_lock_files_that_say_nothing_are_no_obstacle),
+    IN_PLACE(test_a_postmaster_that_no_file_names_is_ended_first),
+    IN_PLACE(test_a_postmaster_out_of_sight_is_left_alone),
     IN_PLACE(test_a_half_made_cluster_is_made_anew),
     IN_PLACE(test_one_server_a_folder),
     IN_PLACE(test_tells_which_folder_the_account_cannot_pass),
