@@ -97,8 +97,10 @@ execute(struct db *db, const struct db_migration *migration, struct error *err)
   ExecStatusType status = PQresultStatus(result);
   int r = 0;
   if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
-    char what[64];
-    snprintf(what, sizeof what, "line %d", error_line(migration, result));
+    char what[64] = "it cannot be applied";
+    int line = error_line(migration, result);
+    if (line > 0)
+      snprintf(what, sizeof what, "line %d", line);
     r = db_error_set(db, result, what, err);
   } else if (PQtransactionStatus(db->connection) != PQTRANS_INTRANS)
     r = error_set(err, -EINVAL, "it ends the transaction that it runs in");
@@ -136,13 +138,31 @@ apply_missing(const struct schema *schema, struct error *err)
   return 0;
 }
 
+/* Some of our tables between those of another program would help neither. */
+static int
+check_nobody_else(struct schema *schema, struct arena *arena, struct error *err)
+{
+  struct schema_stranger_row row = { 0 };
+  int r = schema_stranger(schema->db, arena, &row, err);
+  if (r <= 0)
+    return r;
+  error_set(err, -EEXIST,
+            "the database is in use by something else: it has \"%.*s\" and no schema "
+            "of Panoply's",
+            STR_FMT(row.name));
+  return error_hint(err, "give Panoply a database of its own: CREATE DATABASE name TEMPLATE "
+                         "template0 ENCODING 'UTF8' LOCALE 'C'");
+}
+
 static int
 read_applied(struct schema *schema, struct arena *arena, struct error *err)
 {
   struct schema_is_recorded_row is = { 0 };
   int r = schema_is_recorded(schema->db, &is, err);
-  if (r < 0 || !is.recorded)
-    return r < 0 ? r : 0;
+  if (r < 0)
+    return r;
+  if (!is.recorded)
+    return check_nobody_else(schema, arena, err);
   return schema_applied(schema->db, arena, &schema->applied, err);
 }
 

@@ -180,6 +180,52 @@ test_a_migration_may_not_commit(void **state)
   assert_non_null(strstr(err.message, "ends the transaction"));
 }
 
+static void
+test_an_error_without_a_place_names_no_line(void **state)
+{
+  static const struct db_migration bad[] = { SCHEMA, { 10, "010-bad", "DROP TABLE nowhere" } };
+  struct error err = { 0 };
+  assert_true(db_migrate_by(*state, bad, 2, &err) < 0);
+  assert_non_null(strstr(err.message, "migration 010-bad: "));
+  assert_non_null(strstr(err.message, "\"nowhere\" does not exist"));
+  assert_null(strstr(err.message, "line"));
+}
+
+static void
+test_a_database_of_something_else_is_refused_and_left_alone(void **state)
+{
+  const char *uri = *state;
+  struct error err = { 0 };
+  assert_int_equal(ask(uri, "CREATE TABLE agent (n integer)"), 0);
+  assert_int_equal(db_migrate(uri, &err), -EEXIST);
+  assert_non_null(strstr(err.message, "in use by something else: it has \"agent\""));
+  assert_non_null(strstr(err.hint, "of its own"));
+  assert_int_equal(ask(uri, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), 1);
+  /* What lies in another schema is no obstacle. */
+  assert_int_equal(ask(uri, "DROP TABLE agent; CREATE SCHEMA other;"
+                            "CREATE TABLE other.agent (n integer)"),
+                   0);
+  assert_int_equal(db_migrate(uri, &err), 0);
+}
+
+/* Names and messages from outside are UTF-8, and not all of it fits elsewhere. */
+static void
+test_a_database_of_another_encoding_is_refused(void **state)
+{
+  static const char *const encodings[] = { "LATIN1", "SQL_ASCII" };
+  (void) state;
+  for (size_t i = 0; i < ARRAY_SIZE(encodings); i++) {
+    char *uri = test_database_make_encoded(encodings[i]);
+    struct error err = { 0 };
+    int r = db_migrate(uri, &err);
+    test_database_drop(uri);
+    assert_int_equal(r, -ENOTSUP);
+    assert_non_null(strstr(err.message, encodings[i]));
+    assert_non_null(strstr(err.message, "UTF8"));
+    assert_non_null(strstr(err.hint, "ENCODING 'UTF8'"));
+  }
+}
+
 #define ON_EMPTY(function) cmocka_unit_test_setup_teardown(function, make_empty, drop)
 
 int
@@ -194,6 +240,9 @@ main(void)
     ON_EMPTY(test_another_name_for_a_number_is_refused),
     ON_EMPTY(test_a_failing_migration_leaves_nothing_and_tells_its_line),
     ON_EMPTY(test_a_migration_may_not_commit),
+    ON_EMPTY(test_an_error_without_a_place_names_no_line),
+    ON_EMPTY(test_a_database_of_something_else_is_refused_and_left_alone),
+    cmocka_unit_test(test_a_database_of_another_encoding_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, test_cluster_teardown);
 }
