@@ -100,6 +100,20 @@ check_version(PGconn *connection, struct error *err)
   return -ENOTSUP;
 }
 
+/* A store path is ASCII, but names of agents and messages of commits are not: a
+   database of another encoding fails at the first that it cannot hold. */
+static int
+check_encoding(PGconn *connection, struct error *err)
+{
+  const char *encoding = PQparameterStatus(connection, "server_encoding");
+  if (encoding == NULL || strcmp(encoding, "UTF8") == 0) /* NULL: a pooler that does not tell */
+    return 0;
+  error_set(err, -ENOTSUP, "the encoding of the database is %s, Panoply needs UTF8", encoding);
+  error_hint(err, "make another: CREATE DATABASE name TEMPLATE template0 ENCODING 'UTF8' "
+                  "LOCALE 'C'");
+  return -ENOTSUP;
+}
+
 static void
 ignore_notice(void *context, const PGresult *result)
 {
@@ -139,6 +153,8 @@ db_connect(struct db *db, struct error *err)
     r = refused(db->connection, err);
   if (r == 0)
     r = check_version(db->connection, err);
+  if (r == 0)
+    r = check_encoding(db->connection, err);
   if (r == 0)
     r = db_command(db, session_settings, "setting up the session", err);
   if (r < 0)

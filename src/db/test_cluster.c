@@ -94,6 +94,15 @@ test_database_make_empty(void)
   return make_database(" OWNER " CLUSTER_ROLE);
 }
 
+char *
+test_database_make_encoded(const char *encoding)
+{
+  start_cluster();
+  CLEANUP_FREE char *rest =
+      mem_printf(" OWNER " CLUSTER_ROLE " TEMPLATE template0 ENCODING '%s' LOCALE 'C'", encoding);
+  return make_database(rest);
+}
+
 struct test_database *
 test_database_new(void)
 {

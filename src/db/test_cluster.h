@@ -41,6 +41,7 @@ void test_database_free(struct test_database *database);
 
 /* A database without any schema, and dropping it; the URI is the caller's. */
 char *test_database_make_empty(void);
+char *test_database_make_encoded(const char *encoding); /* "LATIN1" */
 void test_database_drop(char *uri);
 
 /* Ends all sessions in the database but one's own: "the connection is lost".
