@@ -245,6 +245,24 @@ cluster_folder_check_access(const struct cluster *cluster, struct error *err)
 
 /* ---- contents ---- */
 
+/* initdb looks its own account up, and its words for a missing one help nobody. */
+static int
+check_account_has_name(const struct cluster_account *account, struct error *err)
+{
+  char room[4096];
+  struct passwd entry;
+  struct passwd *found = NULL;
+  int number = getpwuid_r(account->user, &entry, room, sizeof room, &found);
+  if (found != NULL)
+    return 0;
+  error_set(err, number != 0 ? -number : -ENOENT,
+            "the account %u, which is to run PostgreSQL, has no name", account->user);
+  return error_hint(err,
+                    "add it to /etc/passwd (useradd --uid %u NAME), run panoply as another "
+                    "account, or give --database URI",
+                    account->user);
+}
+
 /* initdb works beside the final place, so that one which was killed half-way
    is never taken for a cluster. */
 int
@@ -252,7 +270,9 @@ cluster_folder_initialise(const struct cluster *cluster, struct error *err)
 {
   CLEANUP_FREE char *program = mem_printf("%s/initdb", cluster->programs);
   CLEANUP_FREE char *unfinished = mem_printf("%s.new", cluster->data);
-  int r = file_remove_tree(unfinished, err);
+  int r = check_account_has_name(&cluster->account, err);
+  if (r == 0)
+    r = file_remove_tree(unfinished, err);
   if (r < 0)
     return r;
   const char *argv[] = { program,

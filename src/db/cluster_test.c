@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <libpq-fe.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -429,6 +430,33 @@ test_refuses_paths_that_cannot_work(void **state)
   assert_int_equal(cluster_start(quoted, false, &cluster, &err), -EINVAL);
 }
 
+static void
+test_tells_that_the_account_has_no_name(void **state)
+{
+  enum
+  {
+    NAMELESS = 54321
+  };
+  if (geteuid() != 0 || getpwuid(NAMELESS) != NULL)
+    skip();
+  CLEANUP_FREE char *folder = in_place(state, "database");
+  CLEANUP_FREE char *data = in_place(state, "database/data.new");
+  assert_int_equal(chmod(*state, 0777), 0);
+  pid_t pid = fork();
+  if (pid == 0) {
+    struct error err = { 0 };
+    struct cluster *cluster = NULL;
+    bool told = setgid(NAMELESS) == 0 && setuid(NAMELESS) == 0
+                && cluster_start(folder, false, &cluster, &err) == -ENOENT
+                && strstr(err.message, "account 54321") != NULL
+                && strstr(err.hint, "/etc/passwd") != NULL;
+    _exit(told && !file_exists(data) ? 0 : 1);
+  }
+  int status = -1;
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_int_equal(status, 0);
+}
+
 /* All of the above again as an account without rights: root's test runs
    itself in a child. */
 static void
@@ -475,6 +503,7 @@ main(void)
     IN_PLACE(test_refuses_data_of_a_version_that_is_not_installed),
     IN_PLACE(test_says_why_postgresql_does_not_start),
     IN_PLACE(test_refuses_paths_that_cannot_work),
+    IN_PLACE(test_tells_that_the_account_has_no_name),
     IN_PLACE(test_works_for_an_ordinary_user),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
