@@ -143,8 +143,24 @@ class OfClients(Errors):
         self.addCleanup(self.ask, "spec", "delete", "twice")
         self.assert_told(self.add(text), ANSWERED_NO, 'a specification "twice" already')
 
+    def test_empty_arguments(self):
+        for words in (("spec", "show", ""), ("spec", "delete", ""), ("agents", "show", ""),
+                      ("evaluation", "list", "")):
+            with self.subTest(" ".join(words)):
+                self.assert_told(self.ask(*words), ASKED_WRONGLY, "empty")
+
+    def test_output_that_cannot_be_written(self):
+        with open("/dev/full", "w") as full:
+            for words in (("spec", "list"), ("key", "show"), ("--help",), ("spec", "--help")):
+                with self.subTest(" ".join(words)):
+                    done = subprocess.run([executable(), *words], stdout=full, text=True,
+                                          stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                                          env={**os.environ, "PANOPLY_URL": self.server.url})
+                    self.assertEqual(done.returncode, ANSWERED_NO)
+                    self.assertIn("No space left", done.stderr)
+
     def test_what_is_not_there(self):
-        for words in (("spec", "show", "nosuch"), ("spec", "delete", "nosuch"),
+        for words in (("spec", "show", "nosuch"), ("evaluation", "list", "nosuch"), ("spec", "delete", "nosuch"),
                       ("spec", "evaluate", "nosuch"), ("evaluation", "show", "999999"),
                       ("evaluation", "jobs", "999999"), ("evaluation", "errors", "999999"),
                       ("evaluation", "log", "999999"), ("evaluation", "cancel", "999999"),
