@@ -146,7 +146,7 @@ check_nobody_else(struct schema *schema, struct arena *arena, struct error *err)
   int r = schema_stranger(schema->db, arena, &row, err);
   if (r <= 0)
     return r;
-  error_set(err, -EEXIST,
+  error_set(err, -ENOTSUP,
             "the database is in use by something else: it has \"%.*s\" and no schema "
             "of Panoply's",
             STR_FMT(row.name));
