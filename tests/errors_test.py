@@ -313,7 +313,7 @@ class OfAgents(Errors):
             with self.subTest(text):
                 file = self.token_file(text)
                 self.assert_told(self.run_agent("--join-token-file", file), ASKED_WRONGLY,
-                                 self.server.url, "token")
+                                 self.server.url, "joining token", "join-token")
 
     def test_admin_token_does_not_enrol(self):
         self.assert_told(self.run_agent("--join-token-file", self.server.state / "admin-token"),

@@ -301,6 +301,42 @@ test_the_guard_lets_roles_do_what_they_may(void **state)
   http_server_stop(server);
 }
 
+/* An agent that enrols is not to be sent for the administrator's token. */
+static void
+test_refusals_name_the_token_that_is_wanted(void **state)
+{
+  struct test_database *database = *state;
+  char url[64];
+  struct wish agent = create_token(database, "agent", 0);
+  struct wish join = create_token(database, "join", 0);
+  static const struct
+  {
+    const char *path, *message, *hint;
+  } expected[] = {
+    { "/api/admin", "administrator token", "admin token lies in its state folder" },
+    { "/api/join", "joining token", "join-token" },
+    { "/api/agent", "token of an agent", "enrol" },
+  };
+  struct http_server *server = serve(database->pool, url);
+  for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+    const struct http_call call = { .method = "GET", .path = expected[i].path };
+    const char *const tokens[] = { NULL, "nonsense", i == 2 ? join.text : agent.text };
+    for (size_t t = 0; t < ARRAY_SIZE(tokens); t++) {
+      struct http_client *client =
+          http_client_new(&(struct http_client_options) { .base_url = url, .token = tokens[t] });
+      struct http_answer answer = { 0 };
+      struct error err = { 0 };
+      assert_int_equal(http_client_expect(client, &call, &answer, &err), t < 2 ? -EACCES : -EPERM);
+      assert_non_null(strstr(err.message, t < 2 ? expected[i].message : "role"));
+      assert_non_null(strstr(err.hint, expected[i].hint));
+      assert_true(i == 0 || strstr(err.hint, "admin") == NULL);
+      http_answer_free(&answer);
+      http_client_free(client);
+    }
+  }
+  http_server_stop(server);
+}
+
 static void
 test_a_revoked_token_is_let_in_for_a_second_at_most(void **state)
 {
@@ -372,6 +408,7 @@ main(void)
     WITH_DATABASE(test_an_unknown_role_is_refused),
     WITH_DATABASE(test_the_first_start_makes_tokens_that_last),
     WITH_DATABASE(test_the_guard_lets_roles_do_what_they_may),
+    WITH_DATABASE(test_refusals_name_the_token_that_is_wanted),
     WITH_DATABASE(test_a_revoked_token_is_let_in_for_a_second_at_most),
     WITH_DATABASE(test_the_challenge_and_the_scheme),
   };

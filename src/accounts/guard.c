@@ -80,19 +80,33 @@ bearer_token(struct http_request *request)
   return str_trim(str_from(header, sizeof scheme - 1));
 }
 
+/* What a route's role is called, and where such a token comes from: an agent that
+   enrols is not to be sent for the administrator's. */
+static const struct
+{
+  const char *what;
+  const char *hint;
+} wanted[ROLE_MAX] = {
+  [ROLE_NONE] = { "token", "" },
+  [ROLE_ADMIN] = { "administrator token", "send `Authorization: Bearer TOKEN`; the server's first "
+                                          "admin token lies in its state folder" },
+  [ROLE_JOIN] = { "joining token", "the server's own is the file join-token in its state folder; "
+                                   "`panoply agents token create` makes others" },
+  [ROLE_AGENT] = { "token of an agent", "enrol the agent anew, with a joining token" },
+};
+
 /* RFC 6750, 3: without credentials just the challenge, else what is wrong. */
 static int
-refuse(struct http_request *request, bool has_token, struct error *err)
+refuse(struct http_request *request, bool has_token, enum role role, struct error *err)
 {
   http_reply_header(request, "WWW-Authenticate",
                     has_token ? "Bearer realm=\"panoply\", error=\"invalid_token\""
                               : "Bearer realm=\"panoply\"");
-  error_set(err, -EACCES, "%s",
-            has_token ? "the token is not valid, has expired or was revoked"
-                      : "this needs a token");
-  error_hint(err, "send `Authorization: Bearer TOKEN`; the server's first admin token "
-                  "lies in its state folder");
-  return -EACCES;
+  if (has_token)
+    error_set(err, -EACCES, "the %s is not valid, has expired or was revoked", wanted[role].what);
+  else
+    error_set(err, -EACCES, "this needs a token, the %s", wanted[role].what);
+  return error_hint(err, "%s", wanted[role].hint);
 }
 
 int
@@ -100,16 +114,19 @@ accounts_guard(struct http_request *request, const char *role, void *context, st
 {
   unsigned char digest[TOKEN_DIGEST_SIZE];
   struct str text = bearer_token(request);
+  enum role asked = accounts_role_of(str_of(role));
   struct answer answer;
   if (!accounts_token_digest(text, digest))
-    return refuse(request, text.size > 0, err);
+    return refuse(request, text.size > 0, asked, err);
   int r = ask(context, digest, &answer, err);
   if (r < 0)
     return r;
   if (answer.role == ROLE_NONE)
-    return refuse(request, true, err);
-  if (answer.role != accounts_role_of(str_of(role)))
-    return error_set(err, -EPERM, "the token's role does not suffice: this needs '%s'", role);
+    return refuse(request, true, asked, err);
+  if (answer.role != asked) {
+    error_set(err, -EPERM, "the token's role does not suffice: this needs '%s'", role);
+    return error_hint(err, "%s", wanted[asked].hint);
+  }
   http_set_identity(request, answer.id);
   return 0;
 }
