@@ -380,7 +380,8 @@ class Submissions(OfFarm):
     def test_what_is_no_submission(self):
         for body in ({}, {"derivations": []}, {"derivations": "x"}, {"derivations": [7]},
                      {"derivations": ["/etc/passwd"]}, {"derivations": [UNKNOWN] * 1001},
-                     {"derivations": [UNKNOWN], "priority": 1001}, []):
+                     {"derivations": [UNKNOWN], "priority": 1001},
+                     {"derivations": [UNKNOWN], "prioritee": 3}, []):
             with self.assertRaises(Refused) as refused:
                 self.client.api("POST", "/builds", body)
             self.assertEqual(refused.exception.status, 400, body)
@@ -468,7 +469,8 @@ class Agents(OfFarm):
 
     def test_tokens_that_cannot_be(self):
         for body in ({}, {"name": ""}, {"name": "x" * 201}, {"name": 7},
-                     {"name": "x", "valid_s": -1}, {"name": "x", "valid_s": 10 ** 10}):
+                     {"name": "x", "valid_s": -1}, {"name": "x", "valid_s": 10 ** 10},
+                     {"name": "x", "bogus": 1}, []):
             with self.assertRaises(Refused) as refused:
                 self.client.api("POST", "/agents/tokens", body)
             self.assertEqual(refused.exception.status, 400, body)
@@ -476,6 +478,27 @@ class Agents(OfFarm):
         with self.assertRaises(Refused) as refused:
             anonymous.api("POST", "/agents/tokens", {"name": "x"})
         self.assertEqual(refused.exception.status, 401)
+
+    def test_bodies_of_another_type(self):
+        for path in ("/agents/tokens", "/builds", "/specifications"):
+            for kind in ("application/x-www-form-urlencoded", "text/plain"):
+                with self.subTest(path, kind=kind):
+                    answer = self.client.request("POST", API + path, b'{"name": "\xff"}',
+                                                 {"Content-Type": kind})
+                    self.assertEqual(answer.status, 415, answer.body)
+                    self.assertIn("Content-Type: application/json", json.loads(answer.body)["hint"])
+
+    def test_parameters_that_cannot_be(self):
+        name = self.client.api("GET", "/specifications")["items"][0]["name"]
+        for method, path in (("POST", f"/specifications/{name}/evaluate?force=bogus"),
+                             ("POST", f"/specifications/{name}/pause?force=yes"),
+                             ("POST", "/builds/1/restart?dependents=maybe"),
+                             ("GET", "/builds?foo=bar"), ("GET", "/evaluations?state=failed"),
+                             ("GET", "/builds/1/log?follow=1"), ("GET", "/events?sort=name")):
+            with self.subTest(path):
+                with self.assertRaises(Refused) as refused:
+                    self.client.api(method, path)
+                self.assertEqual(refused.exception.status, 400)
 
 
 class Server(OfFarm):

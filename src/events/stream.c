@@ -344,7 +344,8 @@ static const struct http_route routes[] = {
   { .method = "GET",
     .path = HTTP_API "/events",
     .handler = follow_events,
-    .summary = "All that happens, as server-sent events; `kind` filters by prefix" },
+    .summary = "All that happens, as server-sent events; `kind` filters by prefix",
+    .query = "kind" },
 };
 
 struct http_routes

@@ -42,16 +42,6 @@ echo(struct http_request *request, void *context, struct error *err)
 }
 
 static int
-echo_form(struct http_request *request, void *context, struct error *err)
-{
-  (void) context, (void) err;
-  struct str name = http_form(request, "name");
-  if (name.data == NULL)
-    return error_set(err, -EINVAL, "name is missing");
-  return http_reply_text(request, 200, "text/plain", name.data);
-}
-
-static int
 echo_json(struct http_request *request, void *context, struct error *err)
 {
   (void) context;
@@ -61,6 +51,15 @@ echo_json(struct http_request *request, void *context, struct error *err)
     return r;
   return http_reply_text(request, 200, "text/plain",
                          json_string_value(json_object_get(value, "name")));
+}
+
+static int
+echo_object(struct http_request *request, void *context, struct error *err)
+{
+  (void) context;
+  json_t *value = NULL;
+  int r = http_body_object(request, "name valid_s", &value, err);
+  return r < 0 ? r : http_reply_text(request, 200, "text/plain", "good");
 }
 
 static void
@@ -99,8 +98,9 @@ upload_piece(struct http_request *request, struct str piece, void *context, stru
 static const struct http_route routes[] = {
   { .method = "GET", .path = "/bytes", .handler = say_bytes },
   { .method = "POST", .path = "/echo", .handler = echo, .body_limit = 1000 },
-  { .method = "POST", .path = "/form", .handler = echo_form, .body_limit = 1000 },
   { .method = "POST", .path = "/api/json", .handler = echo_json, .body_limit = 10000 },
+  { .method = "POST", .path = HTTP_API "/raw", .handler = echo, .body_limit = 1000 },
+  { .method = "POST", .path = HTTP_API "/object", .handler = echo_object, .body_limit = 1000 },
   { .method = "PUT",
     .path = "/upload",
     .body = upload_piece,
@@ -235,21 +235,65 @@ test_ambiguous_sizes_are_refused(void **state)
   }
 }
 
+#define FORM "Content-Type: application/x-www-form-urlencoded\r\n"
+
+/* One rule for all of the API, whether a handler reads the JSON itself or not. */
 static void
-test_forms_are_read(void **state)
+test_bodies_of_the_api_are_json(void **state)
 {
+  static const struct
+  {
+    const char *target, *headers, *body;
+    int status;
+  } cases[] = {
+    { HTTP_API "/raw", "", "{}", 200 },
+    { HTTP_API "/raw", "Content-Type: application/json\r\n", "{}", 200 },
+    { HTTP_API "/raw", "Content-Type: Application/JSON; charset=utf-8\r\n", "{}", 200 },
+    { HTTP_API "/raw", "Content-Type: application/jsonp\r\n", "{}", 415 },
+    { HTTP_API "/raw", "Content-Type: text/plain\r\n", "{}", 415 },
+    { HTTP_API "/raw", FORM, "name=%ff", 415 },
+    { HTTP_API "/raw", FORM, "", 200 }, /* what curl says of an empty body */
+    { HTTP_API "/object", FORM, "{\"name\":\"\xff\"}", 415 },
+    { HTTP_API "/object", "", "{\"name\":\"\xff\"}", 400 },
+    { "/echo", FORM, "name=%ff", 200 },
+  };
   (void) state;
   CLEANUP_WIRE struct wire wire = dial();
-  const char *form = "Content-Type: application/x-www-form-urlencoded; charset=utf-8\r\n";
-  send_body(&wire, "/form", form, "other=1&name=a%26b+c");
-  CLEANUP_REPLY struct wire_reply good = wire_read(&wire, false);
-  assert_string_equal(buf_text(&good.body), "a&b c");
-  send_body(&wire, "/form", form, "name=%00");
-  CLEANUP_REPLY struct wire_reply bad = wire_read(&wire, false);
-  assert_int_equal(bad.status, 400);
-  send_body(&wire, "/form", "Content-Type: text/plain\r\n", "name=x");
-  CLEANUP_REPLY struct wire_reply other = wire_read(&wire, false);
-  assert_int_equal(other.status, 400);
+  for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+    send_body(&wire, cases[i].target, cases[i].headers, cases[i].body);
+    CLEANUP_REPLY struct wire_reply reply = wire_read(&wire, false);
+    if (reply.status != cases[i].status)
+      fail_msg("case %zu: %d %s", i, reply.status, buf_text(&reply.body));
+    if (reply.status == 415)
+      assert_non_null(strstr(buf_text(&reply.body), "Content-Type: application/json"));
+  }
+}
+
+static void
+test_members_that_nobody_reads_are_refused(void **state)
+{
+  static const struct
+  {
+    const char *body;
+    const char *told; /* NULL = it is good */
+  } cases[] = {
+    { "{}", NULL },
+    { "{\"name\":1}", NULL },
+    { "{\"valid_s\":1,\"name\":1}", NULL },
+    { "{\"name\":1,\"bogus\":1}", "there is no member \\\"bogus\\\" here" },
+    { "{\"nam\":1}", "\\\"nam\\\"" },
+    { "{\"name valid_s\":1}", "no member" },
+    { "[]", "must be a JSON object" },
+  };
+  (void) state;
+  CLEANUP_WIRE struct wire wire = dial();
+  for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+    send_body(&wire, HTTP_API "/object", "", cases[i].body);
+    CLEANUP_REPLY struct wire_reply reply = wire_read(&wire, false);
+    assert_int_equal(reply.status, cases[i].told == NULL ? 200 : 400);
+    if (cases[i].told != NULL && strstr(buf_text(&reply.body), cases[i].told) == NULL)
+      fail_msg("%s", buf_text(&reply.body));
+  }
 }
 
 static void
@@ -275,7 +319,7 @@ test_json_is_strict(void **state)
   assert_non_null(strstr(buf_text(&deep_reply.body), "nests deeper"));
   send_body(&wire, "/api/json", "Content-Type: text/plain\r\n", "{\"name\":\"a\"}");
   CLEANUP_REPLY struct wire_reply forged = wire_read(&wire, false);
-  assert_int_equal(forged.status, 400);
+  assert_int_equal(forged.status, 415);
 }
 
 static int64_t
@@ -384,7 +428,8 @@ main(void)
     cmocka_unit_test(test_too_large_is_refused_before_the_body),
     cmocka_unit_test(test_too_large_in_chunks_is_refused),
     cmocka_unit_test(test_ambiguous_sizes_are_refused),
-    cmocka_unit_test(test_forms_are_read),
+    cmocka_unit_test(test_bodies_of_the_api_are_json),
+    cmocka_unit_test(test_members_that_nobody_reads_are_refused),
     cmocka_unit_test(test_json_is_strict),
     cmocka_unit_test(test_upload_is_streamed),
     cmocka_unit_test(test_upload_is_refused_before_the_first_byte),

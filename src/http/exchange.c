@@ -123,6 +123,8 @@ admit(struct http_request *request, const char *method, struct error *err)
   r = check_role(request, err);
   if (r == 0)
     r = check_body_size(request, err);
+  if (r == 0)
+    r = request_check_api(request, err);
   if (r == 0 && route->body_begin != NULL)
     r = route->body_begin(request, request->match.context, err);
   return r;
@@ -208,8 +210,7 @@ call_handler(struct http_request *request, struct error *err)
   void *context = request->match.context;
   if (route->body != NULL)
     return route->body(request, str_make(NULL, 0), context, err);
-  int r = request_read_form(request, err);
-  return r < 0 ? r : route->handler(request, context, err);
+  return route->handler(request, context, err);
 }
 
 /* Another thread has the request: sleep until its reply is there. */

@@ -29,8 +29,8 @@ struct http_stream;
 /* Answers the request by exactly one http_reply_* (or http_defer) and returns
    0; or returns negative with ERR set, and the server answers: -ENOENT 404,
    -EINVAL 400, -EPERM 403, -EACCES 401, -EEXIST 409, -ESTALE 410, -EFBIG 413, -EBUSY
-   503, anything else 500 (logged). As JSON (problem details, RFC 9457) under /api and
-   /agent, otherwise as a plain page by the server's error page function. */
+   503, -EMEDIUMTYPE 415, anything else 500 (logged). As JSON (problem details, RFC 9457) under /api
+   and /agent, otherwise as a plain page by the server's error page function. */
 typedef int http_handler(struct http_request *request, void *context, struct error *err);
 
 /* Receives a large body piece by piece instead of having it collected: called
@@ -51,6 +51,10 @@ struct http_route
   size_t body_limit;        /* bytes; 0 = no body allowed */
   const char *role;         /* NULL = anybody; what http_options.guard knows */
   const char *summary;      /* one line for the API description */
+  /* Below HTTP_API: the names of all parameters of its query ("before limit follow?");
+     one with a question mark is "yes" or "no". Others are refused there, and ignored
+     elsewhere. */
+  const char *query;
 };
 
 /* A list of routes with the context that their handlers get. */
@@ -110,10 +114,12 @@ struct str http_header(const struct http_request *request,
                        const char *name);                 /* data NULL = absent */
 struct str http_body(const struct http_request *request); /* collected body */
 /* The body as JSON (strict, no duplicate keys); owned by the request; -EINVAL
-   with position in ERR. */
+   with position in ERR, -EMEDIUMTYPE when the client says that it is no JSON. */
 int http_body_json(struct http_request *request, json_t **ret, struct error *err);
-/* A field of an application/x-www-form-urlencoded body; data NULL = absent. */
-struct str http_form(struct http_request *request, const char *name);
+/* The same for an object without members but MEMBERS ("name valid_s"): a misspelt one
+   would be a wish silently not fulfilled. */
+int http_body_object(struct http_request *request, const char *members, json_t **ret,
+                     struct error *err);
 /* Slot for a handler's own state across body pieces; FREE runs at the end of
    the request, however it ends. */
 void http_set_state(struct http_request *request, void *state, void (*free)(void *state));

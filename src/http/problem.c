@@ -12,9 +12,10 @@ static const struct
   int error;
   int status;
 } statuses[] = {
-  { -EINVAL, 400 }, { -EACCES, 401 }, { -EPERM, 403 },
-  { -ENOENT, 404 }, { -EEXIST, 409 }, { -ESTALE, 410 },
-  { -EFBIG, 413 },  { -EBUSY, 503 },  { -ERROR_UNAVAILABLE, 503 },
+  { -EINVAL, 400 },      { -EACCES, 401 }, { -EPERM, 403 },
+  { -ENOENT, 404 },      { -EEXIST, 409 }, { -ESTALE, 410 },
+  { -EFBIG, 413 },       { -EBUSY, 503 },  { -ERROR_UNAVAILABLE, 503 },
+  { -EMEDIUMTYPE, 415 },
 };
 
 bool

@@ -8,7 +8,6 @@
 #include "base/mem.h"
 
 #define QUERY_FIELDS_MAX 256
-#define FORM_FIELDS_MAX 1024
 #define JSON_NESTING_MAX 64
 
 /* ---- life ---- */
@@ -103,10 +102,12 @@ request_read_head(struct http_request *request, const char *method, struct error
   if (r < 0)
     return r;
   struct str path, query;
-  if (uri_split(request->target, &path, &query) < 0
-      || uri_decode_path(arena, path, &request->path) < 0)
+  if (uri_split(request->target, &path, &query) < 0)
     return error_set(err, -EINVAL, "the request's path is malformed");
-  if (uri_parse_form(arena, query, QUERY_FIELDS_MAX, &request->query) < 0)
+  request->path = arena_str(arena, path); /* the error's form depends on it */
+  if (uri_decode_path(arena, path, &request->path) < 0)
+    return error_set(err, -EINVAL, "the request's path is malformed");
+  if (uri_parse_query(arena, query, QUERY_FIELDS_MAX, &request->query) < 0)
     return error_set(err, -EINVAL, "the request's query is malformed or has more than %d parts",
                      QUERY_FIELDS_MAX);
   return 0;
@@ -121,15 +122,58 @@ has_type(const struct http_request *request, const char *type)
          && (value.size == size || value.data[size] == ';' || value.data[size] == ' ');
 }
 
-int
-request_read_form(struct http_request *request, struct error *err)
+/* A browser sends other sites' forms only with types that are not JSON, so
+   insisting on the type also keeps such forms out. */
+static int
+check_json_type(const struct http_request *request, struct error *err)
 {
-  if (!has_type(request, "application/x-www-form-urlencoded"))
+  struct str type = http_header(request, "Content-Type");
+  if (type.data == NULL || has_type(request, "application/json"))
     return 0;
-  if (uri_parse_form(&request->arena, buf_str(&request->body), FORM_FIELDS_MAX, &request->form) < 0)
-    return error_set(err, -EINVAL, "the form is malformed or has more than %d fields",
-                     FORM_FIELDS_MAX);
+  error_set(err, -EMEDIUMTYPE, "the body must be JSON, not %.100s", type.data);
+  return error_hint(err, "Send the header `Content-Type: application/json`.");
+}
+
+/* ---- lists of words, as in struct http_route ---- */
+
+/* True when NAME is a word of LIST; *RET_IS_FLAG: it stands there with a question mark. */
+static bool
+find_word(const char *list, struct str name, bool *ret_is_flag)
+{
+  struct str rest = str_of(list);
+  struct str word;
+  while (str_split(&rest, ' ', &word)) {
+    *ret_is_flag = str_ends(word, STR("?"));
+    word.size -= *ret_is_flag;
+    if (str_equal(word, name))
+      return true;
+  }
+  return false;
+}
+
+static int
+check_parameter(const char *list, const struct http_field *field, struct error *err)
+{
+  bool is_flag = false;
+  if (!find_word(list, field->name, &is_flag))
+    return error_set(err, -EINVAL, "there is no parameter \"%.*s\" here", STR_FMT(field->name));
+  if (is_flag && !str_equal(field->value, STR("yes")) && !str_equal(field->value, STR("no")))
+    return error_set(err, -EINVAL, "%.*s must be \"yes\" or \"no\"", STR_FMT(field->name));
   return 0;
+}
+
+int
+request_check_api(const struct http_request *request, struct error *err)
+{
+  const struct http_route *route = request->match.route;
+  if (!str_starts(str_of(route->path), STR(HTTP_API "/")))
+    return 0;
+  for (size_t i = 0; i < request->query.count; i++) {
+    int r = check_parameter(route->query, &request->query.items[i], err);
+    if (r < 0)
+      return r;
+  }
+  return request->body_size != 0 ? check_json_type(request, err) : 0;
 }
 
 /* ---- what handlers ask ---- */
@@ -204,12 +248,6 @@ http_body(const struct http_request *request)
   return buf_str(&request->body);
 }
 
-struct str
-http_form(struct http_request *request, const char *name)
-{
-  return http_fields_get(&request->form, str_of(name));
-}
-
 /* Bounds the parser's recursion before it runs. */
 static bool
 json_nests_deeper(struct str text, int limit)
@@ -230,22 +268,14 @@ json_nests_deeper(struct str text, int limit)
   return false;
 }
 
-/* A browser sends other sites' forms only with types that are not JSON, so
-   insisting on the type also keeps such forms out. */
-static bool
-claims_other_type(const struct http_request *request)
-{
-  return http_header(request, "Content-Type").data != NULL && !has_type(request, "application/json")
-         && !has_type(request, "application/problem+json");
-}
-
 int
 http_body_json(struct http_request *request, json_t **ret, struct error *err)
 {
   struct str text = http_body(request);
   if (request->json == NULL) {
-    if (claims_other_type(request))
-      return error_set(err, -EINVAL, "the body must be of type application/json");
+    int r = check_json_type(request, err);
+    if (r < 0)
+      return r;
     if (json_nests_deeper(text, JSON_NESTING_MAX))
       return error_set(err, -EINVAL, "the JSON nests deeper than %d levels", JSON_NESTING_MAX);
     json_error_t fault;
@@ -256,6 +286,25 @@ http_body_json(struct http_request *request, json_t **ret, struct error *err)
                        fault.text, fault.line, fault.column);
   }
   *ret = request->json;
+  return 0;
+}
+
+int
+http_body_object(struct http_request *request, const char *members, json_t **ret, struct error *err)
+{
+  const char *key;
+  json_t *value;
+  int r = http_body_json(request, ret, err);
+  if (r < 0)
+    return r;
+  if (!json_is_object(*ret))
+    return error_set(err, -EINVAL, "the body must be a JSON object");
+  json_object_foreach(*ret, key, value)
+  {
+    bool is_flag;
+    if (!find_word(members, str_of(key), &is_flag))
+      return error_set(err, -EINVAL, "there is no member \"%.60s\" here", key);
+  }
   return 0;
 }
 

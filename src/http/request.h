@@ -30,10 +30,9 @@ struct http_request
 
   const char *method;
   struct str target; /* raw */
-  struct str path;   /* decoded; NUL-terminated */
+  struct str path;   /* decoded, or as it came where that fails; NUL-terminated */
   struct http_fields headers;
   struct http_fields query;
-  struct http_fields form;
   struct router_match match;
   int64_t body_size; /* announced; -1 = chunked */
   bool broken;       /* where it ends is unclear: the connection must close */
@@ -61,8 +60,9 @@ void request_unref(struct http_request *request);
    ERR set refuses the request. */
 int request_read_head(struct http_request *request, const char *method, struct error *err);
 
-/* Parses a form body before the handler sees it; -EINVAL, -E2BIG. */
-int request_read_form(struct http_request *request, struct error *err);
+/* Below HTTP_API, on its way to the route: parameters that the route knows, and a
+   body, if any, of JSON. -EINVAL, -EMEDIUMTYPE. */
+int request_check_api(const struct http_request *request, struct error *err);
 
 /* ---- replies ---- */
 

@@ -159,6 +159,8 @@ static const struct http_route routes[] = {
   { .method = "GET", .path = "/page", .handler = say_page },
   { .method = "GET", .path = "/api/fail", .handler = fail_with },
   { .method = "GET", .path = "/fail", .handler = fail_with },
+  { .method = "GET", .path = HTTP_API "/bytes", .handler = say_bytes },
+  { .method = "GET", .path = HTTP_API "/log", .handler = say_bytes, .query = "from follow?" },
   { .method = "GET", .path = "/inject", .handler = inject },
   { .method = "GET", .path = "/pull", .handler = pull },
   { .method = "GET", .path = "/later/{number}", .handler = defer },
@@ -471,8 +473,9 @@ test_errors_as_problem_details(void **state)
   static const struct
   {
     int code, status;
-  } cases[] = { { ENOENT, 404 }, { EINVAL, 400 }, { EPERM, 403 }, { EACCES, 401 },
-                { EEXIST, 409 }, { EFBIG, 413 },  { EBUSY, 503 }, { ESTALE, 410 } };
+  } cases[] = { { ENOENT, 404 }, { EINVAL, 400 }, { EPERM, 403 },
+                { EACCES, 401 }, { EEXIST, 409 }, { EFBIG, 413 },
+                { EBUSY, 503 },  { ESTALE, 410 }, { EMEDIUMTYPE, 415 } };
   (void) state;
   CLEANUP_WIRE struct wire wire = dial();
   for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -490,6 +493,57 @@ test_errors_as_problem_details(void **state)
   CLEANUP_REPLY struct wire_reply inner = wire_ask(&wire, "GET", "/api/fail?code=5", "");
   assert_int_equal(inner.status, 500);
   assert_null(strstr(buf_text(&inner.body), "failed\\\"")); /* the cause stays inside */
+}
+
+/* Also where the path itself is what is wrong. */
+static void
+test_errors_below_the_api_are_for_programs(void **state)
+{
+  static const char *const targets[] = {
+    HTTP_API "/agents/%2e%2e", HTTP_API "/%ff",        HTTP_API "/%zz",   HTTP_API "/%00",
+    HTTP_API "/log?from=%ff",  "/agent/v1/../session", HTTP_API "/a%0ab", "http://host/api/..",
+  };
+  (void) state;
+  CLEANUP_WIRE struct wire wire = dial();
+  for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
+    CLEANUP_REPLY struct wire_reply reply = wire_ask(&wire, "GET", targets[i], "");
+    assert_int_equal(reply.status, 400);
+    if (strcmp(wire_header(&reply, "Content-Type"), "application/problem+json") != 0)
+      fail_msg("%s: %s", targets[i], buf_text(&reply.body));
+  }
+  CLEANUP_REPLY struct wire_reply page = wire_ask(&wire, "GET", "/%2e%2e", "");
+  assert_int_equal(page.status, 400);
+  assert_string_equal(wire_header(&page, "Content-Type"), "text/plain; charset=utf-8");
+}
+
+static void
+test_parameters_of_the_api_are_known_ones(void **state)
+{
+  static const struct
+  {
+    const char *target;
+    const char *told; /* NULL = it is good */
+  } cases[] = {
+    { HTTP_API "/bytes", NULL },
+    { HTTP_API "/bytes?", NULL },
+    { HTTP_API "/bytes?foo=bar", "there is no parameter \\\"foo\\\" here" },
+    { HTTP_API "/log?from=7&follow=yes", NULL },
+    { HTTP_API "/log?follow=no", NULL },
+    { HTTP_API "/log?follow=bogus", "follow must be \\\"yes\\\" or \\\"no\\\"" },
+    { HTTP_API "/log?follow", "follow must be" },
+    { HTTP_API "/log?follow%3f=yes", "no parameter" },
+    { HTTP_API "/log?fro=7", "\\\"fro\\\"" },
+    { HTTP_API "/log?=7", "\\\"\\\"" },
+    { "/bytes?foo=bar", NULL },
+  };
+  (void) state;
+  CLEANUP_WIRE struct wire wire = dial();
+  for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+    CLEANUP_REPLY struct wire_reply reply = wire_ask(&wire, "GET", cases[i].target, "");
+    assert_int_equal(reply.status, cases[i].told == NULL ? 200 : 400);
+    if (cases[i].told != NULL && strstr(buf_text(&reply.body), cases[i].told) == NULL)
+      fail_msg("%s: %s", cases[i].target, buf_text(&reply.body));
+  }
 }
 
 static void
@@ -561,6 +615,8 @@ main(void)
     cmocka_unit_test(test_ranges_and_conditions),
     cmocka_unit_test(test_pulled_replies),
     cmocka_unit_test(test_errors_as_problem_details),
+    cmocka_unit_test(test_errors_below_the_api_are_for_programs),
+    cmocka_unit_test(test_parameters_of_the_api_are_known_ones),
     cmocka_unit_test(test_errors_as_pages),
     cmocka_unit_test(test_pages_carry_security_headers),
     cmocka_unit_test(test_header_injection_is_dropped),

@@ -124,7 +124,7 @@ uri_decode_path(struct arena *arena, struct str raw, struct str *ret)
 }
 
 int
-uri_parse_form(struct arena *arena, struct str text, size_t limit, struct http_fields *ret)
+uri_parse_query(struct arena *arena, struct str text, size_t limit, struct http_fields *ret)
 {
   struct str pair;
   for (struct str rest = text; str_split(&rest, '&', &pair);) {

@@ -43,5 +43,5 @@ int uri_decode(struct arena *arena, struct str text, bool plus, struct str *ret)
 int uri_decode_path(struct arena *arena, struct str raw, struct str *ret) PN_MUST_USE;
 
 /* "a=1&b=2"; -EINVAL when badly encoded, -E2BIG above LIMIT fields. */
-int uri_parse_form(struct arena *arena, struct str text, size_t limit,
-                   struct http_fields *ret) PN_MUST_USE;
+int uri_parse_query(struct arena *arena, struct str text, size_t limit,
+                    struct http_fields *ret) PN_MUST_USE;

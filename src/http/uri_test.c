@@ -62,8 +62,8 @@ test_forms(void **state)
   (void) state;
   CLEANUP_ARENA struct arena arena = { 0 };
   struct http_fields form = { 0 };
-  assert_int_equal(uri_parse_form(&arena, STR("a=1+2&&b=%2B%26%3D&c&d=&a=second&e=x=y"), 10, &form),
-                   0);
+  assert_int_equal(
+      uri_parse_query(&arena, STR("a=1+2&&b=%2B%26%3D&c&d=&a=second&e=x=y"), 10, &form), 0);
   assert_int_equal(form.count, 6);
   assert_true(str_equal(http_fields_get(&form, STR("a")), STR("1 2")));
   assert_true(str_equal(http_fields_get(&form, STR("b")), STR("+&=")));
@@ -71,9 +71,9 @@ test_forms(void **state)
   assert_non_null(http_fields_get(&form, STR("c")).data);
   assert_null(http_fields_get(&form, STR("f")).data);
   struct http_fields other = { 0 };
-  assert_int_equal(uri_parse_form(&arena, STR("a=1&b=2&c=3"), 2, &other), -E2BIG);
-  assert_int_equal(uri_parse_form(&arena, STR("a=%00"), 10, &other), -EINVAL);
-  assert_int_equal(uri_parse_form(&arena, STR("%fe=1"), 10, &other), -EINVAL);
+  assert_int_equal(uri_parse_query(&arena, STR("a=1&b=2&c=3"), 2, &other), -E2BIG);
+  assert_int_equal(uri_parse_query(&arena, STR("a=%00"), 10, &other), -EINVAL);
+  assert_int_equal(uri_parse_query(&arena, STR("%fe=1"), 10, &other), -EINVAL);
 }
 
 int

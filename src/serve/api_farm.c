@@ -224,7 +224,7 @@ post_token(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   json_t *asked = NULL;
-  int r = http_body_json(request, &asked, err);
+  int r = http_body_object(request, "name valid_s", &asked, err);
   if (r < 0)
     return r;
   const json_t *valid = json_object_get(asked, "valid_s");

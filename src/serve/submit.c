@@ -43,7 +43,7 @@ static int
 read_submission(struct submission *submission, struct error *err)
 {
   json_t *body = NULL;
-  int r = http_body_json(submission->request, &body, err);
+  int r = http_body_object(submission->request, "derivations priority", &body, err);
   if (r < 0)
     return r;
   r = read_priority(json_object_get(body, "priority"), &submission->priority, err);
