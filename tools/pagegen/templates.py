@@ -102,11 +102,10 @@ class Loader:
         return self.loaded[path]
 
     def read(self, path: Path) -> Template:
-        content = path.read_bytes()
         try:
-            source = content.decode()
+            source = path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
-            raise TemplateError(path, content.count(b"\n", 0, error.start) + 1, "this is not UTF-8") from error
+            raise TemplateError(path, error.object.count(b"\n", 0, error.start) + 1, "this is not UTF-8") from error
         try:
             tree = self.environment.parse(source)
         except TemplateSyntaxError as error:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Iterator
 
 from libpq import Connection, PqError
-from source import SourceError
+from source import SourceError, read_text
 
 START_SECONDS = 60
 PR_SET_PDEATHSIG = 1
@@ -179,7 +179,7 @@ class Scratch:
     def migrate(self, database: str, migrations: list[Path]) -> None:
         with Connection(self.library_folder, self.conninfo(database)) as connection:
             for file in migrations:
-                text = file.read_text(encoding="utf-8")
+                text = read_text(file)
                 try:
                     connection.execute(text)
                 except PqError as error:
