@@ -93,7 +93,7 @@ class OfClients(Case):
     def test_verbs_refuse_options_that_they_do_not_take(self):
         for words in (("spec", "list", "--force"), ("spec", "list", "--limit", "1"),
                       ("spec", "add", "x", "--follow"), ("key", "show", "--state", "x"),
-                      ("evaluation", "list", "--state", "failed"), ("doctor", "--json"),
+                      ("evaluation", "list", "--state", "failed"), ("doctor", "--follow"),
                       ("build", "log", "1", "--json"), ("agents", "list", "--dependents"),
                       ("key", "rotate", "/x", "--url", "http://localhost")):
             with self.subTest(" ".join(words)):

@@ -118,7 +118,8 @@ class Specifications(OfFarm):
         with self.assertRaises(Refused) as refused:
             self.client.api("GET", "/specifications/own")
         self.assertEqual(refused.exception.status, 404)
-        self.assertEqual(self.told("evaluation", "list", "own")["items"], [])
+        gone = self.farm.server.command_line("evaluation", "list", "own", check=False)
+        self.assertEqual(gone.returncode, 1)
         builds = self.farm.builds(self.evaluation)  # these stay
         self.assertEqual(builds["almanac"]["state"], "succeeded")
 
@@ -266,6 +267,8 @@ class Builds(OfFarm):
         build = self.survey()
         shown = members(self.command("build", "explain", build))
         self.assertEqual((shown["state"], shown["reason"]), ("waiting", "agents-paused"))
+        self.assertEqual(shown["dependencies.count"], "0")
+        self.assertNotIn("{", "".join(shown.values()))
         self.command("build", "cancel", build)
 
     def survey(self) -> int:
@@ -278,6 +281,12 @@ class Builds(OfFarm):
             number = self.builds[package]["id"]
             self.assertEqual(self.command("build", "log", number), self.farm.log(number))
         self.assertIn("the mirror is broken", self.command("build", "log", number))
+        with open("/dev/full", "w") as full:
+            lost = subprocess.run([executable(), "build", "log", str(number)], stdout=full,
+                                  stderr=subprocess.PIPE, text=True,
+                                  env=self.farm.server.client_environment())
+        self.assertEqual(lost.returncode, 1)
+        self.assertIn("No space left", lost.stderr)
 
     def test_log_of_a_build_that_waits_is_followed(self):
         """Its log is that of the attempt that comes."""
@@ -481,6 +490,8 @@ class Server(OfFarm):
         said = self.command("doctor").splitlines()
         self.assertTrue(said and all(line.startswith("ok ") for line in said), said)
         self.assertIn("specification example: its channels ", "\n".join(said))
+        self.assertEqual([(it["good"], it["finding"]) for it in self.told("doctor")],
+                         [(True, line.removeprefix("ok").strip()) for line in said])
 
     def test_help(self):
         for command in ("spec", "evaluation", "build", "agents", "key", "doctor"):

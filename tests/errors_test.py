@@ -10,6 +10,7 @@ import subprocess
 
 from support.case import Case
 from support.panoply import Server, executable
+from support.programs import TOP
 from support.roots import Machine, temporary_folder
 from support.waiting import TIME_FACTOR, deaf_port
 
@@ -142,8 +143,24 @@ class OfClients(Errors):
         self.addCleanup(self.ask, "spec", "delete", "twice")
         self.assert_told(self.add(text), ANSWERED_NO, 'a specification "twice" already')
 
+    def test_empty_arguments(self):
+        for words in (("spec", "show", ""), ("spec", "delete", ""), ("agents", "show", ""),
+                      ("evaluation", "list", "")):
+            with self.subTest(" ".join(words)):
+                self.assert_told(self.ask(*words), ASKED_WRONGLY, "empty")
+
+    def test_output_that_cannot_be_written(self):
+        with open("/dev/full", "w") as full:
+            for words in (("spec", "list"), ("key", "show"), ("--help",), ("spec", "--help")):
+                with self.subTest(" ".join(words)):
+                    done = subprocess.run([executable(), *words], stdout=full, text=True,
+                                          stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                                          env={**os.environ, "PANOPLY_URL": self.server.url})
+                    self.assertEqual(done.returncode, ANSWERED_NO)
+                    self.assertIn("No space left", done.stderr)
+
     def test_what_is_not_there(self):
-        for words in (("spec", "show", "nosuch"), ("spec", "delete", "nosuch"),
+        for words in (("spec", "show", "nosuch"), ("evaluation", "list", "nosuch"), ("spec", "delete", "nosuch"),
                       ("spec", "evaluate", "nosuch"), ("evaluation", "show", "999999"),
                       ("evaluation", "jobs", "999999"), ("evaluation", "errors", "999999"),
                       ("evaluation", "log", "999999"), ("evaluation", "cancel", "999999"),
@@ -197,16 +214,27 @@ class OfClients(Errors):
 
 
 class OfServers(Errors):
-    def serve(self, *options: object) -> subprocess.CompletedProcess:
-        state = temporary_folder("state") / "state"
-        return panoply("serve", "--state", state, *options)
+    def serve(self, *options: object,
+              state: pathlib.Path | None = None) -> subprocess.CompletedProcess:
+        """A server that does not come to run, and makes nothing when its options are wrong."""
+        own = temporary_folder("state") / "state"
+        words = [str(option) for option in options]
+        address = () if "--listen" in words else ("--listen", "127.0.0.1:0")
+        done = panoply("serve", "--state", state or own, "--scheme", TOP / "scheme", *address,
+                       *options)
+        if "--database" not in words:
+            self.assertFalse(own.exists())
+        return done
 
     def test_wrong_options(self):
         file = self.folder() / "panoply.conf"
         file.write_text("threads = 2\ncolour = red\n")
         cases = (("--colour",), ("colour",), ("--threads", "many"), ("--threads", "0"),
                  ("--listen",), ("--roles", "cook"), ("--compression", "rar"),
-                 ("--config", "/nonexistent.conf"), ("--config", file))
+                 ("--config", "/nonexistent.conf"), ("--config", file),
+                 ("--listen", "127.0.0.1"), ("--listen", "127.0.0.1:65536"),
+                 ("--listen", "127.0.0.1:http"), ("--listen", "no host:80"),
+                 ("--scheme", "/nonexistent"), ("--store-root", "/nonexistent"))
         for options in cases:
             with self.subTest(" ".join(map(str, options))):
                 self.assert_told(self.serve(*options), ASKED_WRONGLY)
@@ -221,7 +249,7 @@ class OfServers(Errors):
     def test_state_that_cannot_be(self):
         file = self.folder() / "file"
         file.write_text("")
-        self.assert_told(panoply("serve", "--state", file / "state"), ASKED_WRONGLY, str(file),
+        self.assert_told(self.serve(state=file / "state"), ASKED_WRONGLY, str(file),
                          "--state")
 
     def test_port_in_use(self):
@@ -234,7 +262,7 @@ class OfServers(Errors):
 
     def test_second_server_in_a_state_folder(self):
         server = self.server("--no-fsync")
-        done = panoply("serve", "--state", server.state, "--listen", "127.0.0.1:0")
+        done = self.serve(state=server.state)
         self.assert_told(done, ASKED_WRONGLY, "another server", "--state")
         self.assertTrue(server.is_running())
         self.assertEqual(server.client.request("GET", "/").status, 200)

@@ -160,6 +160,12 @@ class Specifications(Case):
         self.assertEqual(set(found["jobs"]), {("almanac.x86_64-linux", "x86_64-linux")})
         self.assertIn("knows no such system", found["errors"]["z80-linux"])
 
+    def test_errors_alone_are_no_success(self):
+        ended = self.farm.evaluate(name="misspelt", build={"packages": ["almanach"]})
+        self.assertEqual((ended["state"], ended["jobs"], ended["errors"]), ("failed", 0, 1))
+        self.assertTrue(ended["message"].startswith("nothing could be evaluated; almanach: "),
+                        ended["message"])
+
     def test_channel_file_that_is_none(self):
         channel = self.channel()
         channel.write(".guix-channel", "(channel (version 7))\n")

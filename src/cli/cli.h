@@ -81,6 +81,8 @@ int cli_fail(int status, const struct error *err);
 int cli_call(struct cli *cli, const char *method, const char *path, const char *body, json_t **ret);
 /* GET of text, written to standard output as it arrives. */
 int cli_stream(struct cli *cli, const char *path);
+/* TEXT to standard output, harmless where that is a terminal. */
+int cli_write(struct str text);
 /* POST without body, and then cli_done. */
 int cli_action(struct cli *cli, const char *path, const char *done);
 /* Says that it was DONE, or with --json what the server answered (NULL = nothing);

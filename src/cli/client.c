@@ -76,10 +76,34 @@ cli_call(struct cli *cli, const char *method, const char *path, const char *body
   return CLI_DONE;
 }
 
+struct output
+{
+  struct terminal_text text;
+  int result; /* of the last piece */
+};
+
 static int
 write_piece(void *state, struct str piece)
 {
-  return terminal_write(state, piece, false);
+  struct output *output = state;
+  output->result = terminal_write(&output->text, piece, false);
+  return output->result;
+}
+
+static int
+fail_output(int r)
+{
+  struct error err = { 0 };
+  errno = -r;
+  error_set_errno(&err, "cannot write to standard output");
+  return cli_fail(CLI_FAILED, &err);
+}
+
+int
+cli_write(struct str text)
+{
+  int r = terminal_write(&(struct terminal_text) { 0 }, text, true);
+  return r < 0 ? fail_output(r) : CLI_DONE;
 }
 
 int
@@ -87,7 +111,7 @@ cli_stream(struct cli *cli, const char *path)
 {
   struct error err = { 0 };
   struct http_answer answer = { 0 };
-  struct terminal_text text = { 0 };
+  struct output output = { 0 };
   /* A followed log may be silent for as long as a build may. */
   struct http_client *client = new_client(cli, 7 * 24 * 3600);
   int r = http_client_expect(
@@ -95,11 +119,14 @@ cli_stream(struct cli *cli, const char *path)
       &(struct http_call) { .method = "GET",
                             .path = arena_printf(&cli->arena, HTTP_API "%s", path),
                             .reply_piece = write_piece,
-                            .reply_state = &text },
+                            .reply_state = &output },
       &answer, &err);
-  (void) terminal_write(&text, STR(""), true);
+  if (output.result == 0)
+    output.result = terminal_write(&output.text, STR(""), true);
   http_client_free(client);
   http_answer_free(&answer);
+  if (output.result < 0)
+    return fail_output(output.result);
   return r < 0 ? fail_call(cli, &err) : CLI_DONE;
 }
 

@@ -560,9 +560,9 @@ key_show(struct cli *cli, int count, char **words)
   if (cli->json)
     cli_print_json(answer);
   else
-    (void) terminal_write(&(struct terminal_text) { 0 }, key, true);
+    status = cli_write(key);
   json_decref(answer);
-  return CLI_DONE;
+  return status;
 }
 
 static int

@@ -149,10 +149,15 @@ check_options(const struct cli *cli, const struct verb *verb, unsigned given, st
   return 0;
 }
 
-/* COUNT: words behind the verb. */
+/* COUNT: words behind the verb. An empty one is a script's unset variable, and would
+   ask for something else. */
 static int
-check_words(const struct cli *cli, const struct verb *verb, int count, struct error *err)
+check_words(const struct cli *cli, const struct verb *verb, int count, char **words,
+            struct error *err)
 {
+  for (int i = 0; i < count; i++)
+    if (words[i][0] == '\0')
+      return error_set(err, -EINVAL, "an argument is empty");
   if (count >= verb->least && (verb->most < 0 || count <= verb->most))
     return 0;
   return error_set(err, -EINVAL, "usage: panoply %s%s%s%s%s", cli->command, before(verb->name),
@@ -187,7 +192,7 @@ run(struct cli *cli, const struct verb *table, int argc, char **argv)
   int given = take_options(cli, argc, argv, words, &count, &err);
   const struct verb *verb = given < 0 ? NULL : pick_verb(cli, table, &count, &words, &err);
   if (verb != NULL && check_options(cli, verb, (unsigned) given, &err) == 0
-      && check_words(cli, verb, count, &err) == 0) {
+      && check_words(cli, verb, count, words, &err) == 0) {
     if (cli->token_file == NULL || read_token_file(cli, &err) == 0)
       return verb->run(cli, count, words);
     return cli_fail(CLI_USAGE, &err);

@@ -11,14 +11,23 @@ struct finding
   const char *when_bad;
 };
 
-static void
-print_finding(const struct finding *finding, bool *all_good)
+struct findings
 {
-  if (finding->good)
-    printf("ok   %s\n", finding->when_good);
+  struct cli *cli;
+  json_t *list; /* for --json */
+  bool all_good;
+};
+
+static void
+note_finding(struct findings *findings, const struct finding *finding)
+{
+  const char *text = finding->good ? finding->when_good : finding->when_bad;
+  if (findings->cli->json)
+    json_array_append_new(findings->list,
+                          json_pack("{s:b,s:s}", "good", finding->good, "finding", text));
   else
-    printf("LOOK %s\n", finding->when_bad);
-  *all_good &= finding->good;
+    printf("%s %s\n", finding->good ? "ok  " : "LOOK", text);
+  findings->all_good &= finding->good;
 }
 
 static json_int_t
@@ -28,8 +37,9 @@ number_at(const json_t *object, const char *outer, const char *inner)
 }
 
 static void
-look_at_farm(struct cli *cli, const json_t *status, bool *all_good)
+look_at_farm(struct findings *seen, const json_t *status)
 {
+  struct cli *cli = seen->cli;
   json_int_t connected = number_at(status, "agents", "connected");
   json_int_t waiting = number_at(status, "builds", "waiting");
   const struct finding findings[] = {
@@ -47,12 +57,13 @@ look_at_farm(struct cli *cli, const json_t *status, bool *all_good)
                    (long long) waiting) },
   };
   for (size_t i = 0; i < ARRAY_SIZE(findings); i++)
-    print_finding(&findings[i], all_good);
+    note_finding(seen, &findings[i]);
 }
 
 static void
-look_at_specifications(struct cli *cli, const json_t *list, bool *all_good)
+look_at_specifications(struct findings *seen, const json_t *list)
 {
+  struct cli *cli = seen->cli;
   size_t i;
   json_t *item;
   json_array_foreach(json_object_get(list, "items"), i, item)
@@ -66,7 +77,7 @@ look_at_specifications(struct cli *cli, const json_t *list, bool *all_good)
                    paused ? "paused" : "its channels can be reached"),
       arena_printf(&cli->arena, "specification %s: %s", name, cli_text(cli, failure)),
     };
-    print_finding(&finding, all_good);
+    note_finding(seen, &finding);
   }
 }
 
@@ -80,18 +91,21 @@ doctor_run(struct cli *cli, int count, char **words)
   int r = cli_call(cli, "GET", "/status", NULL, &status);
   if (r == CLI_DONE)
     r = cli_call(cli, "GET", "/specifications", NULL, &specifications);
-  bool all_good = true;
+  struct findings findings = { .cli = cli, .list = json_array(), .all_good = true };
   if (r == CLI_DONE) {
-    look_at_farm(cli, status, &all_good);
-    look_at_specifications(cli, specifications, &all_good);
+    look_at_farm(&findings, status);
+    look_at_specifications(&findings, specifications);
   }
+  if (r == CLI_DONE && cli->json)
+    cli_print_json(findings.list);
+  json_decref(findings.list);
   json_decref(status);
   json_decref(specifications);
-  return r != CLI_DONE ? r : all_good ? CLI_DONE : CLI_FAILED;
+  return r != CLI_DONE ? r : findings.all_good ? CLI_DONE : CLI_FAILED;
 }
 
 static const struct verb doctor_verbs[] = {
-  { "", "", CLI_TEXT, "Asks a server how it is, and says where to look.", 0, 0, doctor_run },
+  { "", "", CLI_CALL, "Asks a server how it is, and says where to look.", 0, 0, doctor_run },
   { 0 },
 };
 

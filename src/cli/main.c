@@ -35,20 +35,30 @@ print_help(FILE *out)
         out);
 }
 
+/* What could not be written (a full disk) was not done. */
+static int
+end(int status)
+{
+  if (fflush(stdout) == 0 && !ferror(stdout))
+    return status;
+  perror("panoply: cannot write to standard output");
+  return status == CLI_DONE ? CLI_FAILED : status;
+}
+
 int
 main(int argc, char **argv)
 {
   const char *name = argc > 1 ? argv[1] : "";
   for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
     if (strcmp(commands[i].name, name) == 0)
-      return commands[i].run(argc - 1, argv + 1);
+      return end(commands[i].run(argc - 1, argv + 1));
   if (strcmp(name, "--version") == 0) {
     puts("panoply " PANOPLY_VERSION);
-    return CLI_DONE;
+    return end(CLI_DONE);
   }
   if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0) {
     print_help(stdout);
-    return CLI_DONE;
+    return end(CLI_DONE);
   }
   if (name[0] == '\0')
     print_help(stderr);

@@ -228,6 +228,26 @@ print_items(struct cli *cli, const char *key, const json_t *list)
   }
 }
 
+/* A member of a member is named "builds.failed". As deep as jansson reads. */
+static void
+print_members(struct cli *cli, const char *prefix, const json_t *object)
+{
+  const char *name;
+  json_t *value;
+  json_object_foreach((json_t *) object, name, value)
+  {
+    const char *key = arena_printf(&cli->arena, "%s%s", prefix, name);
+    if (json_object_size(value) > 0)
+      print_members(cli, arena_printf(&cli->arena, "%s.", key), value);
+    else if (json_is_array(value) && json_is_object(json_array_get(value, 0)))
+      print_items(cli, key, value);
+    else if (json_is_object(value) || (json_is_array(value) && json_array_size(value) == 0))
+      printf("%-16s -\n", terminal_line(&cli->arena, str_of(key)));
+    else
+      printf("%-16s %s\n", terminal_line(&cli->arena, str_of(key)), cli_text(cli, value));
+  }
+}
+
 int
 cli_show(struct cli *cli, const char *path)
 {
@@ -235,18 +255,10 @@ cli_show(struct cli *cli, const char *path)
   int status = cli_call(cli, "GET", path, NULL, &answer);
   if (status != CLI_DONE)
     return status;
-  const char *key;
-  json_t *value;
   if (cli->json)
     cli_print_json(answer);
   else
-    json_object_foreach(answer, key, value)
-    {
-      if (json_is_array(value) && json_is_object(json_array_get(value, 0)))
-        print_items(cli, key, value);
-      else
-        printf("%-16s %s\n", terminal_line(&cli->arena, str_of(key)), cli_text(cli, value));
-    }
+    print_members(cli, "", answer);
   json_decref(answer);
   return CLI_DONE;
 }

@@ -59,13 +59,19 @@ ask(struct evaluations *evaluations, struct http_request *request, db_body *quer
 /* ---- specifications ---- */
 
 static int
+no_specification(struct str name, struct error *err)
+{
+  return error_set(err, -ENOENT, "there is no specification \"%.*s\"", STR_FMT(name));
+}
+
+static int
 query_specification(struct db *db, void *context, struct error *err)
 {
   struct question *question = context;
   struct specification_json_row row = { 0 };
   int r = specification_json(db, question->name, question->arena, &row, err);
   if (r == 0)
-    return error_set(err, -ENOENT, "there is no specification \"%.*s\"", STR_FMT(question->name));
+    return no_specification(question->name, err);
   question->json = row.json;
   return r < 0 ? r : 0;
 }
@@ -220,6 +226,8 @@ query_evaluations(struct db *db, void *context, struct error *err)
   struct evaluation_json_list_row row = { 0 };
   int r = evaluation_json_list(db, question->before, question->name, question->limit,
                                question->arena, &row, err);
+  if (r >= 0 && !row.known)
+    return no_specification(question->name, err);
   question->json = row.json;
   return r < 0 ? r : 0;
 }

@@ -40,7 +40,9 @@ WITH page AS (
   WHERE id < :before AND (:specification?::text IS NULL OR specification = :specification?)
   ORDER BY id DESC LIMIT :limit::bigint)
 SELECT json_build_object('items', coalesce(json_agg(json ORDER BY id DESC), '[]'),
-                         'next', CASE WHEN count(*) = :limit THEN min(id)::text END)::text AS "json!"
+                         'next', CASE WHEN count(*) = :limit THEN min(id)::text END)::text AS "json!",
+       (:specification?::text IS NULL
+        OR EXISTS (SELECT FROM specification WHERE name = :specification?)) AS "known!"
 FROM page;
 
 -- name: evaluation_jobs_json :one

@@ -424,6 +424,18 @@ evaluate_system(struct run *run, struct str system, struct error *err)
   return r;
 }
 
+/* Errors alone are no result: a misspelt package must not look like a success. */
+static int
+check_yield(const struct run *run, struct error *err)
+{
+  const struct results *results = &run->results;
+  if (results->jobs_count > 0 || results->errors_count == 0)
+    return 0;
+  const struct result_error *first = &results->errors[0];
+  return error_set(err, -ENOMSG, "nothing could be evaluated; %.*s: %.*s", STR_FMT(first->name),
+                   STR_FMT(first->message));
+}
+
 static int
 evaluate(struct run *run, struct error *err)
 {
@@ -433,7 +445,7 @@ evaluate(struct run *run, struct error *err)
                          &run->workspace, err);
   for (size_t i = 0; r == 0 && i < run->specification.systems_count; i++)
     r = evaluate_system(run, run->specification.systems[i], err);
-  return r;
+  return r < 0 ? r : check_yield(run, err);
 }
 
 /* ---- the end, in one transaction ---- */

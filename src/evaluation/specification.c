@@ -237,6 +237,31 @@ check_manifests(const struct specification *specification, struct error *err)
 }
 
 static int
+check_channels(const struct specification *specification, struct error *err)
+{
+  for (size_t i = 0; i < specification->subset_names_count; i++) {
+    struct str name = specification->subset_names[i];
+    bool known = false;
+    for (size_t j = 0; j < specification->channels_count; j++)
+      known |= str_equal(specification->channels[j].name, name);
+    if (!known)
+      return error_set(err, -EINVAL, "\"build\" names \"%.*s\", which is none of its channels",
+                       STR_FMT(name));
+  }
+  return 0;
+}
+
+static int
+check_subset(const struct specification *specification, struct error *err)
+{
+  if (specification->subset == SPECIFICATION_CHANNELS)
+    return check_channels(specification, err);
+  if (specification->subset == SPECIFICATION_MANIFESTS)
+    return check_manifests(specification, err);
+  return 0;
+}
+
+static int
 read_build(const json_t *value, struct arena *arena, struct specification *ret, struct error *err)
 {
   ret->subset = SPECIFICATION_ALL;
@@ -249,7 +274,7 @@ read_build(const json_t *value, struct arena *arena, struct specification *ret, 
     ret->subset = subsets[i].subset;
     int r = read_texts(names, subsets[i].field, NAMES_MAX, arena, &ret->subset_names,
                        &ret->subset_names_count, err);
-    return r == 0 && ret->subset == SPECIFICATION_MANIFESTS ? check_manifests(ret, err) : r;
+    return r == 0 ? check_subset(ret, err) : r;
   }
   return error_set(err, -EINVAL,
                    "\"build\" must be \"all\" or an object with one of channels, packages, "

@@ -109,6 +109,8 @@ test_refusals_name_the_field(void **state)
     { "{\"name\": \"x\", \"channels\": [" CHANNEL "], \"build\": \"some\"}", "\"build\"" },
     { "{\"name\": \"x\", \"channels\": [" CHANNEL "], \"build\": {\"packages\": []}}",
       "\"packages\"" },
+    { "{\"name\": \"x\", \"channels\": [" CHANNEL "], \"build\": {\"channels\": [\"exmple\"]}}",
+      "exmple" },
     { "{\"name\": \"x\", \"channels\": [" CHANNEL "], \"build\": {\"manifests\": [\"a/../../b\"]}}",
       "manifest" },
     { "{\"name\": \"x\", \"channels\": [" CHANNEL "], \"systems\": [\"a b\"]}", "system" },

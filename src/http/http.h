@@ -83,6 +83,8 @@ struct http_options
 /* -EADDRINUSE and the like come with the address in ERR. */
 int http_server_start(const struct http_options *options, struct http_server **ret,
                       struct error *err);
+/* Whether a server could listen there, before anything else is made or started. */
+int http_try_addresses(const char *const *listen, size_t count, struct error *err);
 /* The port of listener INDEX (useful when ":0" was asked). */
 int http_server_port(const struct http_server *server, size_t index);
 /* Ends streams and deferred requests, waits for handlers, frees. Late answers

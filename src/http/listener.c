@@ -91,6 +91,14 @@ split_address(const char *address, char **ret_host, const char **ret_port)
   return 0;
 }
 
+/* getaddrinfo takes any number, modulo 65536. */
+static bool
+is_port(const char *port)
+{
+  uint64_t number;
+  return str_to_u64(str_of(port), &number) == 0 && number <= UINT16_MAX;
+}
+
 static int
 bound_port(int fd)
 {
@@ -126,7 +134,7 @@ open_tcp(const char *address, struct listener *ret, struct error *err)
 {
   CLEANUP_FREE char *host = NULL;
   const char *port;
-  if (split_address(address, &host, &port) < 0) {
+  if (split_address(address, &host, &port) < 0 || !is_port(port)) {
     error_set(err, -EINVAL, "cannot listen on '%s': not an address with a port", address);
     error_hint(err, "Write HOST:PORT, [IPV6]:PORT or unix:/PATH.");
     return -EINVAL;
@@ -152,6 +160,22 @@ listener_open(const char *address, struct listener *ret, struct error *err)
   if (strncmp(address, "unix:", 5) == 0)
     return open_unix(address + 5, ret, err);
   return open_tcp(address, ret, err);
+}
+
+int
+listener_try(const char *const *addresses, size_t count, struct error *err)
+{
+  struct listener *listeners = mem_array(count, sizeof *listeners);
+  size_t opened = 0;
+  int r = 0;
+  while (r == 0 && opened < count) {
+    r = listener_open(addresses[opened], &listeners[opened], err);
+    opened += r == 0;
+  }
+  while (opened > 0)
+    listener_close(&listeners[--opened]);
+  free(listeners);
+  return r;
 }
 
 void

@@ -18,5 +18,7 @@ struct listener
 /* Non-blocking, listening. A Unix socket that nobody listens on any more is
    replaced; -EADDRINUSE when somebody does. */
 int listener_open(const char *address, struct listener *ret, struct error *err);
+/* Whether all could be opened together; none stays open. */
+int listener_try(const char *const *addresses, size_t count, struct error *err);
 /* Closes it and removes its socket file. */
 void listener_close(struct listener *listener);

@@ -157,6 +157,12 @@ http_server_start(const struct http_options *options, struct http_server **ret, 
   return 0;
 }
 
+int
+http_try_addresses(const char *const *listen, size_t count, struct error *err)
+{
+  return listener_try(listen, count, err);
+}
+
 /* ---- running ---- */
 
 int

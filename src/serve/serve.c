@@ -87,6 +87,45 @@ take_state(const char *state, struct error *err)
   return TAKE_FD(fd);
 }
 
+static bool
+has_door(const struct server *server)
+{
+  return has_role(server, "web") || has_role(server, "scheduler");
+}
+
+static int
+hint_port(int r, struct error *err)
+{
+  return r == -EADDRINUSE
+             ? error_hint(err, "Stop what uses the port, or name another with --listen.")
+             : r;
+}
+
+/* What is wrong with the options is to be told before anything is made. */
+static int
+check_options(struct server *server, struct error *err)
+{
+  const struct serve_options *options = server->options;
+  CLEANUP_FREE char *script = mem_printf("%s/evaluate.scm", options->scheme);
+  CLEANUP_FREE char *store = mem_printf("%s/gnu/store", options->store_root);
+  if (has_door(server)) {
+    int r = http_try_addresses(options->listen.items, options->listen.count, err);
+    if (r < 0)
+      return hint_port(r, err);
+  }
+  if (!has_role(server, "evaluator"))
+    return 0;
+  if (!file_exists(script)) {
+    error_set(err, -EINVAL, "there is no %s", script);
+    return error_hint(err, "Name the folder that holds evaluate.scm with --scheme.");
+  }
+  if (options->store_root[0] != '\0' && !file_exists(store)) {
+    error_set(err, -EINVAL, "there is no %s", store);
+    return error_hint(err, "Name the folder that holds gnu/store with --store-root.");
+  }
+  return 0;
+}
+
 static int
 lock_state(struct server *server, struct error *err)
 {
@@ -179,7 +218,7 @@ start_evaluations(struct server *server, struct error *err)
 static int
 start_web(struct server *server, struct error *err)
 {
-  if (!has_role(server, "web") && !has_role(server, "scheduler"))
+  if (!has_door(server))
     return 0;
   server->context = (struct serve_context) { .pool = server->pool,
                                              .cache = server->cache,
@@ -211,9 +250,7 @@ start_web(struct server *server, struct error *err)
           .error_page = ui_error_page,
       },
       &server->http, err);
-  if (r == -EADDRINUSE)
-    return error_hint(err, "Stop what uses the port, or name another with --listen.");
-  return r;
+  return hint_port(r, err);
 }
 
 static int
@@ -226,7 +263,8 @@ static int
 start_all(struct server *server, struct error *err)
 {
   static int (*const steps[])(struct server *, struct error *) = {
-    lock_state, start_database, start_feed, start_cache, start_farm, start_evaluations, start_web,
+    check_options, lock_state, start_database,    start_feed,
+    start_cache,   start_farm, start_evaluations, start_web,
   };
   int r = 0;
   for (size_t i = 0; r == 0 && i < ARRAY_SIZE(steps); i++)
