@@ -7,12 +7,19 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
+from contextlib import nullcontext
 from pathlib import Path
+from unittest import mock
 
-from support import GeneratorTest
+from support import TOP, GeneratorTest
+
+sys.path.insert(0, str(TOP / "tools" / "sqlgen"))
+
+from scratch import Scratch  # noqa: E402 (the path comes first)
 
 SCHEMA = """-- A table.
 CREATE TABLE thing (
@@ -257,6 +264,18 @@ class TestScratchServer(SqlgenTest):
             _, errors = process.communicate(timeout=120)
             self.assertEqual(process.returncode, 0, errors)
         self.assert_no_server()
+
+    def test_folder_that_another_made_meanwhile_stays(self) -> None:
+        """Its lock may be held: a folder in its place would be another's lock."""
+        def make(sees: bool | None = None) -> Path:
+            one = Scratch(self.scratch, "")
+            one.folder = self.scratch / "folder"
+            with mock.patch.object(Path, "exists", return_value=sees) if sees is not None else nullcontext():
+                one.make_folder()
+            return one.folder
+        first = make().stat().st_ino
+        self.assertEqual(make(sees=False).stat().st_ino, first)
+        self.assertEqual([file.name for file in self.scratch.iterdir()], ["folder"])
 
     def test_killed_generator_leaves_no_server(self) -> None:
         """SIGTERM stops it in order; after SIGKILL the kernel stops it, and the next run recovers."""
