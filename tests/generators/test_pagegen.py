@@ -157,13 +157,58 @@ class TestRefusals(PagegenTest):
             "<a title=\"x\"{{ page.title }}>": "directly behind an attribute",
             "<!-- {{ page.title }} -->": "a comment of HTML",
             "<!DOCTYPE {{ page.title }}>": "a declaration",
-            "<a href=\"javascript:x('{{ page.title }}')\">": "URL of this scheme",
-            '<a href=" JavaScript:{{ page.title }}">': "URL of this scheme",
-            '<img src="data:{{ page.title }}">': "URL of this scheme",
+            "<a href=\"javascript:x('{{ page.title }}')\">": "a URL must be empty or begin with",
+            '<a href=" JavaScript:{{ page.title }}">': "a URL must be empty or begin with",
+            '<img src="data:{{ page.title }}">': "a URL must be empty or begin with",
         }
         for place, message in places.items():
             with self.subTest(place):
                 self.refuse(f"\n<p>\n{place}", 4, message)
+
+    def test_urls_whose_scheme_or_host_a_value_could_choose(self) -> None:
+        no = "{% if page.small %}{% endif %}"
+        for url in (f"javascript{no}:{{{{ page.title }}}}", '{{ "javascript" }}:{{ page.title }}',
+                    "{{ 'java' ~ 'script:' ~ page.title }}", "java\nscript:{{ page.title }}",
+                    "java\tscript:{{ page.title }}", "\x01javascript:{{ page.title }}",
+                    "javascript&#58;{{ page.title }}", "javascript&colon;{{ page.title }}",
+                    "&#106;avascript:{{ page.title }}", "&#x6Aavascript:{{ page.title }}",
+                    f"&#1{no}06;avascript:{{{{ page.title }}}}", "java&Tab;script:{{ page.title }}",
+                    "{% if page.small %}java{% endif %}script:{{ page.title }}",
+                    "{% if page.small %}/x{% else %}vbscript:{% endif %}{{ page.title }}",
+                    "{% block a %}javascript:{% endblock %}{{ page.title }}", "data:{{ page.title }}",
+                    "x{{ page.title }}", "/{{ page.title }}/x", "//{{ page.title }}", "/\\{{ page.title }}",
+                    "/\t/{{ page.title }}", "https:{{ page.title }}", "https://{{ page.title }}/",
+                    "https://a.org{{ page.title }}/", "https://a.org:{{ page.title }}/", "https://a@{{ page.title }}/"):
+            with self.subTest(url):
+                self.refuse(f'\n<p>\n<a href="{url}">', 4 + url.count("\n"))
+
+    def test_attributes_that_are_not_known_to_be_safe(self) -> None:
+        for tag, attributes in {
+                "a": "ping target xlink:href hreflang rel", "animate": "values from to by attributename",
+                "applet": "codebase code archive", "base": "href", "blink": "href", "body": "background",
+                "button": "formaction", "embed": "src", "frame": "src longdesc", "head": "profile",
+                "html": "manifest", "iframe": "src srcdoc", "image": "href src", "img": "srcset longdesc usemap lowsrc",
+                "input": "src formaction", "link": "href imagesrcset rel", "meta": "content http-equiv", "object": "data codebase",
+                "p": "style is slot", "param": "value name", "script": "src nonce", "set": "to", "source": "srcset",
+                "td": "background", "use": "href xlink:href", "x-y": "whatever"}.items():
+            for attribute in attributes.split():
+                with self.subTest(f"{tag} {attribute}"):
+                    self.refuse(f'\n<{tag} id="x"\n{attribute.title()}="{{{{ page.title }}}}">', 4,
+                                f"attribute '{attribute}' of <{tag}>")
+        self.refuse('<meta http-equiv=refresh content="0;url={{ page.title }}">', 2, "attribute 'content'")
+        self.refuse('<svg><set attributeName=href to="{{ page.title }}"/></svg>', 2, "attribute 'to'")
+
+    def test_where_browsers_end_what_looks_open(self) -> None:
+        for text in ('<!-- --!><script>a="-->{{ page.title }}"', '<!--><script>a="-->{{ page.title }}"',
+                     '<!---><script>a="-->{{ page.title }}"', '<?x ?><script>a="{{ page.title }}"',
+                     '</ <a title="><script>{{ page.title }}">', "<script></script x><script>{{ page.title }}</script >",
+                     "<!--{% if page.small %}{% endif %}-{% if page.small %}-{% endif %}>{{ page.title }}",
+                     "<script><!--<script></script>{{ page.title }}</script>", "<svg><![CDATA[>]]>{{ page.title }}",
+                     "<!{% if page.small %}{% endif %}-- > {{ page.title }}", "<\n!-- > {{ page.title }}",
+                     "<!--!>{{ page.title }}-->", "<!-- ->{{ page.title }}-->", "<iframe>{{ page.title }}</iframe>",
+                     "<xmp>{{ page.title }}</xmp>", "<plaintext>{{ page.title }}"):
+            with self.subTest(text):
+                self.refuse(text, 2)
 
     def test_branches_that_end_elsewhere(self) -> None:
         self.refuse('<p>\n{% if page.small %}<a href="{% endif %}x">', 3, "branches of this 'if' end in different places")
@@ -194,6 +239,12 @@ class TestRefusals(PagegenTest):
     def test_syntax(self) -> None:
         self.refuse("\n\n{% if page.small %}", 4, "")
         self.refuse("\n{% nonsense %}", 3, "nonsense")
+        self.refuse("\n{% autoescape false %}{{ page.title }}{% endautoescape %}", 3, "not supported")
+        self.refuse("<p>\n\n{% autoescape false %}{% endautoescape %}", 4, "not supported")
+
+    def test_bytes_that_are_no_text(self) -> None:
+        (self.folder / "part.html").write_bytes(b"<p>\n\xe9</p>")
+        self.refuse('{% include "part.html" %}', 2, "not UTF-8", file="part.html")
 
     def test_declaration(self) -> None:
         self.write("room.html", "")
@@ -267,6 +318,22 @@ class TestEscaping(PagegenTest):
     def test_url_that_begins_with_a_value(self) -> None:
         self.assertEqual(self.render('<a href="{{ page.title }}?q={{ page.title }}">', "/a/b"),
                          '<a href="/a/b?q=%2Fa%2Fb">')
+
+    def test_urls_that_begin_literally(self) -> None:
+        for begin in ("/b/", "?q=", "#", "./", "../", "http://a.org/", "HTTPS://[::1]:80/b/", "https://a.org?", "mailto:",
+                      "\n /b&amp;", "&#47;b/", '{{ "/b/" }}', "{% if page.small %}/a/{% else %}/b/{% endif %}"):
+            with self.subTest(begin):
+                page = self.render(f'<a href="{begin}{{{{ page.title }}}}">', "javascript:/")
+                self.assertIn('javascript%3A%2F">', page)
+
+    def test_urls_without_a_value_are_free(self) -> None:
+        page = '<a href="{% if page.small %}mailto:a@b{% else %}x:y{% endif %}">'
+        self.assertEqual(self.render(page), '<a href="mailto:a@b">')
+
+    def test_after_a_comment(self) -> None:
+        for comment in ("<!-- > -- -->", "<!-->", "<!--->", "<!-- --!>", "<!---->", "<!-- a\n-- --->", "</ x>"):
+            with self.subTest(comment):
+                self.assertEqual(self.render(f"{comment}{{{{ page.title }}}}", "<"), f"{comment}&lt;")
 
     def test_literal_text_in_braces_is_text(self) -> None:
         self.assertEqual(self.render("{{ '<&>' }}<p title=\"{{ '\\\"' }}\">"), '&lt;&amp;&gt;<p title="&quot;">')

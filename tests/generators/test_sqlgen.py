@@ -7,12 +7,19 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
+from contextlib import nullcontext
 from pathlib import Path
+from unittest import mock
 
-from support import GeneratorTest
+from support import TOP, GeneratorTest
+
+sys.path.insert(0, str(TOP / "tools" / "sqlgen"))
+
+from scratch import Scratch  # noqa: E402 (the path comes first)
 
 SCHEMA = """-- A table.
 CREATE TABLE thing (
@@ -96,9 +103,25 @@ class TestRefusals(SqlgenTest):
         self.refuse("-- name: a :one\nSELECT id\nFORM thing;\n", "thing.sql:3", "syntax error")
 
     def test_type_without_c_form(self) -> None:
-        self.refuse("-- name: a :many\nSELECT amount FROM part;\n", "thing.sql:1", "column amount has type numeric")
-        self.refuse("-- name: a :exec\nDELETE FROM part WHERE amount = :most;\n", "thing.sql:1",
-                    "parameter :most has type numeric")
+        self.refuse("-- name: a :many\nSELECT thing_id,\n  amount\nFROM part;\n", "thing.sql:3",
+                    "column amount has type numeric")
+        self.refuse("-- name: a :many\nSELECT\n  amount\nFROM part WHERE amount > 1;\n", "thing.sql:1",
+                    "column amount has type numeric")
+        self.refuse("-- name: a :exec\nDELETE FROM part\nWHERE thing_id = :id\n  AND amount = :most;\n",
+                    "thing.sql:4", "parameter :most has type numeric")
+
+    def test_parameter_without_a_name(self) -> None:
+        self.refuse("-- name: a :one\nSELECT id FROM thing\nWHERE id = $1;\n", "thing.sql:3", "a: $1 has no name")
+        self.refuse("-- name: a :one\nSELECT id FROM thing\nWHERE id = :id AND name = $1;\n", "thing.sql:3", "$1")
+
+    def test_bytes_that_are_no_text(self) -> None:
+        self.write("thing.sql", "")
+        for content, message in ((b"\xe9", "not UTF-8"), (b"\0", "NUL")):
+            text = b"-- name: a :one\nSELECT id,\n  '" + content + b"' AS x FROM thing;\n"
+            (self.folder / "thing.sql").write_bytes(text)
+            self.assert_refused(self.run_program(self.command("thing.sql")), "thing.sql:3", message)
+        (self.folder / "020-more.migration.sql").write_bytes(b"-- More.\n-- \xff\n")
+        self.refuse("-- name: a :one\nSELECT 1 AS one;\n", "020-more.migration.sql:2", "not UTF-8")
 
     def test_statement_without_end(self) -> None:
         self.refuse("-- name: a :one\nSELECT 1 AS one\n-- name: b :one\nSELECT 2 AS two;\n", "thing.sql:1",
@@ -127,6 +150,10 @@ class TestRefusals(SqlgenTest):
         self.refuse("-- name: a :copy\nCOPY thing (id, nmae) FROM STDIN (FORMAT binary);\n", "thing.sql:1",
                     'column "nmae"')
         self.refuse("-- name: a :copy\nCOPY thing FROM STDIN;\n", "thing.sql:1", "reads 'COPY table (columns)")
+        for kind in ("VIEW", "MATERIALIZED VIEW"):
+            self.write("020-view.migration.sql", f"-- A view.\nCREATE {kind} seen AS SELECT id, name FROM thing;\n")
+            self.refuse("-- name: a :copy\nCOPY seen (id, name) FROM STDIN (FORMAT binary);\n", "thing.sql:1",
+                        "a: seen is no table")
 
     def test_migration(self) -> None:
         self.write("020-more.migration.sql", "-- More.\nCREATE TABLE more (\n  id bigin\n);\n")
@@ -160,6 +187,13 @@ FROM thing WHERE id = :id::bigint AND name <> :name AND name <> ':id' AND id <> 
         self.assertIn("$1::bigint AND name <> $2 AND name <> ':id' AND id <> $1", made)
         self.assertNotIn("nested", made)
         self.assertIn("struct str odd;\n  struct db_i64s i;", made)
+
+    def test_a_comment_parts_words(self) -> None:
+        made = self.make("-- name: a :many\nSELECT/* x */t.id, p.thing_id FROM thing t left/**/join part p ON"
+                         "/* y\n*/p.thing_id = t.id\nWHERE t.id=:id/**/AND true;\n"
+                         "-- name: b :one\nSELECT ö$1 AS one FROM (SELECT 1 AS ö$1) AS x;\n")
+        self.assertIn("SELECT t.id, p.thing_id FROM thing t left join part p ON p.thing_id", made)
+        self.assertIn("bool thing_id_null;", made)  # for the join is a left one
 
     def test_comment_and_several_files(self) -> None:
         self.write("first.sql", "-- name: one_thing :one\n-- Finds it.\n-- By id.\nSELECT id FROM thing;\n")
@@ -230,6 +264,18 @@ class TestScratchServer(SqlgenTest):
             _, errors = process.communicate(timeout=120)
             self.assertEqual(process.returncode, 0, errors)
         self.assert_no_server()
+
+    def test_folder_that_another_made_meanwhile_stays(self) -> None:
+        """Its lock may be held: a folder in its place would be another's lock."""
+        def make(sees: bool | None = None) -> Path:
+            one = Scratch(self.scratch, "")
+            one.folder = self.scratch / "folder"
+            with mock.patch.object(Path, "exists", return_value=sees) if sees is not None else nullcontext():
+                one.make_folder()
+            return one.folder
+        first = make().stat().st_ino
+        self.assertEqual(make(sees=False).stat().st_ino, first)
+        self.assertEqual([file.name for file in self.scratch.iterdir()], ["folder"])
 
     def test_killed_generator_leaves_no_server(self) -> None:
         """SIGTERM stops it in order; after SIGKILL the kernel stops it, and the next run recovers."""

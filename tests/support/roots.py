@@ -18,15 +18,20 @@ GUIX_ROOT = TOP / "tools" / "guix-root"
 BASE = pathlib.Path(os.environ.get("PANOPLY_GUIX_BASE", TOP / ".guix-root" / "base"))
 # Short, since sockets lie below it; not in /tmp, which may be too small or no place for an overlay.
 SESSIONS = pathlib.Path("/var/tmp/panoply-tests")
+BASE_SECONDS = 3600  # for what a slow network takes
 
 _session: pathlib.Path | None = None
 
 
 def guix_root(*arguments: object, seconds: float = 900) -> None:
-    done = subprocess.run([GUIX_ROOT, *map(str, arguments)], text=True, capture_output=True,
-                          stdin=subprocess.DEVNULL, timeout=seconds)
+    command = " ".join(["guix-root", *map(str, arguments)])
+    try:
+        done = subprocess.run([GUIX_ROOT, *map(str, arguments)], text=True, capture_output=True,
+                              stdin=subprocess.DEVNULL, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"{command}: no end after {seconds:g} seconds") from None
     if done.returncode != 0:
-        raise RuntimeError(f"guix-root {' '.join(map(str, arguments))}: {done.stderr}")
+        raise RuntimeError(f"{command} failed:\n{done.stderr.rstrip()}")
 
 
 def session_folder() -> pathlib.Path:
@@ -90,8 +95,9 @@ def _delete_tree(session: pathlib.Path) -> None:
 def ensure_base() -> pathlib.Path:
     """The Debian with Guix below all machines, made at the first use."""
     if not (BASE / "usr/bin/guix").exists():
-        print(f"making a Guix root in {BASE}, once: about a minute", flush=True)
-        subprocess.run([GUIX_ROOT, "base", BASE], check=True, stdin=subprocess.DEVNULL)
+        print(f"making a Guix root in {BASE}, once: about a minute (log: {BASE}.new.log)",
+              flush=True)
+        guix_root("base", BASE, seconds=BASE_SECONDS)
     return BASE
 
 

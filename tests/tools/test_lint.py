@@ -68,17 +68,78 @@ class Lint(unittest.TestCase):
         self.write("src/http/door.c", SPDX + '#include "base/stone.h"\n\nstatic int unused;\n')
         self.assertEqual(self.lint("--no-tidy"), (0, []))
 
+    def test_includes_that_the_arrows_could_miss(self):
+        self.write("src/serve/serve.h", HEADER)
+        for header in ('"../serve/serve.h"', '"./../serve/serve.h"', '"base/../serve/serve.h"',
+                       "<serve/serve.h>", "<../src/serve/serve.h>", '"stone.h"', "SERVE_HEADER"):
+            for directive in (f"#include {header}", f"  # include/* x */{header} // x"):
+                with self.subTest(directive):
+                    self.write("src/base/sand.c", f"{SPDX}/* clang-format off */\n{directive}\n")
+                    self.assert_found("src/base/sand.c:3", f"{header} is neither")
+        for line in ('#  include /* x */ "serve/serve.h"', '#include_next "serve/serve.h"'):
+            with self.subTest(line):
+                self.write("src/base/sand.c", f"{SPDX}/* clang-format off */\n{line}\n")
+                self.assert_found("src/base/sand.c:3", "base/ may not use serve/")
+        self.write("src/base/sand.c", SPDX + "#include <sys/types.h>\n\n/* #include <a/b.h> */\n")
+        self.assertEqual(self.lint("--no-tidy"), (0, []))
+
+    def test_declaration_in_a_template_is_an_include(self):
+        self.write("src/serve/serve.h", HEADER)
+        template = '{#- SPDX-License-Identifier: GPL-3.0-or-later -#}\n{#- %s(struct x *p) from "%s" -#}\n'
+        self.write("src/ui/page.html", template % ("page p", "serve/serve.h"))
+        self.assert_found("src/ui/page.html:2", "ui/ may not use serve/")
+        self.write("src/ui/page.html", template % ("macro m", "../serve/serve.h"))
+        self.assert_found("src/ui/page.html:2", "is neither")
+        self.write("src/ui/page.html", template % ("page p", "base/stone.h"))
+        self.assertEqual(self.lint("--no-tidy"), (0, []))
+
+    def test_what_a_room_keeps_to_itself(self):
+        self.write("src/db/db.h", SPDX + '#pragma once\n\n#include "db/value.h"\n')
+        self.write("src/db/value.h", HEADER)
+        for header in ("db_private.h", "inner.h"):
+            with self.subTest(header):
+                self.write(f"src/db/{header}", HEADER)
+                self.write("src/events/feed.c", f'{SPDX}#include "db/{header}"\n')
+                self.assert_found("src/events/feed.c:2", f'"db/{header}" is for db/ alone')
+        self.write("src/events/feed.c", SPDX + '#include "db/db.h"\n#include "db/value.h"\n')
+        self.write("src/db/value.c", SPDX + '#include "db/db_private.h"\n')
+        self.write("src/events/feed_test.c", SPDX + '#include "db/db_private.h"\n')  # it may look inside
+        self.assertEqual(self.lint("--no-tidy"), (0, []))
+        self.write("src/events/feed.c", SPDX + '#include "db/inner.h"\n')
+        self.write("tools/lint-allow", "include db/inner.h  # it is so\n")
+        self.assertEqual(self.lint("--no-tidy"), (0, []))
+
     def test_header_that_does_not_compile_alone(self):
         self.write("src/base/sand.h", SPDX + "#pragma once\n\nsize_t sand_weight(void);\n")
         self.assert_found("src/base/sand.h", "does not compile alone")
 
     def test_banned_call(self):
         self.write("src/base/stone.c", self.function('  return atoi("7");\n'))
-        self.assert_found("src/base/stone.c:7", "banned call atoi()")
+        self.assert_found("src/base/stone.c:7", "banned function atoi()")
 
     def test_banned_call_in_a_test(self):
         self.write("tests/stone/weigh.c", self.function('  return system("true");\n'))
-        self.assert_found("tests/stone/weigh.c:7", "banned call system()")
+        self.assert_found("tests/stone/weigh.c:7", "banned function system()")
+
+    def test_banned_function_without_a_plain_call(self):
+        for body in ("  (strcpy)(name, name);\n", "  return (system)(name);\n", "  take(strcpy);\n",
+                     "  take(&strncat);\n", "  strncpy(name, name, 1);\n", "  return system (name);\n"):
+            with self.subTest(body):
+                self.write("src/base/stone.c", self.function(body) + "/* clang-format off */\n")
+                findings = self.lint("--no-tidy")[1]
+                self.assertTrue(any(f"src/base/stone.c:7: banned function {name}()" in findings
+                                    for name in ("strcpy", "strncat", "strncpy", "system")), findings)
+
+    def test_banned_function_by_its_symbol(self):
+        """A variable may be named `system`, so its address tells nothing."""
+        self.write("src/base/stone.c", SPDX + "#include <stdlib.h>\n\nint (*stone_run)(const char *) = system;\n"
+                   "\nconst char *\nstone_system(const char *system)\n{\n  return system;\n}\n")
+        self.write(".gitignore", "build\n")
+        (self.top / "build/src/base").mkdir(parents=True)
+        library = self.top / "build/src/base/libbase.a"
+        subprocess.run(["cc", "-c", self.top / "src/base/stone.c", "-o", self.top / "build/stone.o"], check=True)
+        subprocess.run(["ar", "rc", library, self.top / "build/stone.o"], check=True)
+        self.assert_found("build/src/base/libbase.a", "banned function system()")
 
     def test_words_in_comments_and_texts_are_no_calls(self):
         self.write("src/base/stone.c",
@@ -88,6 +149,16 @@ class Lint(unittest.TestCase):
     def test_sql(self):
         self.write("src/base/stone.c", self.function('  return "SELECT id FROM stone"[0];\n'))
         self.assert_found("src/base/stone.c:7", "SQL in a C file")
+
+    def test_sql_and_html_in_pieces(self):
+        for text in ('"SELECT id " "FROM stone"', '"SELECT id /* x */"\n         "\\nFROM stone"',
+                     '"DELETE " /* x */ "FROM stone"', '"SELECT %" PRId64 " FROM stone"',
+                     '"<t" "d>stone</td>"'):
+            with self.subTest(text):
+                self.write("src/base/stone.c", self.function(f"  /* clang-format off */\n  return {text}[0];\n"))
+                self.assert_found("src/base/stone.c:8", "in a C file")
+        self.write("src/base/stone.c", self.function('  take("select", " ", "x from y", \'"\', "<t", "d>");\n'))
+        self.assertEqual(self.lint("--no-tidy"), (0, []))
 
     def test_html(self):
         self.write("src/base/stone.c", self.function('  return "<td>stone</td>"[0];\n'))

@@ -6,8 +6,9 @@ HTML standard (section 13.2.5) as far as templates that people write need it."""
 
 from __future__ import annotations
 
+import html
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 
@@ -23,25 +24,39 @@ class Where(Enum):
     AFTER_VALUE = auto()  # after the closing quote
     DECLARATION = auto()  # <!DOCTYPE ...>
     COMMENT = auto()
-    RAW = auto()  # inside <script> or <style>
+    RAW = auto()  # inside <script>, <style> and the like
 
 
 class Url(Enum):
-    NONE = auto()  # no URL attribute
-    START = auto()
-    PART = auto()
-    FOREIGN = auto()  # a scheme in which no value is safe
+    NONE = auto()  # no attribute for URLs
+    START = auto()  # `seen` does not yet say where the URL leads
+    PART = auto()  # it does, whatever follows
 
 
 # What may follow each other where a branch left something out of a tag.
 TAG_ENDINGS = {Where.TAG_NAME, Where.IN_TAG, Where.TAG_PART, Where.ATTRIBUTE_NAME, Where.AFTER_VALUE}
 
-URL_ATTRIBUTES = {"href", "src", "action", "formaction", "cite", "data", "poster", "background",
-                  "manifest", "ping", "xlink:href"}
-FORBIDDEN_ATTRIBUTES = {"style", "srcdoc", "srcset"}
-RAW_ELEMENTS = {"script", "style"}
-SAFE_SCHEMES = {"http", "https", "mailto"}
-SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*):")
+# The only places for a URL that holds a value: what they lead to runs nothing in our pages.
+URL_ATTRIBUTES = {("a", "href"), ("area", "href"), ("audio", "src"), ("blockquote", "cite"), ("del", "cite"),
+                  ("form", "action"), ("img", "src"), ("ins", "cite"), ("q", "cite"), ("source", "src"),
+                  ("video", "poster"), ("video", "src")}
+# The only other attributes with values, beside data-... and aria-...: a browser takes them for text,
+# whatever they say, on every element but these. What is on neither list is refused.
+PLAIN_ATTRIBUTES = set(
+    "abbr alt class cols colspan datetime dir for headers height high id label lang list low max maxlength min "
+    "minlength name optimum placeholder role rows rowspan scope size span start step title value width".split())
+ELEMENTS_WITHOUT_VALUES = {"param"}  # its name and value may be a URL
+RAW_ELEMENTS = {"iframe", "noembed", "noframes", "plaintext", "script", "style", "xmp"}
+
+# A literal beginning after which no value can change a URL's scheme or host. The "/" needs a name
+# behind it, for an empty value between two would make "//host".
+FIXED_URL = re.compile(r"/[\w.~%-]|[?#]|\.\.?/|https?://[a-z0-9.:\[\]-]+[/?#]|mailto:", re.ASCII | re.IGNORECASE)
+UNKNOWN = ":"  # `seen` of a URL that begins thus or otherwise: never becomes a FIXED_URL
+CONTROLS_AND_SPACE = "".join(map(chr, range(0x21)))
+
+NOT_ON_THE_LIST = ("a value cannot stand in the attribute '{attribute}' of <{tag}>: it is not on the lists in "
+                   "tools/pagegen/position.py")
+NOT_FIXED = "before a value, a URL must be empty or begin with /NAME, ?, #, ./ or http(s)://HOST/"
 SPACE = " \t\r\n\f"
 
 
@@ -56,7 +71,7 @@ class Position:
     attribute: str = ""
     quote: str = ""
     url: Url = Url.NONE
-    seen: str = field(default="", compare=False)  # literal text that decides later
+    seen: str = ""  # literal text of a comment, or of a URL at its START
 
     # ---- what a value here becomes ----
 
@@ -66,17 +81,23 @@ class Position:
             return "ui_put_text"
         if self.where is not Where.QUOTED:
             raise PositionError(REFUSALS[self.where].format(tag=self.tag))
+        if self.url is Url.START and as_browsers_read(self.seen):
+            raise PositionError(NOT_FIXED)
+        if self.url is not Url.NONE:
+            return "ui_put_url" if self.url is Url.START else "ui_put_url_part"
         if self.attribute.startswith("on"):
             raise PositionError(f"a value cannot stand in the script of '{self.attribute}': "
                                 "use a data- attribute")
-        if self.attribute in FORBIDDEN_ATTRIBUTES:
-            raise PositionError(f"a value cannot stand in the attribute '{self.attribute}'")
-        if self.url is Url.FOREIGN:
-            raise PositionError("a value cannot stand in a URL of this scheme")
-        return {Url.NONE: "ui_put_attribute", Url.START: "ui_put_url", Url.PART: "ui_put_url_part"}[self.url]
+        if not self.is_plain():
+            raise PositionError(NOT_ON_THE_LIST.format(attribute=self.attribute, tag=self.tag))
+        return "ui_put_attribute"
+
+    def is_plain(self) -> bool:
+        return self.tag not in ELEMENTS_WITHOUT_VALUES and (
+            self.attribute in PLAIN_ATTRIBUTES or self.attribute.startswith(("data-", "aria-")))
 
     def after_value(self) -> Position:
-        return replace(self, url=Url.PART) if self.url is Url.START else self
+        return replace(self, url=Url.PART, seen="") if self.url is Url.START else self
 
     # ---- branches ----
 
@@ -86,6 +107,8 @@ class Position:
             return self
         if self.where in TAG_ENDINGS and other.where in TAG_ENDINGS and self.tag == other.tag:
             return Position(Where.TAG_PART, self.tag)
+        if self.url is not Url.NONE and replace(self, url=other.url, seen=other.seen) == other:
+            return replace(self, url=Url.START, seen=UNKNOWN)
         return None
 
     def describe(self) -> str:
@@ -127,7 +150,9 @@ def step_text(position: Position, text: str, index: int) -> Step:
         return position, len(text)
     if text.startswith("<!--", start):
         return Position(Where.COMMENT), start + 4
-    if text.startswith("<!", start):
+    if re.compile(r"<!(\[|-?\Z)").match(text, start):
+        raise PositionError("'<!' begins a comment or <!DOCTYPE, in one piece")
+    if re.compile(r"<[!?]|</[^A-Za-z]").match(text, start):
         return Position(Where.DECLARATION), start + 2
     match = re.compile(r"</?[A-Za-z]|</?$").match(text, start)
     if match is None:
@@ -136,6 +161,8 @@ def step_text(position: Position, text: str, index: int) -> Step:
 
 
 def step_tag_name(position: Position, text: str, index: int) -> Step:
+    if position.tag in ("", "/") and not text[index].isalpha():
+        raise PositionError("write &lt; where '<' begins no tag")
     if text[index] in SPACE + "/>":
         return replace(position, where=Where.IN_TAG), index
     return replace(position, tag=position.tag + text[index].lower()), index + 1
@@ -170,24 +197,25 @@ def step_before_value(position: Position, text: str, index: int) -> Step:
         return position, index + 1
     if character not in "\"'":
         return replace(position, where=Where.UNQUOTED), index
-    url = Url.START if position.attribute in URL_ATTRIBUTES else Url.NONE
-    return replace(position, where=Where.QUOTED, quote=character, url=url, seen=""), index + 1
+    url = Url.START if (position.tag, position.attribute) in URL_ATTRIBUTES else Url.NONE
+    return replace(position, where=Where.QUOTED, quote=character, url=url), index + 1
 
 
 def step_quoted(position: Position, text: str, index: int) -> Step:
     end = text.find(position.quote, index)
     if end >= 0:
         return Position(Where.AFTER_VALUE, position.tag), end + 1
+    if position.url is not Url.START:
+        return position, len(text)
     seen = position.seen + text[index:]
-    return replace(position, url=url_part(position.url, seen), seen=seen), len(text)
+    if FIXED_URL.match(as_browsers_read(seen)):
+        return replace(position, url=Url.PART, seen=""), len(text)
+    return replace(position, seen=seen), len(text)
 
 
-def url_part(url: Url, seen: str) -> Url:
-    """SEEN: all literal text of the attribute's value so far."""
-    scheme = SCHEME.match(seen)
-    if url is not Url.START or not seen.strip():
-        return url
-    return Url.FOREIGN if scheme is not None and scheme[1].lower() not in SAFE_SCHEMES else Url.PART
+def as_browsers_read(url: str) -> str:
+    """Without what HTML and URLs let one write between its characters."""
+    return re.sub(r"[\t\n\r]", "", html.unescape(url)).lstrip(CONTROLS_AND_SPACE)
 
 
 def step_unquoted(position: Position, text: str, index: int) -> Step:
@@ -196,26 +224,26 @@ def step_unquoted(position: Position, text: str, index: int) -> Step:
     return position, index + 1
 
 
-def skip_to(end_mark: str, text: str, index: int, position: Position) -> Step:
-    """The mark may be split between two pieces of literal text."""
-    seen = position.seen + text[index:]
-    end = seen.find(end_mark)
-    if end < 0:
-        return replace(position, seen=seen[-len(end_mark):]), len(text)
-    return Position(), index + end + len(end_mark) - len(position.seen)
-
-
 def step_declaration(position: Position, text: str, index: int) -> Step:
-    return skip_to(">", text, index, position)
+    end = text.find(">", index)
+    return (Position(), end + 1) if end >= 0 else (position, len(text))
 
 
 def step_comment(position: Position, text: str, index: int) -> Step:
-    return skip_to("-->", text, index, position)
+    """The mark of its end may be split between two pieces of literal text."""
+    seen = position.seen + text[index:]
+    end = re.search(r"^-?>|--!?>", seen)
+    if end is None:
+        return replace(position, seen=seen), len(text)
+    return Position(), index + end.end() - len(position.seen)
 
 
 def step_raw(position: Position, text: str, index: int) -> Step:
-    end = re.compile(rf"</{position.tag}\s*>", re.IGNORECASE).search(text, index)
-    return (Position(), end.end()) if end else (position, len(text))
+    end = re.compile(rf"</{position.tag}(?=[\t\n\f\r />])", re.IGNORECASE).search(text, index)
+    stop = end.end() if end else len(text)
+    if "<!--" in text[index:stop]:  # behind it, the end tag may not be the end
+        raise PositionError(f"a comment of HTML cannot stand inside <{position.tag}>")
+    return (Position(Where.TAG_NAME, "/" + position.tag) if end else position), stop
 
 
 STEPS = {

@@ -62,7 +62,12 @@ class Template:
     parent: str | None = None
 
     def error(self, node: nodes.Node | int, message: str) -> TemplateError:
-        return TemplateError(self.path, node if isinstance(node, int) else node.lineno, message)
+        return TemplateError(self.path, node if isinstance(node, int) else line_of(node), message)
+
+
+def line_of(node: nodes.Node) -> int:
+    """Jinja2 gives some nodes no line: then that of the first node inside which has one."""
+    return node.lineno or next((line for child in node.iter_child_nodes() if (line := line_of(child))), 0)
 
 
 def parse_parameters(path: Path, line: int, text: str) -> list[Parameter]:
@@ -97,7 +102,10 @@ class Loader:
         return self.loaded[path]
 
     def read(self, path: Path) -> Template:
-        source = path.read_text(encoding="utf-8")
+        try:
+            source = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise TemplateError(path, error.object.count(b"\n", 0, error.start) + 1, "this is not UTF-8") from error
         try:
             tree = self.environment.parse(source)
         except TemplateSyntaxError as error:

@@ -87,9 +87,10 @@ class Describer:
             raise statement.error(with_names(statement, str(error)), position) from error
         if len(found.parameters) > PARAMETERS_MAX:
             raise statement.error(f"more than {PARAMETERS_MAX} parameters")
-        parameters = [Field(parameter.name, self.type_of(statement, f"parameter :{parameter.name}", type_oid),
+        parameters = [Field(parameter.name, self.type_of(statement, f"parameter :{parameter.name}", type_oid,
+                                                         first_parameter(statement, f"${number}")),
                             parameter.nullable)
-                      for parameter, type_oid in zip(statement.parameters, found.parameters)]
+                      for number, (parameter, type_oid) in enumerate(zip(statement.parameters, found.parameters), 1)]
         columns = self.columns(statement, found.columns)
         return Described(statement, parameters, columns)
 
@@ -118,14 +119,14 @@ class Describer:
             nullable = True
         else:
             nullable = (column.table, column.number) not in self.not_null
-        return Field(name, self.type_of(statement, f"column {name}", column.type), nullable)
+        return Field(name, self.type_of(statement, f"column {name}", column.type, only_word(statement, name)), nullable)
 
-    def type_of(self, statement: Statement, what: str, oid: int) -> Type:
+    def type_of(self, statement: Statement, what: str, oid: int, position: int | None) -> Type:
         if oid in TYPES:
             return TYPES[oid]
         name = self.connection.execute(f"SELECT format_type({oid}, NULL)")[0][0]
         raise statement.error(f"{what} has type {name}, which has no C type here: cast it "
-                              "(the table is in doc/statements.md)")
+                              "(the table is in doc/statements.md)", position)
 
     def describe_copy(self, statement: Statement) -> Described:
         """The columns' types come from a SELECT of the same columns."""
@@ -134,10 +135,17 @@ class Describer:
             raise statement.error("a :copy statement reads 'COPY table (columns) FROM STDIN (FORMAT binary);'")
         try:
             self.connection.try_copy(statement.sql)
+            self.require_table(statement, match[1])
             found = self.connection.describe(f"SELECT {match[2]} FROM {match[1]}")
         except PqError as error:
             raise statement.error(str(error), error.position) from error
         return Described(statement, [self.column(statement, column) for column in found.columns], [])
+
+    def require_table(self, statement: Statement, name: str) -> None:
+        """PostgreSQL begins to copy into a view, and refuses its first row."""
+        kind = self.connection.execute(f"SELECT relkind IN ('r', 'p') FROM pg_class WHERE oid = '{name}'::regclass")
+        if kind != [["t"]]:
+            raise statement.error(f"{name} is no table: rows cannot be copied into it")
 
 
 def first_parameter(statement: Statement, message: str) -> int | None:
@@ -145,6 +153,12 @@ def first_parameter(statement: Statement, message: str) -> int | None:
     match = re.search(r"\$\d+\b", message)
     found = match and re.search(re.escape(match[0]) + r"\b", statement.sql)
     return found.start() + 1 if found else None
+
+
+def only_word(statement: Statement, name: str) -> int | None:
+    """Where the column NAME stands, if the statement has this word once."""
+    found = [match.start() + 1 for match in re.finditer(rf"\b{name}\b", statement.sql)]
+    return found[0] if len(found) == 1 else None
 
 
 def with_names(statement: Statement, message: str) -> str:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Iterator
 
 from libpq import Connection, PqError
-from source import SourceError
+from source import SourceError, read_text
 
 START_SECONDS = 60
 PR_SET_PDEATHSIG = 1
@@ -89,13 +89,15 @@ class Scratch:
     def make_folder(self) -> None:
         """Ours alone: its name can be guessed, so what is there already is not trusted."""
         if not self.folder.exists():
-            # Whole at once: another generator of the same build may look at this moment.
+            # Whole at once: another generator of the same build may look at this moment. And
+            # with something in it, or the next one's would take its place.
             fresh = Path(tempfile.mkdtemp(prefix=f"{self.folder.name}.", dir=self.folder.parent))
+            (fresh / "lock").touch()
             os.chown(fresh, self.account.pw_uid, self.account.pw_gid)
             try:
                 fresh.rename(self.folder)
             except OSError:
-                fresh.rmdir()
+                shutil.rmtree(fresh)
         found = self.folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != self.account.pw_uid or found.st_mode & 0o077:
             raise ScratchError(f"{self.folder} is not a folder of '{self.account.pw_name}' alone; remove it")
@@ -179,7 +181,7 @@ class Scratch:
     def migrate(self, database: str, migrations: list[Path]) -> None:
         with Connection(self.library_folder, self.conninfo(database)) as connection:
             for file in migrations:
-                text = file.read_text(encoding="utf-8")
+                text = read_text(file)
                 try:
                     connection.execute(text)
                 except PqError as error:

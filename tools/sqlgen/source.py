@@ -20,11 +20,12 @@ NAME = re.compile(r"[a-z][a-z0-9_]*$")
 TOKEN = re.compile(
     r"""(?P<comment>--[^\n]*)
       | (?P<block>/\*)
+      | (?P<positional>\$\d+)
       | (?P<dollar>\$(?:[A-Za-z_]\w*)?\$)
       | (?P<string>[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|"(?:[^"]|"")*")
       | (?P<cast>::|:=)
       | (?P<parameter>:[A-Za-z_]\w*\??)
-      | (?P<word>[A-Za-z_][\w$]*)
+      | (?P<word>[^\W\d][\w$]*)
       | (?P<space>\s+)
       | (?P<end>;)
       | (?P<other>.)""",
@@ -117,8 +118,18 @@ def begin_statement(file: Path, line: int, match: re.Match[str]) -> Statement:
     return Statement(file, line, name, kind)
 
 
+def read_text(file: Path) -> str:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SourceError(file, error.object.count(b"\n", 0, error.start) + 1, "this is not UTF-8") from error
+    if "\0" in text:
+        raise SourceError(file, text.count("\n", 0, text.index("\0")) + 1, "a NUL has no place here")
+    return text
+
+
 def read_statements(file: Path) -> list[Statement]:
-    text = file.read_text(encoding="utf-8")
+    text = read_text(file)
     statements: list[Statement] = []
     current: Statement | None = None
     position, line = 0, 1
@@ -142,7 +153,11 @@ def read_statements(file: Path) -> list[Statement]:
             current.comment.append(token[2:].strip())
         elif group == "parameter":
             current.add_parameter(token, line)
-        elif group not in ("comment", "block"):
+        elif group == "positional":
+            raise SourceError(file, line, f"{current.name}: {token} has no name: write a parameter as :name")
+        elif group == "block":
+            current.add(" ", line)  # the words beside it are two
+        elif group != "comment":
             if group == "word":
                 current.words.add(token.upper())
             current.add(token, line)
