@@ -2,7 +2,6 @@
 /* What is offered. */
 #include "cache/cache_private.h"
 #include "cache/cache_sql.h"
-#include "graph/order.h"
 
 int
 cache_offered(struct db *db, const int64_t *path_ids, size_t count, bool *ret_offered,

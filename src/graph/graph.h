@@ -4,6 +4,7 @@
 #pragma once
 
 #include "db/db.h"
+#include "graph/order.h"
 #include "guix/guix.h"
 
 /* Ids of basenames ("<32>-<name>"), new ones made; RET_IDS has COUNT places, in
