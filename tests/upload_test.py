@@ -165,6 +165,36 @@ class Uploads(Case):
         self.assertEqual(self.agent.result(status="succeeded", items=self.items()).status, 200)
         self.assertTrue(self.is_offered(self.output))
 
+    def logs(self, build: int) -> dict[str, str]:
+        """The log of BUILD, wherever it is shown without naming an attempt."""
+        client = self.panoply.client
+        places = (f"/api/panoply/v1/builds/{build}/log", f"/log/{self.output}",
+                  f"/log/{self.agent.order['derivation']}", f"/builds/{build}")
+        return {"command": self.panoply.command_line("build", "log", build).stdout,
+                **{place: client.request("GET", place).body.decode() for place in places}}
+
+    def test_a_retry_without_a_builder_does_not_hide_the_log(self):
+        """The agent is lost after its builder ended. The next one finds the output in its store."""
+        lost = self.agent.order["attempt"]
+        text = "what the builder said\n"
+        self.assertEqual(self.agent.call("POST", "started", b"{}").status, 200)
+        self.assertEqual(self.agent.call("POST", "log?offset=0", text.encode()).status, 200)
+        self.agent.close()
+        self.agent.open_session([])
+        retry = self.agent.take_order()["attempt"]
+        builds = self.panoply.client.api("GET", "/builds?limit=100")["items"]
+        build, = (it["id"] for it in map(self.farm.build, (it["id"] for it in builds))
+                  if retry in {attempt["id"] for attempt in it["attempts"]})
+        # As long as it runs, people want to follow what it will say.
+        self.assertEqual(self.farm.log(build), "")
+        self.upload_all()
+        self.assertEqual(self.agent.result(status="succeeded", items=self.items()).status, 200)
+        for place, log in self.logs(build).items():
+            self.assertIn(text, log, place)
+        self.assertEqual(self.farm.log(build), text)
+        own = self.panoply.client.text(f"/api/panoply/v1/builds/{build}/log?attempt={retry}")
+        self.assertEqual((own, retry != lost), ("", True))
+
     def test_what_is_no_nar_is_refused(self):
         self.agent.call("POST", "missing", json.dumps({"paths": list(self.nars)}).encode())
         for path in self.nars:

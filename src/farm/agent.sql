@@ -49,8 +49,8 @@ SELECT p.basename,
  WHERE p.basename = ANY (:basenames::text[]);
 
 -- name: farm_attempt_log :one
--- The attempt whose log belongs to an output or a derivation: the newest of the
--- build that has these outputs.
+-- The attempt whose log belongs to an output or a derivation, of the build that has these
+-- outputs; chosen as in serve_attempt_of_build.
 SELECT a.id
   FROM attempt a
   JOIN build b ON b.id = a.build_id
@@ -62,5 +62,5 @@ SELECT a.id
                           JOIN derivation_output o ON o.path_id = p.id
                           JOIN derivation d ON d.id = o.derivation_id
                          WHERE p.basename = :basename)
- ORDER BY (a.state = 1) DESC, a.id DESC
+ ORDER BY a.state = 0 DESC, a.started_at IS NOT NULL DESC, a.id DESC
  LIMIT 1;

@@ -228,7 +228,7 @@ get_build(struct http_request *request, void *context, struct error *err)
 struct log_question
 {
   int64_t build_id;
-  int64_t attempt_id; /* 0 = the newest */
+  int64_t attempt_id; /* 0 = see serve_attempt_of_build */
   int64_t from;       /* byte */
   bool follow;
   bool is_running;

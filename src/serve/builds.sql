@@ -77,7 +77,9 @@ WHERE build_id = :build_id
 ORDER BY evaluation_id DESC, job_name.name LIMIT 20;
 
 -- name: serve_attempt_of_build :one
--- The newest, or the one that is named.
+-- The one that is named, or the one whose log people want: what runs now, else the newest
+-- whose builder ran. An attempt that found its output in the agent's store has nothing to
+-- show, the one before it, which was lost or could not deliver, has the whole log.
 SELECT id, state = 0 AS "is_running!" FROM attempt
 WHERE build_id = :build_id AND (:attempt_id?::bigint IS NULL OR id = :attempt_id?)
-ORDER BY id DESC LIMIT 1;
+ORDER BY state = 0 DESC, started_at IS NOT NULL DESC, id DESC LIMIT 1;

@@ -120,6 +120,7 @@ struct build_question
   struct question ask;
   int64_t id;
   struct build_view view;
+  struct serve_attempt_of_build_row logged; /* its log is shown; id 0 = there is none */
 };
 
 static int
@@ -139,7 +140,9 @@ read_build(struct db *db, void *context, struct error *err)
     r = serve_build_dependents(db, view->build.derivation_id, arena, &view->dependents, err);
   if (r == 0)
     r = serve_build_jobs(db, question->id, arena, &view->jobs, err);
-  return r;
+  if (r == 0)
+    r = serve_attempt_of_build(db, question->id, NULL, &question->logged, err);
+  return r < 0 ? r : 0;
 }
 
 /* What is shown of a long log begins with a whole line. */
@@ -161,15 +164,16 @@ read_log(struct build_question *question, struct buf *room)
   view->cause = "";
   if (view->attempts.count == 0)
     return;
-  const struct serve_build_attempts_row *newest = &view->attempts.items[0];
-  view->attempt_id = newest->id;
-  if (newest->cause != FARM_CAUSE_NONE)
-    view->cause = farm_cause_name((enum farm_cause) newest->cause);
-  if (!newest->finished_at_null && cache_log_is_live(serve->cache, newest->id))
-    (void) farm_log_close(serve->farm, newest->id, NULL);
-  (void) cache_log_tail(serve->cache, newest->id, LOG_SHOWN, room, &view->log_from,
+  int newest_cause = view->attempts.items[0].cause;
+  if (newest_cause != FARM_CAUSE_NONE)
+    view->cause = farm_cause_name((enum farm_cause) newest_cause);
+  view->attempt_id = question->logged.id;
+  bool is_running = question->logged.is_running;
+  if (!is_running && cache_log_is_live(serve->cache, view->attempt_id))
+    (void) farm_log_close(serve->farm, view->attempt_id, NULL);
+  (void) cache_log_tail(serve->cache, view->attempt_id, LOG_SHOWN, room, &view->log_from,
                         &view->log_is_live, NULL);
-  view->log_is_live |= newest->finished_at_null;
+  view->log_is_live |= is_running;
   view->log = shown_log(view, buf_str(room));
 }
 

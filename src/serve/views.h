@@ -30,7 +30,7 @@ struct build_view
   struct serve_build_dependents_rows dependents;
   struct serve_build_jobs_rows jobs;
   const char *cause;  /* of the newest attempt; "" = none */
-  int64_t attempt_id; /* the newest; 0 = none */
+  int64_t attempt_id; /* whose log is shown; 0 = none */
   struct str log;     /* the end of its log */
   int64_t log_from;   /* byte from which a follower goes on */
   bool log_is_live;
