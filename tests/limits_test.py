@@ -225,6 +225,60 @@ class OfEvaluations(Case):
         self.assertEqual(evaluation["state"], "failed")
         self.assertIn("memory_limit_mb", evaluation["message"])
 
+    def stray(self, code: str = "", then: str = "") -> pathlib.Path:
+        """A module that leaves a process behind, in a session of its own, that runs CODE, and
+        then runs THEN itself; the file with the number of that process."""
+        self.module("(when (zero? (primitive-fork))\n"
+                    "  (setsid)\n"
+                    "  (when (zero? (primitive-fork))\n"
+                    "    (call-with-output-file \"/tmp/stray.new\"\n"
+                    "      (lambda (port) (display (getpid) port)))\n"
+                    "    (rename-file \"/tmp/stray.new\" \"/tmp/stray\")\n"
+                    f"    {code} (sleep 300))\n"
+                    "  (primitive-_exit 0))\n"
+                    "(let loop () (unless (file-exists? \"/tmp/stray\") (usleep 50000) (loop)))\n"
+                    f"{then}")
+        number = self.farm.evaluator.outside("/tmp/stray")
+        self.addCleanup(number.unlink, missing_ok=True)
+        return number
+
+    def assert_gone(self, number: pathlib.Path) -> None:
+        self.assertFalse(pathlib.Path("/proc", number.read_text()).exists())
+
+    def test_process_that_stays_behind(self):
+        """It ends with the evaluation, and does not spoil it."""
+        number = self.stray()
+        evaluation, _ = self.evaluation("stray")
+        self.assertEqual(evaluation["state"], "succeeded", evaluation["message"])
+        self.assert_gone(number)
+
+    def test_memory_of_a_process_that_went_away(self):
+        number = self.stray("(use-modules (rnrs bytevectors))"
+                            "(define all (make-bytevector 2000000000 1))", "(sleep 100)")
+        evaluation, _ = self.evaluation("hidden", memory_limit_mb=1500)
+        self.assertEqual(evaluation["state"], "failed")
+        self.assertIn("memory_limit_mb", evaluation["message"])
+        self.assert_gone(number)
+
+    def test_process_that_outlives_the_evaluator(self):
+        """It holds the evaluator's results open, and nobody waits for it."""
+        number = self.stray(then="(primitive-_exit 3)")
+        evaluation, _ = self.evaluation("open", time_limit_s=60)
+        self.assertEqual(evaluation["state"], "failed")
+        self.assertIn("guix ended without finishing", evaluation["message"])
+        self.assert_gone(number)
+
+    def test_server_that_is_killed(self):
+        """Its evaluators end with it, and what they left behind."""
+        file = self.stray(then="(sleep 100)")
+        self.farm.server.add_specification(self.farm.channel.specification("orphan", period=300))
+        wait_until(file.exists, 60, "the channel is being loaded")
+        process = pathlib.Path("/proc", file.read_text())
+        self.assertTrue(process.exists())
+        self.farm.server.restart(kill=True)
+        wait_until(lambda: not process.exists(), 10, "the process is ended")
+        self.farm.server.command_line("spec", "delete", "orphan")
+
     def test_cancel(self):
         self.module("(sleep 100)")
         self.farm.server.add_specification(self.farm.channel.specification("sleepy", period=300))

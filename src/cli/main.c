@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "evaluation/evaluation.h"
 
 static const struct
 {
@@ -53,6 +54,8 @@ main(int argc, char **argv)
   for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
     if (strcmp(commands[i].name, name) == 0)
       return end(commands[i].run(argc - 1, argv + 1));
+  if (strcmp(name, KEEPER_COMMAND) == 0)
+    return evaluation_keep(argv + 2);
   if (strcmp(name, "--version") == 0) {
     puts("panoply " PANOPLY_VERSION);
     return end(CLI_DONE);

@@ -101,3 +101,14 @@ int evaluations_log_reply(struct evaluations *evaluations, struct http_request *
 struct http_routes evaluations_routes(struct evaluations *evaluations);
 /* The pages /specifications and /evaluations. */
 struct http_routes evaluations_pages(struct evaluations *evaluations);
+
+/* ---- keeper.c: the process between the server and an evaluator ---- */
+
+/* Whatever an evaluator leaves behind, in whichever session, becomes the keeper's child,
+   and ends with it. */
+#define KEEPER_COMMAND "keep-evaluator" /* of panoply, for itself alone */
+
+/* Runs ARGV with this process's descriptors 0 to 3; when it ends, or on SIGTERM, or with
+   the process that started this one, kills all descendants. Ends as ARGV did: the return
+   value is its exit status. */
+int evaluation_keep(char **argv);

@@ -155,6 +155,18 @@ int process_wait(struct process *process, int timeout_ms);
 int process_finish(struct process *process, struct error *err);
 void process_free(struct process *process); /* kills what still runs; NULL is fine */
 
+/* ---- keeper.c ---- */
+
+/* A process below another. */
+struct kin
+{
+  pid_t pid;
+  int64_t resident; /* bytes */
+};
+
+/* All processes below ROOT, as they are now, without it; to be freed. */
+struct kin *kin_of(pid_t root, size_t *ret_count);
+
 /* ---- run.c ---- */
 
 void *evaluation_runner_main(void *evaluations);

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Guix as a child: its words go to the log, its results to a pipe, and it ends
    when it takes more memory or time than the specification allows. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,6 +16,7 @@
 #define LOOK_EVERY_MS 1000
 #define ARGUMENTS_MAX 64
 #define FINISH_MS 60000
+#define STOP_MS 10000       /* for the keeper to end all others */
 #define LOG_MAX (256 << 20) /* bytes: a channel's code can print for ever */
 /* Of the results' pipe: while we store what came, Guix can go on for half a
    minute. What any user may have; less does no harm. */
@@ -31,9 +29,9 @@ static const char path_variable[] =
 
 struct process
 {
-  struct child child;
-  int release; /* its standard input: a line lets it go */
-  int results; /* what it writes on descriptor 3 */
+  struct child child; /* the keeper (keeper.c), and its group */
+  int release;        /* its standard input: a line lets it go */
+  int results;        /* what it writes on descriptor 3 */
   int log;
   int64_t memory_limit;
   int64_t deadline_ms;
@@ -42,40 +40,16 @@ struct process
 
 /* ---- limits ---- */
 
-/* Resident bytes and process group of PID; 0 when it is gone. */
+/* Of all processes below the keeper: time-machine runs Guix in several, and a channel's
+   code may start its own. */
 static int64_t
-resident_bytes(const char *pid, pid_t group)
-{
-  char path[300];
-  CLEANUP_BUF struct buf text = { 0 };
-  snprintf(path, sizeof path, "/proc/%s/stat", pid);
-  if (file_read_all(path, 4096, &text, NULL) < 0)
-    return 0;
-  /* After the command in parentheses: state, parent, group, ..., rss as 22nd. */
-  const char *end = strrchr(buf_text(&text), ')');
-  if (end == NULL)
-    return 0;
-  struct str rest = str_of(end + 1);
-  struct str field;
-  uint64_t fields[23] = { 0 };
-  for (size_t i = 0; i < ARRAY_SIZE(fields) && str_split(&rest, ' ', &field); i++)
-    (void) !str_to_u64(field, &fields[i]);
-  return fields[3] == (uint64_t) group ? (int64_t) fields[22] * sysconf(_SC_PAGESIZE) : 0;
-}
-
-/* Of all processes of the child's group: time-machine runs Guix in several. */
-static int64_t
-group_memory(pid_t group)
+memory_below(pid_t keeper)
 {
   int64_t total = 0;
-  DIR *processes = opendir("/proc");
-  if (processes == NULL)
-    return 0;
-  const struct dirent *entry;
-  while ((entry = readdir(processes)) != NULL)
-    if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
-      total += resident_bytes(entry->d_name, group);
-  closedir(processes);
+  size_t count;
+  CLEANUP_FREE struct kin *kin = kin_of(keeper, &count);
+  for (size_t i = 0; i < count; i++)
+    total += kin[i].resident;
   return total;
 }
 
@@ -91,7 +65,7 @@ check_limits(struct process *process, struct error *err)
   struct stat log;
   if (fstat(process->log, &log) == 0 && log.st_size > LOG_MAX)
     return error_set(err, -EFBIG, "the evaluation's log grew beyond %d MiB", LOG_MAX >> 20);
-  if (group_memory(process->child.pid) > process->memory_limit)
+  if (memory_below(process->child.pid) > process->memory_limit)
     return error_set(err, -ENOMEM, "the evaluator took more memory than memory_limit_mb allows");
   return 0;
 }
@@ -133,7 +107,10 @@ fill_arguments(const struct evaluations *evaluations, const struct specification
 {
   const char *const time_machine[] = { "time-machine", "-C", channels, "--", NULL };
   const char *const repl[] = { "repl", "--", script, request, NULL };
-  size_t count = append_words(argv, 0, (const char *const *) evaluations->guix);
+  /* Ourselves, though another version lies at our path by now. */
+  const char *const keeper[] = { "/proc/self/exe", KEEPER_COMMAND, NULL };
+  size_t count = append_words(argv, 0, keeper);
+  count = append_words(argv, count, (const char *const *) evaluations->guix);
   if (specification->mode == SPECIFICATION_TIME_MACHINE)
     count = append_words(argv, count, time_machine);
   (void) append_words(argv, count, repl);
@@ -226,7 +203,7 @@ process_free(struct process *process)
 {
   if (process == NULL)
     return;
-  child_stop(&process->child, 2000);
+  child_stop(&process->child, STOP_MS);
   file_closep(&process->release);
   file_closep(&process->results);
   file_closep(&process->log);
