@@ -220,6 +220,8 @@ send_nar(struct bundle *bundle, const struct item *item)
   struct guix_source *source;
   int r = cache_nar_source(bundle->cache, &item->nar_hash, item->compression, item->contents,
                            &source, &bundle->err);
+  if (r == -ENOENT)
+    cache_note_loss(bundle->cache, &bundle->err);
   if (r < 0)
     return r;
   CLEANUP_FREE char *room = mem_alloc(CACHE_PIECE);

@@ -101,6 +101,34 @@ int cache_missing(struct db *db, const struct str *basenames, size_t count, stru
 int cache_closure(struct db *db, const int64_t *path_ids, size_t count, struct arena *arena,
                   int64_t **ret_ids, size_t *ret_count, struct error *err);
 
+/* ---- losses ---- */
+
+struct cache_lost /* a stored form whose file is gone, or is not whole */
+{
+  int64_t path_id;
+  struct guix_hash nar_hash;
+  enum guix_compression compression;
+};
+
+/* Zero-initialise; free with cache_check_free. */
+struct cache_check
+{
+  struct cache_lost *lost;
+  size_t count, capacity;
+  int64_t looked_at; /* forms */
+};
+
+/* Looks at the file of every stored form; slow. */
+int cache_check_files(struct cache *cache, struct cache_check *ret, struct error *err);
+void cache_check_free(struct cache_check *check);
+/* Inside the caller's transaction: forgets these forms. Items that have none left, and
+   all that refers to them, are no longer offered: their ids, in ARENA. */
+int cache_withdraw_lost(struct cache *cache, struct db *db, const struct cache_check *check,
+                        struct arena *arena, int64_t **ret_ids, size_t *ret_count,
+                        struct error *err);
+/* How many requests have met a lost file since the start. */
+int64_t cache_losses_met(const struct cache *cache);
+
 /* Answers REQUEST with a signed export stream of BASENAMES (offered items or
    derivations of the graph; references first, as given): made and sent item by
    item on a thread of its own, never whole in memory; so is looking them up. The

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/map.h"
 #include "cache/cache.h"
@@ -30,6 +31,8 @@ struct cache
 
   cache_log_lookup *log_lookup;
   void *log_lookup_context;
+
+  atomic_llong losses_met;
 
   struct cache_background *background;
   struct cache_pump *pump;
@@ -65,6 +68,8 @@ int cache_nar_temporary(const struct cache *cache, int *ret_fd, char **ret_file,
 int cache_nar_source(const struct cache *cache, const struct guix_hash *nar_hash,
                      enum guix_compression compression, struct str contents,
                      struct guix_source **ret, struct error *err);
+/* Notes, and logs, that the file of what is offered is not there. */
+void cache_note_loss(struct cache *cache, const struct error *err);
 /* The nar of a plain, not executable file with these contents. */
 void cache_nar_of_text(struct str text, struct buf *ret);
 /* The other way: true when NAR holds nothing but such a file. */

@@ -30,6 +30,14 @@ etag_of(struct http_request *request, const struct guix_hash *nar_hash, const ch
   return arena_printf(http_arena(request), "\"%s-%s\"", digits, form);
 }
 
+/* Its file is gone: for clients the same as never there. */
+static int
+reply_lost(struct cache *cache, struct http_request *request, const struct error *err)
+{
+  cache_note_loss(cache, err);
+  return reply_unknown(request);
+}
+
 /* ---- where the bytes are ---- */
 
 struct stored /* all in the request's arena */
@@ -96,18 +104,22 @@ find(const struct cache *cache, struct http_request *request, struct str basenam
 /* ---- nars ---- */
 
 static int
-reply_stored(const struct cache *cache, struct http_request *request, const struct stored *stored,
+reply_stored(struct cache *cache, struct http_request *request, const struct stored *stored,
              struct error *err)
 {
   const char *etag =
       etag_of(request, &stored->nar_hash, guix_compression_name(stored->compression));
-  http_reply_header(request, "Cache-Control", AGE_HIT);
-  if (stored->contents.size > 0)
+  if (stored->contents.size > 0) {
+    http_reply_header(request, "Cache-Control", AGE_HIT);
     return http_reply_bytes(request, NAR_TYPE, etag, stored->contents);
+  }
   CLEANUP_FREE char *file = cache_nar_file(cache, &stored->nar_hash, stored->compression);
   int fd = open(file, O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && error_set_errno(err, "cannot open %s", file) == -ENOENT)
+    return reply_lost(cache, request, err);
   if (fd < 0)
     return error_set(err, -EIO, "the nar %s cannot be opened", file);
+  http_reply_header(request, "Cache-Control", AGE_HIT);
   return http_reply_file(request, NAR_TYPE, etag, fd);
 }
 
@@ -115,7 +127,7 @@ reply_stored(const struct cache *cache, struct http_request *request, const stru
 static int
 handle_compressed(struct http_request *request, void *context, struct error *err)
 {
-  const struct cache *cache = context;
+  struct cache *cache = context;
   enum guix_compression wanted = guix_compression_parse(http_param(request, "compression"));
   struct stored stored;
   if (wanted == GUIX_COMPRESSION_INVALID)
@@ -132,7 +144,7 @@ handle_compressed(struct http_request *request, void *context, struct error *err
 static int
 handle_plain(struct http_request *request, void *context, struct error *err)
 {
-  const struct cache *cache = context;
+  struct cache *cache = context;
   struct stored stored;
   int r = find(cache, request, http_param(request, "item"), GUIX_COMPRESSION_NONE, &stored, err);
   if (r < 0)
@@ -143,6 +155,8 @@ handle_plain(struct http_request *request, void *context, struct error *err)
     return reply_stored(cache, request, &stored, err);
   struct guix_source *source;
   r = cache_nar_source(cache, &stored.nar_hash, stored.compression, stored.contents, &source, err);
+  if (r == -ENOENT)
+    return reply_lost(cache, request, err);
   if (r < 0)
     return error_set(err, -EIO, "the nar of a stored item cannot be opened");
   http_reply_header(request, "Cache-Control", AGE_HIT);
@@ -194,13 +208,15 @@ flat_read(void *state, char *room, size_t size)
 
 /* The contents of a nar that holds one plain file. */
 static int
-reply_flat(const struct cache *cache, struct http_request *request, const struct stored *stored,
+reply_flat(struct cache *cache, struct http_request *request, const struct stored *stored,
            struct error *err)
 {
   char header[CACHE_TEXT_HEADER];
   struct guix_source *source;
   int r = cache_nar_source(cache, &stored->nar_hash, stored->compression, stored->contents, &source,
                            err);
+  if (r == -ENOENT)
+    return reply_lost(cache, request, err);
   if (r < 0)
     return error_set(err, -EIO, "the nar of a stored item cannot be opened");
   struct flat *flat = mem_alloc(sizeof *flat);
@@ -219,7 +235,7 @@ reply_flat(const struct cache *cache, struct http_request *request, const struct
 static int
 handle_file(struct http_request *request, void *context, struct error *err)
 {
-  const struct cache *cache = context;
+  struct cache *cache = context;
   struct str name = http_param(request, "name");
   char hex[GUIX_HASH_HEX_SIZE];
   struct guix_hash hash;

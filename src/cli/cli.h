@@ -31,6 +31,7 @@ enum
   CLI_DEPENDENTS = 1 << 7,
   CLI_FORCE = 1 << 8,
   CLI_NO_WAIT = 1 << 9,
+  CLI_WITHDRAW = 1 << 10,
 
   CLI_TEXT = CLI_URL | CLI_TOKEN_FILE,         /* asks a server, prints text */
   CLI_CALL = CLI_TEXT | CLI_JSON,              /* prints what JSON says */
@@ -64,6 +65,7 @@ struct cli
   bool dependents;
   bool force;
   bool no_wait;
+  bool withdraw;
 };
 
 /* Parses options anywhere among the words, picks the verb from TABLE (ended by a NULL
@@ -130,4 +132,5 @@ int cli_evaluation(int argc, char **argv);
 int cli_build(int argc, char **argv);
 int cli_agents(int argc, char **argv);
 int cli_key(int argc, char **argv);
+int cli_cache(int argc, char **argv);
 int cli_doctor(int argc, char **argv);

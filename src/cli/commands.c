@@ -597,3 +597,55 @@ cli_key(int argc, char **argv)
 {
   return cli_dispatch("key", key_verbs, argc, argv);
 }
+
+/* ---- cache ---- */
+
+static long long
+number(const json_t *answer, const char *name)
+{
+  return json_integer_value(json_object_get(answer, name));
+}
+
+/* Looking at a million files takes its time. */
+static int
+cache_check(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  (void) words;
+  json_t *answer = NULL;
+  cli_show_progress("Looking at all files ...");
+  int status = cli_call(cli, "POST",
+                        arena_printf(&cli->arena, "/cache/check?withdraw=%s&force=%s",
+                                     cli->withdraw ? "yes" : "no", cli->force ? "yes" : "no"),
+                        "{}", &answer);
+  cli_show_progress("");
+  if (status != CLI_DONE)
+    return status;
+  long long lost = number(answer, "lost");
+  if (cli->json)
+    cli_print_json(answer);
+  else if (lost == 0)
+    printf("all %lld files are there\n", number(answer, "files"));
+  else if (cli->withdraw)
+    printf("%lld of %lld files are lost: %lld items are no longer offered, of which %lld were "
+           "taken from this server's store again; %lld builds begin anew\n",
+           lost, number(answer, "files"), number(answer, "withdrawn"), number(answer, "restored"),
+           number(answer, "builds"));
+  else
+    printf("%lld of %lld files are lost: 'panoply cache check --withdraw' has them made again\n",
+           lost, number(answer, "files"));
+  json_decref(answer);
+  return lost == 0 || cli->withdraw ? CLI_DONE : CLI_FAILED;
+}
+
+static const struct verb cache_verbs[] = {
+  { "check", "", CLI_CALL | CLI_WITHDRAW | CLI_FORCE,
+    "look for files that are lost; --force: even if all are", 0, 0, cache_check },
+  { 0 },
+};
+
+int
+cli_cache(int argc, char **argv)
+{
+  return cli_dispatch("cache", cache_verbs, argc, argv);
+}

@@ -45,9 +45,11 @@ static const struct option options[] = {
   { "force", OPTION_FLAG, MEMBER(force), 0, 0, "no", NULL, "even where that seems needless" },
   { "no-wait", OPTION_FLAG, MEMBER(no_wait), 0, 0, "no", NULL,
     "do not wait until its channels were looked at" },
+  { "withdraw", OPTION_FLAG, MEMBER(withdraw), 0, 0, "no", NULL,
+    "offer it no more, and build it again" },
   { 0 },
 };
-static_assert(CLI_NO_WAIT == 1 << (ARRAY_SIZE(options) - 2), "a bit for each option");
+static_assert(CLI_WITHDRAW == 1 << (ARRAY_SIZE(options) - 2), "a bit for each option");
 
 /* Takes the options out; the words that stay are in WORDS. Returns the bits of the
    options, or -EINVAL. */

@@ -55,6 +55,9 @@ look_at_farm(struct findings *seen, const json_t *status)
                    (long long) waiting),
       arena_printf(&cli->arena, "%lld builds wait, but no agent is connected",
                    (long long) waiting) },
+    { json_integer_value(json_object_get(status, "losses_met")) == 0,
+      "nothing that is offered was found missing",
+      "a file of the cache was asked for and is gone: see 'panoply cache check'" },
   };
   for (size_t i = 0; i < ARRAY_SIZE(findings); i++)
     note_finding(seen, &findings[i]);

@@ -17,6 +17,7 @@ static const struct
   { "build", cli_build, "builds, their logs, why they wait" },
   { "agents", cli_agents, "build machines, and tokens for new ones" },
   { "key", cli_key, "the key that signs substitutes" },
+  { "cache", cli_cache, "whether all that is offered is there" },
   { "doctor", cli_doctor, "look for what is wrong with a server" },
 };
 

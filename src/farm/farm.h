@@ -81,6 +81,11 @@ struct farm_wish
 int farm_wish(struct db *db, const struct farm_wish *wishes, size_t count, int64_t *ret_build_ids,
               struct error *err);
 
+/* Orders the builds that had succeeded and whose outputs are among these items, which
+   are no longer offered. RET_BUILDS: how many. */
+int farm_rebuild(struct db *db, const int64_t *path_ids, size_t count, struct arena *arena,
+                 size_t *ret_builds, struct error *err);
+
 /* After that commit: tells the scheduler (of any process). */
 int farm_wake(struct db *db, struct error *err);
 

@@ -223,3 +223,16 @@ farm_agent_pause(struct farm *farm, struct str name, bool paused, struct error *
   struct order order = { .kind = paused ? ORDER_PAUSE : ORDER_RESUME, .agent = name };
   return give_order(farm, &order, err);
 }
+
+/* ---- building again what was lost ---- */
+
+int
+farm_rebuild(struct db *db, const int64_t *path_ids, size_t count, struct arena *arena,
+             size_t *ret_builds, struct error *err)
+{
+  struct farm_order_rebuild_rows rows = { 0 };
+  int r = farm_order_rebuild(db, ORDER_WISH, FARM_BUILD_SUCCEEDED,
+                             (struct db_i64s) { path_ids, count }, arena, &rows, err);
+  *ret_builds = rows.count;
+  return r < 0 ? r : 0;
+}

@@ -37,6 +37,7 @@ tell_status(struct http_request *request, void *context, struct error *err)
   json_put_i64(&json, "connected", counts.agents_connected);
   json_put_i64(&json, "enrolled", counts.agents);
   json_object_close(&json);
+  json_put_i64(&json, "losses_met", cache_losses_met(serve->cache));
   json_object_close(&json);
   return http_reply_json(request, 200, &body);
 }
@@ -323,6 +324,8 @@ static const struct http_route routes[] = {
     .role = "admin", .summary = "Revoke a joining token" },
   { "POST", HTTP_API "/agents/tokens", post_token, .body_limit = 4096, .role = "admin",
     .summary = "Make a joining token" },
+  { "POST", HTTP_API "/cache/check", serve_check_cache, .body_limit = 1024, .role = "admin",
+    .query = "withdraw? force?", .summary = "Look whether all that is offered is there" },
 };
 
 struct http_routes

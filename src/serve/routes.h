@@ -38,6 +38,12 @@ int serve_later(struct serve_context *context, struct http_request *request, htt
    outlive the server. */
 size_t serve_routes(struct serve_context *context, struct http_routes ret[SERVE_ROUTES_MAX]);
 
+/* After a commit of wishes or orders, in whatever process it runs (submit.c). */
+void serve_wake_scheduler(const struct serve_context *serve);
+
+/* POST: are all files there that are offered? (losses.c) */
+int serve_check_cache(struct http_request *request, void *context, struct error *err);
+
 struct http_routes serve_pages(struct serve_context *context);
 struct http_routes serve_api_builds(struct serve_context *context);
 struct http_routes serve_api_submit(struct serve_context *context);

@@ -113,8 +113,8 @@ submit(const struct serve_context *serve, struct submission *submission, struct 
   return r;
 }
 
-static void
-wake_scheduler(const struct serve_context *serve)
+void
+serve_wake_scheduler(const struct serve_context *serve)
 {
   struct db *db = NULL;
   if (db_pool_get(serve->pool, &db, NULL) < 0)
@@ -155,7 +155,7 @@ submission_run(void *context, struct work *work, bool stopping)
   if (r < 0)
     http_reply_failure(submission->request, &err);
   else {
-    wake_scheduler(serve);
+    serve_wake_scheduler(serve);
     reply_builds(submission);
   }
   free(submission);
