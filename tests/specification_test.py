@@ -58,6 +58,30 @@ CUSTOM_FORGED = """\
         (derivation->job "ours" (package-derivation store almanac))))
 """
 
+# guix-daemon takes any text for a derivation.
+CUSTOM_ODD = """\
+(define-module (odd ci)
+  #:use-module (example packages almanac)
+  #:use-module (gnu ci) #:use-module (guix)
+  #:export (cuirass-jobs))
+
+(define (job name file)
+  `((#:job-name . ,name) (#:system . "x86_64-linux") (#:derivation . ,file)))
+
+(define (cuirass-jobs store arguments)
+  (define* (odd name #:key (inputs '()) (system "x86_64-linux"))
+    (job name (derivation-file-name (derivation store name "/bin/sh" '()
+                                                #:inputs inputs #:system system))))
+  (let* ((good (package-derivation store almanac))
+         (mini (add-text-to-store store "mini.drv"
+                                  "Derive([],[],[],\\"x\\",\\"y\\",[],[])")))
+    (list (job "mini" mini) (derivation->job "ours" good)
+          (odd "needing"
+               #:inputs (list (derivation-input (read-derivation-from-file mini) '("out"))))
+          (odd "astray" #:inputs (list (derivation-input good '("nosuch"))))
+          (odd "nowhere" #:system "?"))))
+"""
+
 LANTERN = """\
 (define-module (lantern)
   #:use-module (example packages almanac) #:use-module (guix packages))
@@ -84,6 +108,7 @@ class Specifications(Case):
         cls.farm.channel.write("manifest.scm", MANIFEST_WITH_LOAD_PATH)
         cls.farm.channel.write("our/ci.scm", CUSTOM)
         cls.farm.channel.write("forged/ci.scm", CUSTOM_FORGED)
+        cls.farm.channel.write("odd/ci.scm", CUSTOM_ODD)
         cls.farm.channel.add_package("lamp", "echo oil > $out\n")
         cls.commit = cls.farm.channel.commit("Manifests and jobs")
 
@@ -137,6 +162,16 @@ class Specifications(Case):
         self.assertEqual(set(found["errors"]), {"absent", "no-derivation", "missing"})
         self.assertIn("not in the evaluator's store", found["errors"]["absent"])
         self.assertIn("no such derivation in the store", found["errors"]["missing"])
+
+    def test_derivation_that_is_none_costs_only_what_needs_it(self):
+        found = self.evaluate("odd", build={"custom": ["odd ci"]})
+        self.assertEqual(set(found["jobs"]), {("ours", "x86_64-linux")})
+        self.assert_built(*found["jobs"].values())
+        self.assertEqual(set(found["errors"]), {"mini", "needing", "astray", "nowhere"})
+        for name in ("mini", "needing"):
+            self.assertIn("-mini.drv: derivation, byte 30: no output", found["errors"][name])
+        self.assertIn("needs an output that", found["errors"]["astray"])
+        self.assertIn("for a system that is none", found["errors"]["nowhere"])
 
     def test_limit_that_is_none_costs_only_its_package(self):
         channel = self.channel()

@@ -87,6 +87,18 @@ file_read_all(const char *path, size_t limit, struct buf *ret, struct error *err
 }
 
 int
+file_read_regular(const char *path, size_t limit, struct buf *ret, struct error *err)
+{
+  struct stat status;
+  CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0 || fstat(fd, &status) != 0)
+    return error_set_errno(err, "cannot open %s", path);
+  if (!S_ISREG(status.st_mode))
+    return error_set(err, -EINVAL, "%s is no file", path);
+  return read_to_end(fd, path, limit, ret, err);
+}
+
+int
 file_sync_parent(const char *path, struct error *err)
 {
   CLEANUP_FREE char *copy = mem_strdup(path);

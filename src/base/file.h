@@ -21,6 +21,9 @@ int file_write_full(int fd, const void *data, size_t size) PN_MUST_USE;
 
 /* Appends the whole file to RET; -EFBIG when it is larger than LIMIT bytes. */
 int file_read_all(const char *path, size_t limit, struct buf *ret, struct error *err);
+/* The same for a path of somebody else's making, which may be anything: -ELOOP a symbolic
+   link, -EINVAL otherwise no regular file. Never waits for another process. */
+int file_read_regular(const char *path, size_t limit, struct buf *ret, struct error *err);
 
 /* Replaces PATH whole or not at all: temporary file beside it, fsync, rename,
    fsync of the folder. MODE as for open(2). */

@@ -131,6 +131,8 @@ struct results
 };
 
 void results_free(struct results *results);
+/* A job that cannot be is an error of that name; it costs itself, not the evaluation. */
+void results_refuse(struct results *results, const struct result_job *job, struct str why);
 /* Takes a piece of the stream (scheme/README.md); calls ON_JOB for each job: -ENXIO when
    that job cannot be, which makes it an error and lets the others be. */
 int results_feed(struct results *results, struct str piece,

@@ -77,13 +77,12 @@ add_problem(struct results *results, struct result_error problem)
   results->errors[results->errors_count++] = problem;
 }
 
-/* A job that cannot be costs itself, not the evaluation. */
-static void
-refuse_job(struct results *results, const struct result_job *job, const char *why)
+void
+results_refuse(struct results *results, const struct result_job *job, struct str why)
 {
   struct result_error problem = {
     .name = job->name.size > 0 ? job->name : STR("(a job without a name)"),
-    .message = arena_str(&results->arena, str_of(why)),
+    .message = arena_str(&results->arena, why),
     .file = STR(""),
   };
   add_problem(results, problem);
@@ -103,7 +102,7 @@ read_job(const struct reading *reading, const json_t *line)
     return 0;
   if (job.name.size == 0 || !guix_path_is_valid(job.derivation)
       || !guix_path_is_derivation(job.derivation)) {
-    refuse_job(results, &job, "the evaluator reported a job without name or derivation");
+    results_refuse(results, &job, STR("the evaluator reported a job without name or derivation"));
     return 0;
   }
   results->jobs_bytes += job.name.size + job.derivation.size;
@@ -116,7 +115,7 @@ read_job(const struct reading *reading, const json_t *line)
   int r = reading->on_job(reading->context, &job, &why);
   if (r == -ENXIO) {
     results->jobs_count--;
-    refuse_job(results, &job, why.message);
+    results_refuse(results, &job, str_of(why.message));
     return 0;
   }
   if (r < 0 && reading->err != NULL)

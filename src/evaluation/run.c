@@ -223,6 +223,7 @@ begin_load(struct run *run)
   const struct evaluation_options *options = &run->evaluations->options;
   graph_load_free(run->load);
   run->load = graph_load_new(options->pool, options->store_root);
+  graph_load_sift(run->load);
 }
 
 static int
@@ -255,13 +256,23 @@ write_graph(struct db *db, void *context, struct error *err)
   return graph_load_write(writing->load, db, &writing->fresh, err);
 }
 
+/* Jobs whose derivation, or one that it needs, cannot be loaded become errors. */
 static void
-remember_ids(struct run *run)
+sort_jobs(struct run *run)
 {
-  for (; run->stored_jobs < run->results.jobs_count; run->stored_jobs++) {
-    struct str path = run->results.jobs[run->stored_jobs].derivation;
-    (void) str_map_put(&run->ids, path, graph_load_id(run->load, path));
+  struct results *results = &run->results;
+  size_t kept = run->stored_jobs;
+  for (size_t i = kept; i < results->jobs_count; i++) {
+    struct result_job job = results->jobs[i];
+    struct str refusal = graph_load_refusal(run->load, job.derivation);
+    if (refusal.data != NULL) {
+      results_refuse(results, &job, refusal);
+      continue;
+    }
+    (void) str_map_put(&run->ids, job.derivation, graph_load_id(run->load, job.derivation));
+    results->jobs[kept++] = job;
   }
+  results->jobs_count = run->stored_jobs = kept;
 }
 
 /* Sources first: a derivation in the graph promises that its sources are in the
@@ -285,7 +296,7 @@ store_load(struct run *run, struct error *err)
   if (r < 0)
     return r;
   run->new_derivations += writing.fresh;
-  remember_ids(run);
+  sort_jobs(run);
   begin_load(run);
   return 0;
 }

@@ -33,9 +33,17 @@ void graph_load_free(struct graph_load *load);
 /* Adds a derivation (full path) and its whole closure; cheap when known. Works
    in memory and by look-ups in batches, so most calls only queue the name and a
    call may report what is wrong with an earlier one: -ENOENT a file is missing,
-   -EBADMSG it does not match its name, -EINVAL it is no derivation. A failure
-   stays: the load is then good for nothing but _free. Nothing is written yet. */
+   -EBADMSG it does not match its name, -EFBIG it is too large, -EINVAL it is no
+   derivation. A failure stays: the load is then good for nothing but _free. Nothing is
+   written yet. */
 int graph_load_add(struct graph_load *load, struct str drv_path, struct error *err);
+
+/* From now on one that is as bad as that is no failure: it is left out, with all that need
+   it, and the rest is loaded. */
+void graph_load_sift(struct graph_load *load);
+
+/* After _sources or _write: why a derivation was left out; data NULL = it was not. */
+struct str graph_load_refusal(const struct graph_load *load, struct str drv_path);
 
 /* How many new derivations it has read so far: the caller may write them and begin
    another load, rather than let one grow. */
@@ -51,7 +59,7 @@ const struct str *graph_load_sources(struct graph_load *load, size_t *ret_count)
    loads wait; so write late in it, and never two loads in one transaction. */
 int graph_load_write(struct graph_load *load, struct db *db, int64_t *ret_new, struct error *err);
 
-/* After _write: the id of a derivation that was added. 0 = never added. */
+/* After _write: the id of a derivation that was added. 0 = never added, or left out. */
 int64_t graph_load_id(const struct graph_load *load, struct str drv_path);
 
 /* ---- asking ---- */

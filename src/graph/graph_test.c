@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -23,6 +24,10 @@
     if (r_ < 0)                            \
       fail_msg("%d: %s", r_, err.message); \
   } while (0)
+
+#define BAD_PATH "/gnu/store/6d4lk73an4918digdv34xprynczidc39-bad"
+#define BAD_OUTPUT "(\"out\",\"" BAD_PATH "\",\"\",\"\")"
+#define BAD_VARIABLE "(\"out\",\"" BAD_PATH "\")"
 
 /* A store of three levels: app and tool need base; all need the text. */
 struct fixture
@@ -395,6 +400,134 @@ test_load_refuses_damage(void **state)
   test_store_free(f.store);
 }
 
+/* ---- what is bad is left out ---- */
+
+/* What guix-daemon takes for a text, and no evaluator can build. */
+static struct str
+bad_text(struct fixture *f, const char *name, const char *outputs, const char *system)
+{
+  return test_store_text(f->store, name,
+                         arena_printf(&f->store->arena, "Derive([%s],[],[],\"%s\",\"y\",[],[%s])",
+                                      outputs, system, outputs[0] == '\0' ? "" : BAD_VARIABLE));
+}
+
+/* Like app, but of an output that base does not have. */
+static struct str
+app_of_no_output(struct fixture *f, const char *name)
+{
+  struct error err = { 0 };
+  struct str references[] = { f->base, f->text };
+  CLEANUP_BUF struct buf text = { 0 };
+  ASSERT_OK(file_read_all(test_store_file(f->store, f->app), 1 << 20, &text, &err));
+  char *place = strstr(buf_text(&text), "[\"out\"]");
+  assert_non_null(place);
+  memcpy(place, "[\"dev\"]", 7);
+  if (str_compare(f->text, f->base) < 0)
+    references[0] = f->text, references[1] = f->base;
+  struct str path =
+      guix_path_of_text(&f->store->arena, str_of(name), buf_str(&text), references, 2);
+  ASSERT_OK(file_write_atomic(test_store_file(f->store, path), buf_str(&text), 0444, &err));
+  return path;
+}
+
+static struct str
+link_to_nowhere(struct fixture *f)
+{
+  struct str path = guix_path_of_text(&f->store->arena, STR("link.drv"), STR(""), NULL, 0);
+  assert_int_equal(symlink("/dev/zero", test_store_file(f->store, path)), 0);
+  return path;
+}
+
+static struct str
+too_large(struct fixture *f)
+{
+  struct str path = guix_path_of_text(&f->store->arena, STR("large.drv"), STR(""), NULL, 0);
+  struct error err = { 0 };
+  ASSERT_OK(file_write_atomic(test_store_file(f->store, path), STR("Derive("), 0644, &err));
+  assert_int_equal(truncate(test_store_file(f->store, path), GUIX_DERIVATION_SIZE_MAX + 1), 0);
+  return path;
+}
+
+static void
+assert_unknown(struct test_database *database, struct str path)
+{
+  struct error err = { 0 };
+  struct db *db;
+  int64_t id;
+  ASSERT_OK(db_pool_get(database->pool, &db, &err));
+  assert_int_equal(graph_path_find(db, guix_path_basename(path), &id, &err), 0);
+  db_pool_put(database->pool, db);
+}
+
+/* Loads the COUNT of BAD, what needs each of them, what needs that, and tool. */
+static void
+sift(struct test_database *database, struct fixture *f, const struct str *bad, size_t count)
+{
+  struct error err = { 0 };
+  struct writing writing = { .load = graph_load_new(database->pool, f->store->root),
+                             .failures = 1 };
+  struct str *above = arena_array(&f->store->arena, 2 * count, sizeof *above);
+  size_t sources;
+  graph_load_sift(writing.load);
+  for (size_t i = 0; i < count; i++) {
+    struct str both[] = { bad[i], f->base };
+    const char *name = arena_printf(&f->store->arena, "above-%zu", i);
+    struct str lost = test_store_text(f->store, name, "a source of nothing that stays");
+    above[i] = test_store_derivation(f->store, name, both, 2, &lost, 1, false);
+    name = arena_printf(&f->store->arena, "top-%zu", i);
+    above[count + i] = test_store_derivation(f->store, name, &above[i], 1, NULL, 0, false);
+    ASSERT_OK(graph_load_add(writing.load, above[i % 2 == 0 ? count + i : i], &err));
+    ASSERT_OK(graph_load_add(writing.load, above[i % 2 == 0 ? i : count + i], &err));
+  }
+  ASSERT_OK(graph_load_add(writing.load, f->tool, &err));
+  graph_load_sources(writing.load, &sources);
+  assert_int_equal(sources, 1);
+  /* What comes after a look sees what was refused before it. */
+  struct str late = test_store_derivation(f->store, "late", &above[0], 1, NULL, 0, false);
+  ASSERT_OK(graph_load_add(writing.load, late, &err));
+  ASSERT_OK(db_pool_run(database->pool, DB_WRITE, write_body, &writing, &err));
+  assert_int_equal(writing.fresh, 4);
+  assert_true(graph_load_id(writing.load, f->tool) > 0);
+  assert_null(graph_load_refusal(writing.load, f->tool).data);
+  assert_non_null(graph_load_refusal(writing.load, late).data);
+  for (size_t i = 0; i < 2 * count; i++) {
+    struct str name = guix_path_name(bad[i % count]);
+    struct str why = graph_load_refusal(writing.load, above[i]);
+    assert_non_null(why.data);
+    assert_non_null(strstr(why.data, arena_printf(&f->store->arena, "%.*s", STR_FMT(name))));
+    assert_int_equal(graph_load_id(writing.load, above[i]), 0);
+    assert_int_equal(graph_load_id(writing.load, bad[i % count]), 0);
+    assert_unknown(database, above[i]);
+    assert_unknown(database, bad[i % count]);
+  }
+  graph_load_free(writing.load);
+}
+
+static void
+test_load_sifts(void **state)
+{
+  struct test_database *database = *state;
+  struct fixture f = fixture_new();
+  const struct str bad[] = {
+    bad_text(&f, "mini.drv", "", "x"),
+    bad_text(&f, "odd.drv", BAD_OUTPUT, "\377\377"),
+    bad_text(&f, "wordy.drv", BAD_OUTPUT, "x"),
+    test_store_text(f.store, "prose.drv", "In the beginning"),
+    guix_path_of_text(&f.store->arena, STR("absent.drv"), STR(""), NULL, 0),
+    app_of_no_output(&f, "astray.drv"),
+    link_to_nowhere(&f),
+    too_large(&f),
+  };
+  sift(database, &f, bad, ARRAY_SIZE(bad));
+
+  /* Of one that is known by now too. */
+  struct str astray = app_of_no_output(&f, "stray.drv");
+  struct error err = { 0 };
+  assert_int_equal(load_fails(database, &f, astray, &err), -EINVAL);
+  assert_non_null(strstr(err.message, "needs an output that"));
+  test_store_free(f.store);
+}
+
 /* ---- rivals ---- */
 
 #define RIVALS 3
@@ -499,6 +632,7 @@ main(void)
     WITH_DATABASE(test_load_what_is_known),
     WITH_DATABASE(test_load_repeats_after_rollback),
     WITH_DATABASE(test_load_refuses_damage),
+    WITH_DATABASE(test_load_sifts),
     WITH_DATABASE(test_loads_at_once),
   };
   return cmocka_run_group_tests(tests, NULL, test_cluster_teardown);

@@ -15,6 +15,7 @@
 #define QUEUE_TARGET 512
 /* Texts are small and alike: more effort gains little. */
 #define TEXT_ZSTD_LEVEL 3
+#define SYSTEM_MAX 64    /* bytes of its name */
 #define LOOK_UP_TRIES 10 /* a second apart, after the pool's own patience */
 
 struct graph_load *
@@ -125,14 +126,18 @@ enqueue(struct graph_load *load, uint32_t place)
 /* ---- one derivation ---- */
 
 static void
-record_outputs(struct graph_load *load, const struct guix_derivation *derivation)
+record_outputs(struct graph_load *load, uint32_t place, const struct guix_derivation *derivation)
 {
+  CLEANUP_FREE struct str *names = mem_array(derivation->outputs_count, sizeof *names);
   mem_grow(&load->outputs, &load->outputs_capacity, load->outputs_count + derivation->outputs_count,
            sizeof *load->outputs);
-  for (size_t i = 0; i < derivation->outputs_count; i++)
+  for (size_t i = 0; i < derivation->outputs_count; i++) {
+    names[i] = derivation->outputs[i].name;
     load->outputs[load->outputs_count++] =
         (struct load_output) { node_of(load, derivation->outputs[i].path),
-                               word_of(load, derivation->outputs[i].name) };
+                               word_of(load, names[i]) };
+  }
+  load->nodes[place].outputs = set_of(load, names, derivation->outputs_count);
 }
 
 static void
@@ -156,7 +161,6 @@ record_sources(struct graph_load *load, const struct guix_derivation *derivation
            sizeof *load->sources);
   for (size_t i = 0; i < derivation->sources_count; i++) {
     uint32_t place = node_of(load, derivation->sources[i]);
-    load->nodes[place].source = true;
     load->sources[load->sources_count++] = place;
   }
 }
@@ -193,7 +197,7 @@ record(struct graph_load *load, uint32_t place, const struct guix_derivation *de
   int r = pack_text(load, &fresh.packed, err);
   if (r < 0)
     return r;
-  record_outputs(load, derivation);
+  record_outputs(load, place, derivation);
   record_inputs(load, derivation);
   record_sources(load, derivation);
   mem_grow(&load->derivations, &load->derivations_capacity, load->derivations_count + 1,
@@ -218,6 +222,20 @@ check_name(struct graph_load *load, struct str path, const struct guix_derivatio
   return error_hint(err, "Run `guix gc --verify=contents,repair` on that store.");
 }
 
+/* As "x86_64-linux": nothing else is a system, and a text that is none may be anything. */
+static bool
+is_system(struct str name)
+{
+  if (name.size > SYSTEM_MAX || str_find(name, '-') <= 0)
+    return false;
+  for (size_t i = 0; i < name.size; i++) {
+    char c = name.data[i];
+    if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_' && c != '-')
+      return false;
+  }
+  return name.data[name.size - 1] != '-';
+}
+
 static int
 read_derivation(struct graph_load *load, uint32_t place, struct error *err)
 {
@@ -225,7 +243,7 @@ read_derivation(struct graph_load *load, uint32_t place, struct error *err)
   struct str path = load->nodes[place].path;
   const char *file = arena_printf(&arena, "%s%.*s", load->store_root, STR_FMT(path));
   buf_clear(&load->text);
-  int r = file_read_all(file, GUIX_DERIVATION_SIZE_MAX, &load->text, err);
+  int r = file_read_regular(file, GUIX_DERIVATION_SIZE_MAX, &load->text, err);
   if (r < 0)
     return r;
   struct guix_derivation derivation;
@@ -234,8 +252,93 @@ read_derivation(struct graph_load *load, uint32_t place, struct error *err)
     return error_prefix(err, "%s", file);
   if (derivation.outputs_count == 0)
     return error_set(err, -EINVAL, "%s has no outputs", file);
+  if (!is_system(derivation.system))
+    return error_set(err, -EINVAL, "%s is for a system that is none", file);
   r = check_name(load, path, &derivation, &arena, err);
   return r < 0 ? r : record(load, place, &derivation, err);
+}
+
+/* ---- what is bad ---- */
+
+/* Is that a fault of the derivation, rather than of the store or the database? */
+static bool
+is_own_fault(int r)
+{
+  return r == -ENOENT || r == -ELOOP || r == -EFBIG || r == -EINVAL || r == -EBADMSG;
+}
+
+/* WHY stops this derivation, or all. */
+static int
+refuse(struct graph_load *load, uint32_t place, const struct error *why, struct error *err)
+{
+  if (!load->sifts || !is_own_fault(why->code)) {
+    *err = *why;
+    return why->code;
+  }
+  load->nodes[place].refusal = arena_str(&load->arena, str_of(why->message));
+  return 0;
+}
+
+static bool
+has_all(struct db_strs set, struct db_strs wanted)
+{
+  size_t found = 0; /* both are sorted */
+  for (size_t i = 0; i < set.count && found < wanted.count; i++)
+    found += str_equal(set.items[i], wanted.items[found]);
+  return found == wanted.count;
+}
+
+static int
+check_inputs(const struct graph_load *load, const struct load_derivation *derivation,
+             struct error *err)
+{
+  const struct load_input *inputs = &load->inputs[derivation->inputs_start];
+  for (size_t i = 0; i < derivation->inputs_count; i++) {
+    const struct load_node *node = &load->nodes[inputs[i].node];
+    if (node->refusal.data != NULL)
+      return error_set(err, -EINVAL, "%.*s", STR_FMT(node->refusal));
+    if (!has_all(load->output_sets[node->outputs], load->output_sets[inputs[i].outputs]))
+      return error_set(err, -EINVAL, "%.*s needs an output that %.*s does not have",
+                       STR_FMT(load->nodes[derivation->node].path), STR_FMT(node->path));
+  }
+  return 0;
+}
+
+/* Leaves out derivations whose inputs cannot be. The last were read first as inputs of
+   others, so that one round from the end mostly does. True: another is needed. */
+static bool
+sift(struct graph_load *load)
+{
+  size_t before = load->derivations_count;
+  for (size_t i = load->derivations_count; load->failure.code == 0 && i > 0; i--) {
+    struct error why = { 0 };
+    const struct load_derivation *derivation = &load->derivations[i - 1];
+    if (check_inputs(load, derivation, &why) < 0)
+      (void) refuse(load, derivation->node, &why, &load->failure);
+  }
+  size_t kept = 0;
+  for (size_t i = 0; i < before; i++)
+    if (load->nodes[load->derivations[i].node].refusal.data == NULL)
+      load->derivations[kept++] = load->derivations[i];
+  load->derivations_count = kept;
+  return kept < before;
+}
+
+static void
+mark_uses(struct graph_load *load)
+{
+  for (size_t i = 0; i < load->nodes_count; i++)
+    load->nodes[i].used = load->nodes[i].source = false;
+  for (size_t i = 0; i < load->derivations_count; i++) {
+    const struct load_derivation *derivation = &load->derivations[i];
+    load->nodes[derivation->node].used = true;
+    for (size_t n = 0; n < derivation->outputs_count; n++)
+      load->nodes[load->outputs[derivation->outputs_start + n].node].used = true;
+    for (size_t n = 0; n < derivation->sources_count; n++) {
+      struct load_node *node = &load->nodes[load->sources[derivation->sources_start + n]];
+      node->used = node->source = true;
+    }
+  }
 }
 
 /* ---- the queue ---- */
@@ -277,6 +380,8 @@ look_up(struct graph_load *load, const uint32_t *places, size_t count, struct er
     struct load_node *node = &load->nodes[places[rows.items[i].place - 1]];
     node->id = rows.items[i].id;
     node->known = true;
+    struct db_strs outputs = rows.items[i].outputs;
+    node->outputs = set_of(load, outputs.items, outputs.count);
   }
   return 0;
 }
@@ -290,20 +395,40 @@ take_level(struct graph_load *load, struct error *err)
   size_t count = load->queue_count;
   load->queue_count = load->queue_capacity = 0;
   int r = look_up(load, level, count, err);
-  for (size_t i = 0; r == 0 && i < count; i++)
-    if (!load->nodes[level[i]].known)
-      r = read_derivation(load, level[i], err);
+  for (size_t i = 0; r == 0 && i < count; i++) {
+    struct error why = { 0 };
+    if (!load->nodes[level[i]].known && read_derivation(load, level[i], &why) < 0)
+      r = refuse(load, level[i], &why, err);
+  }
   return r;
 }
 
-int
-graph_load_finish(struct graph_load *load, struct error *err)
+static int
+outcome(const struct graph_load *load, struct error *err)
 {
-  while (load->failure.code == 0 && load->queue_count > 0)
-    take_level(load, &load->failure);
   if (load->failure.code != 0 && err != NULL)
     *err = load->failure;
   return load->failure.code;
+}
+
+static int
+finish(struct graph_load *load, struct error *err)
+{
+  while (load->failure.code == 0 && load->queue_count > 0)
+    take_level(load, &load->failure);
+  return outcome(load, err);
+}
+
+int
+graph_load_settle(struct graph_load *load, struct error *err)
+{
+  int r = finish(load, err);
+  if (r < 0)
+    return r;
+  while (sift(load))
+    continue;
+  mark_uses(load);
+  return outcome(load, err);
 }
 
 int
@@ -314,7 +439,13 @@ graph_load_add(struct graph_load *load, struct str drv_path, struct error *err)
   enqueue(load, node_of(load, drv_path));
   if (load->failure.code == 0 && load->queue_count < QUEUE_TARGET)
     return 0;
-  return graph_load_finish(load, err);
+  return finish(load, err);
+}
+
+void
+graph_load_sift(struct graph_load *load)
+{
+  load->sifts = true;
 }
 
 size_t
@@ -326,7 +457,7 @@ graph_load_count(const struct graph_load *load)
 const struct str *
 graph_load_sources(struct graph_load *load, size_t *ret_count)
 {
-  (void) graph_load_finish(load, NULL); /* graph_load_write tells */
+  (void) graph_load_settle(load, NULL); /* graph_load_write tells */
   load->source_paths_count = 0;
   for (size_t i = 0; i < load->nodes_count; i++) {
     if (!load->nodes[i].source)
@@ -339,12 +470,25 @@ graph_load_sources(struct graph_load *load, size_t *ret_count)
   return load->source_paths;
 }
 
+static const struct load_node *
+find_node(const struct graph_load *load, struct str path)
+{
+  int64_t place;
+  if (!guix_path_is_valid(path) || !str_map_get(&load->places, guix_path_basename(path), &place))
+    return NULL;
+  return &load->nodes[place];
+}
+
+struct str
+graph_load_refusal(const struct graph_load *load, struct str drv_path)
+{
+  const struct load_node *node = find_node(load, drv_path);
+  return node == NULL ? (struct str) { NULL, 0 } : node->refusal;
+}
+
 int64_t
 graph_load_id(const struct graph_load *load, struct str drv_path)
 {
-  int64_t place;
-  if (!guix_path_is_valid(drv_path)
-      || !str_map_get(&load->places, guix_path_basename(drv_path), &place))
-    return 0;
-  return load->nodes[place].id;
+  const struct load_node *node = find_node(load, drv_path);
+  return node == NULL || node->refusal.data != NULL ? 0 : node->id;
 }

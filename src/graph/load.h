@@ -12,11 +12,14 @@
 /* A store path that was met. */
 struct load_node
 {
-  struct str path; /* full */
-  int64_t id;      /* 0 = not resolved */
-  bool known;      /* a derivation that the database has, with its closure */
-  bool queued;     /* is, or was, on the queue */
-  bool source;     /* of a new derivation */
+  struct str path;    /* full */
+  int64_t id;         /* 0 = not resolved */
+  struct str refusal; /* why this derivation is left out; data NULL = it is not */
+  uint32_t outputs;   /* of a derivation: their names, in `output_sets` */
+  bool known;         /* a derivation that the database has, with its closure */
+  bool queued;        /* is, or was, on the queue */
+  bool used;          /* by a new derivation, or is one; graph_load_settle tells */
+  bool source;        /* of a new derivation; likewise */
 };
 
 struct load_output
@@ -51,6 +54,7 @@ struct graph_load
   char *store_root;
   struct arena arena;
   struct error failure; /* the first one: nothing can follow it */
+  bool sifts;           /* what is bad is left out, and no failure */
 
   struct str_map places; /* basename to its number in `nodes` */
   struct load_node *nodes;
@@ -82,8 +86,9 @@ struct graph_load
   size_t source_paths_count, source_paths_capacity;
 };
 
-/* Looks up and reads all that is queued. */
-int graph_load_finish(struct graph_load *load, struct error *err);
+/* Looks up and reads all that is queued; leaves out what needs something bad; tells of
+   each node what it is to those that stay. */
+int graph_load_settle(struct graph_load *load, struct error *err);
 
 static inline struct str
 load_basename(const struct load_node *node)

@@ -1,10 +1,13 @@
 -- SPDX-License-Identifier: GPL-3.0-or-later
 
 -- name: graph_load_known :many
--- Which of the basenames are derivations of the graph. PLACE counts from 1. OFFSET 0
+-- Which of the basenames are derivations of the graph, and the names of their outputs.
+-- PLACE counts from 1. OFFSET 0
 -- keeps it to index look-ups: in a young database, without statistics, the planner
 -- would read the whole tables for each batch.
-SELECT wanted.place AS "place!", d.id
+SELECT wanted.place AS "place!", d.id,
+       ARRAY(SELECT o.name FROM derivation_output o
+              WHERE o.derivation_id = d.id ORDER BY o.name COLLATE "C") AS "outputs!"
   FROM unnest(:basenames::text[]) WITH ORDINALITY AS wanted (basename, place)
  CROSS JOIN LATERAL (SELECT p.id FROM store_path p
                       WHERE p.basename = wanted.basename OFFSET 0) AS path

@@ -38,7 +38,7 @@ compare_nodes(const void *a, const void *b, void *context)
                      load->nodes[*(const uint32_t *) b].path);
 }
 
-/* Ids of all nodes but known derivations, anew each time: those of a transaction
+/* Ids of all nodes that are used but known derivations, anew each time: those of a transaction
    that was rolled back are void. */
 static int
 resolve_paths(struct load_write *write, struct error *err)
@@ -49,7 +49,7 @@ resolve_paths(struct load_write *write, struct error *err)
   CLEANUP_FREE int64_t *ids = mem_array(PATHS_BATCH, sizeof *ids);
   size_t count = 0;
   for (uint32_t i = 0; i < load->nodes_count; i++)
-    if (!load->nodes[i].known)
+    if (load->nodes[i].used && !load->nodes[i].known)
       places[count++] = i;
   qsort_r(places, count, sizeof *places, compare_nodes, load);
 
@@ -227,7 +227,7 @@ graph_load_write(struct graph_load *load, struct db *db, int64_t *ret_new, struc
                                                     copy_sources };
   PN_CLEANUP(load_write_free) struct load_write write = { .load = load, .db = db };
   *ret_new = 0;
-  int r = graph_load_finish(load, err);
+  int r = graph_load_settle(load, err);
   if (r < 0 || load->derivations_count == 0)
     return r;
   for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(resolving); i++)
