@@ -4,6 +4,7 @@ nothing is built twice without need."""
 
 import os
 import signal
+import subprocess
 
 from support.case import Case
 from support.farm import ENDED, Farm
@@ -92,6 +93,32 @@ class Kill(Case):
         self.farm.server.wait_for("/specifications/example", lambda it: not it["requested_at"])
         self.assertEqual(len(evaluations()), before + 1)
         self.assertEqual(evaluations()[0]["state"], "succeeded")
+
+    def test_server_whose_disk_is_full(self):
+        """Its agent hears why, says so once, and goes on when there is room."""
+        uploads = self.farm.server.state / "cache" / "uploads"
+        agent = self.farm.agents[0]
+        told = "the server's disk is full"
+
+        def count() -> int:
+            return agent.log.read_text(errors="replace").count(told)
+
+        def make_room() -> None:
+            if uploads.is_mount():
+                subprocess.run(["umount", "--lazy", uploads], check=True)
+
+        before = count()
+        self.addCleanup(make_room)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", uploads], check=True)
+        self.farm.channel.add_package(
+            "wide-net", "mkdir $out\nhead -c 20000000 /dev/urandom > $out/net\necho done\n")
+        build = self.farm.builds(self.farm.push("Something large"))["wide-net"]
+        wait_until(lambda: count() > before, 60, "the agent knows that the server's disk is full")
+        make_room()
+        build = self.farm.wait_for_build(build["id"], lambda it: it["state"] in ENDED)
+        self.assertEqual([it["state"] for it in build["attempts"]], ["succeeded"])
+        self.assertEqual(count(), before + 1)
+        self.assertIn("No space left on device", self.farm.server.log.read_text(errors="replace"))
 
     def test_server_while_a_build_ends(self):
         """The agent keeps its result until somebody hears it."""

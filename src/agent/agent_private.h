@@ -114,8 +114,10 @@ bool attempt_sleep(struct attempt *attempt, int64_t milliseconds);
 struct outage
 {
   int64_t pause_ms; /* the last one; 0 = all is well */
+  int code;         /* of the cause that was logged last */
 };
-/* Sleeps, longer each time; CAUSE is logged the first time. False when cancelled. */
+/* Sleeps, longer each time; CAUSE is logged the first time, and when it is another kind:
+   a line that breaks tells less than the answer at the next try. False when cancelled. */
 bool attempt_outlast(struct attempt *attempt, struct outage *outage, const struct error *cause);
 /* It has answered. */
 void attempt_outlasted(struct attempt *attempt, struct outage *outage);
@@ -126,6 +128,9 @@ void attempt_outlasted(struct attempt *attempt, struct outage *outage);
    longer ours. */
 int attempt_call(struct attempt *attempt, struct http_client *client, const struct http_call *call,
                  struct http_answer *ret, struct error *err);
+/* Sets ERR from an answer that is none of success: WHAT, a clause about what was asked,
+   and the server's reason. -ENOSPC: its disk is full; else -EPROTO. */
+int attempt_refused(const struct http_answer *answer, const char *what, struct error *err);
 /* attempt_call of a JSON request without query; RET_JSON may be NULL. */
 int attempt_post(struct attempt *attempt, struct http_client *client, const char *what,
                  struct str body, json_t **ret_json, struct error *err);
@@ -193,9 +198,13 @@ struct failure_signs
   bool killed;        /* the builder died of signal 9 */
   bool says_no_space; /* the builder; true or not */
   bool no_space;      /* the daemon says that the disk is full, or it is */
-  bool log_too_long;
+  int log_error;      /* why the log could not be kept: -EFBIG, -ENOSPC ...; 0 = it could */
 };
 const char *failure_cause(const struct failure_signs *signs);
+/* Fills VERDICT: the cause, and in words that say more than WORDS, the daemon's, where
+   the signs do. */
+void failure_explain(const struct failure_signs *signs, const struct attempt *attempt,
+                     const char *words, struct verdict *verdict);
 /* Notes what one event of the daemon says about a failure of DERIVATION. */
 void failure_note(struct failure_signs *signs, const struct guix_event *event,
                   struct str derivation);

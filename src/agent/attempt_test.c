@@ -287,6 +287,21 @@ test_upload_outlasts_refusals(void **state)
   assert_non_null(strstr(buf_text(&items), ITEM));
 }
 
+/* What an operator reads there is the server's reason, not its form. */
+static void
+test_a_refusal_in_words(void **state)
+{
+  (void) state;
+  struct error err = { 0 };
+  struct http_answer answer = { .status = 507 };
+  buf_append_str(&answer.body, STR("{\"status\": 507, \"detail\": \"the server's disk is full\"}"));
+  assert_int_equal(attempt_refused(&answer, "it refused", &err), -ENOSPC);
+  assert_string_equal(err.message, "it refused (507): the server's disk is full");
+  http_answer_free(&answer);
+  answer.status = 503;
+  assert_int_equal(attempt_refused(&answer, "it refused", &err), -EPROTO);
+}
+
 /* The second half fits the first: the nar is made anew, and what is there is left out. */
 static void
 test_upload_goes_on_from_its_offset(void **state)
@@ -427,11 +442,17 @@ main(void)
   signal(SIGPIPE, SIG_IGN);
   guix_init();
   const struct CMUnitTest tests[] = {
-    IN_YARD(test_refused_body_is_no_success),     IN_YARD(test_upload_outlasts_refusals),
-    IN_YARD(test_upload_goes_on_from_its_offset), IN_YARD(test_upload_that_is_forbidden),
-    IN_YARD(test_outputs_that_are_refused),       IN_YARD(test_outputs_that_are_damaged_each_time),
-    IN_YARD(test_fetch_outlasts_the_server),      IN_YARD(test_fetch_of_a_lost_attempt),
-    IN_YARD(test_fetch_of_what_is_not_there),     IN_YARD(test_fetch_that_the_daemon_refuses),
+    IN_YARD(test_refused_body_is_no_success),
+    IN_YARD(test_upload_outlasts_refusals),
+    cmocka_unit_test(test_a_refusal_in_words),
+    IN_YARD(test_upload_goes_on_from_its_offset),
+    IN_YARD(test_upload_that_is_forbidden),
+    IN_YARD(test_outputs_that_are_refused),
+    IN_YARD(test_outputs_that_are_damaged_each_time),
+    IN_YARD(test_fetch_outlasts_the_server),
+    IN_YARD(test_fetch_of_a_lost_attempt),
+    IN_YARD(test_fetch_of_what_is_not_there),
+    IN_YARD(test_fetch_that_the_daemon_refuses),
   };
   return cmocka_run_group_tests_name("attempt", tests, NULL, NULL);
 }

@@ -69,8 +69,10 @@ failure_note_error(struct failure_signs *signs, const char *error)
 const char *
 failure_cause(const struct failure_signs *signs)
 {
-  if (signs->log_too_long)
+  if (signs->log_error == -EFBIG)
     return "build";
+  if (signs->log_error != 0)
+    return signs->log_error == -ENOSPC || signs->log_error == -EDQUOT ? "disk-full" : "daemon";
   if (signs->hash_mismatch)
     return "hash-mismatch";
   if (signs->no_space)
@@ -83,6 +85,39 @@ failure_cause(const struct failure_signs *signs)
     return "out-of-memory";
   bool is_builders = signs->status == 100 || signs->builder_failed || signs->unfit_output;
   return is_builders ? "build" : "daemon";
+}
+
+/* That the log could not be kept. */
+static void
+explain_log_error(const struct failure_signs *signs, const char *folder, char *room, size_t size)
+{
+  if (signs->log_error == -EFBIG)
+    snprintf(room, size, "the log grew beyond 1 GiB");
+  else if (str_equal(str_of(failure_cause(signs)), STR("disk-full")))
+    snprintf(room, size, "the agent's state folder %s is full: the log cannot be kept", folder);
+  else
+    snprintf(room, size, "the log cannot be kept in the agent's state folder %s: %s", folder,
+             strerrordesc_np(-signs->log_error));
+}
+
+/* The daemon says "build of DRV failed" to everything. */
+void
+failure_explain(const struct failure_signs *signs, const struct attempt *attempt, const char *words,
+                struct verdict *verdict)
+{
+  char *room = verdict->message;
+  size_t size = sizeof verdict->message;
+  verdict->cause = failure_cause(signs);
+  if (signs->log_error != 0)
+    explain_log_error(signs, attempt->agent->state, room, size);
+  else if (str_equal(str_of(verdict->cause), STR("timeout")))
+    snprintf(room, size, "it took longer than its limit of %lld seconds",
+             (long long) attempt->timeout_s);
+  else if (str_equal(str_of(verdict->cause), STR("silence")))
+    snprintf(room, size, "it printed nothing for %lld seconds, its limit",
+             (long long) attempt->max_silent_s);
+  else
+    snprintf(room, size, "%s", words);
 }
 
 /* A builder may say anything (test suites write to /dev/full); and when it has failed,
@@ -107,11 +142,10 @@ disk_is_full(const char *store_root)
 static void
 log_text(struct run *run, struct str text)
 {
-  int r = spool_append(run->spool, text);
+  int r = run->signs.log_error == 0 ? spool_append(run->spool, text) : 0;
   if (r == 0)
     return;
-  run->signs.log_too_long |= r == -EFBIG;
-  run->signs.no_space |= r == -ENOSPC;
+  run->signs.log_error = r;
   guix_daemon_cancel(run->daemon);
 }
 
@@ -166,26 +200,6 @@ ask_daemon(struct run *run, struct error *err)
   return r;
 }
 
-/* The daemon says "build of DRV failed" to everything: where the cause tells more,
-   we say it. */
-static void
-explain_failure(const struct run *run, const struct error *err, struct verdict *verdict)
-{
-  const struct attempt *attempt = run->attempt;
-  char *room = verdict->message;
-  size_t size = sizeof verdict->message;
-  if (run->signs.log_too_long)
-    snprintf(room, size, "the log grew beyond 1 GiB");
-  else if (str_equal(str_of(verdict->cause), STR("timeout")))
-    snprintf(room, size, "it took longer than its limit of %lld seconds",
-             (long long) attempt->timeout_s);
-  else if (str_equal(str_of(verdict->cause), STR("silence")))
-    snprintf(room, size, "it printed nothing for %lld seconds, its limit",
-             (long long) attempt->max_silent_s);
-  else
-    snprintf(room, size, "%s", run->message[0] != '\0' ? run->message : err->message);
-}
-
 void
 attempt_build(struct attempt *attempt, struct guix_daemon *daemon, struct spool *spool,
               struct verdict *verdict)
@@ -198,6 +212,5 @@ attempt_build(struct attempt *attempt, struct guix_daemon *daemon, struct spool 
   run.signs.error = r;
   run.signs.status = guix_daemon_status(daemon);
   failure_note_error(&run.signs, err.message);
-  verdict->cause = failure_cause(&run.signs);
-  explain_failure(&run, &err, verdict);
+  failure_explain(&run.signs, attempt, run.message[0] != '\0' ? run.message : err.message, verdict);
 }

@@ -40,10 +40,38 @@ test_causes_are_told_apart(void **state)
     { { .error = -EREMOTEIO, .status = 1 }, "daemon" },
     { { .error = -EREMOTEIO, .status = 1, .unfit_output = true }, "build" },
     { { .error = -ECONNRESET }, "daemon" },
-    { { .error = -ECONNRESET, .log_too_long = true }, "build" },
+    { { .error = -ECONNRESET, .log_error = -EFBIG }, "build" },
+    { { .error = -ECANCELED, .log_error = -ENOSPC }, "disk-full" },
+    { { .error = -ECANCELED, .log_error = -EDQUOT }, "disk-full" },
+    { { .error = -ECANCELED, .log_error = -EIO }, "daemon" },
   };
   for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
     assert_string_equal(failure_cause(&rows[i].signs), rows[i].cause);
+}
+
+/* That the daemon's work was cut off says nothing, if we did it. */
+static void
+test_words_say_why(void **state)
+{
+  (void) state;
+  static const struct
+  {
+    struct failure_signs signs;
+    const char *words;
+  } rows[] = {
+    { { .error = -ECANCELED, .log_error = -ENOSPC }, "state folder /state is full" },
+    { { .error = -ECANCELED, .log_error = -EIO }, "state folder /state: Input/output error" },
+    { { .error = -ECANCELED, .log_error = -EFBIG }, "beyond 1 GiB" },
+    { { .error = -EREMOTEIO, .status = 101 }, "limit of 7 seconds" },
+    { { .error = -EREMOTEIO, .status = 100, .builder_failed = true }, "the daemon's words" },
+  };
+  struct agent agent = { .state = "/state" };
+  struct attempt attempt = { .agent = &agent, .timeout_s = 7 };
+  for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+    struct verdict verdict = { 0 };
+    failure_explain(&rows[i].signs, &attempt, "the daemon's words", &verdict);
+    assert_non_null(strstr(verdict.message, rows[i].words));
+  }
 }
 
 static void
@@ -223,6 +251,7 @@ main(void)
   signal(SIGPIPE, SIG_IGN);
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_causes_are_told_apart),
+    cmocka_unit_test(test_words_say_why),
     cmocka_unit_test(test_only_our_own_failure_is_noted),
     cmocka_unit_test(test_signs_in_text),
     cmocka_unit_test(test_a_full_disk_is_seen),

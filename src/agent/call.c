@@ -70,14 +70,14 @@ attempt_sleep(struct attempt *attempt, int64_t milliseconds)
 
 /* ---- calls ---- */
 
-/* While the server is away or cannot answer, a request is repeated, which is told once. */
 bool
 attempt_outlast(struct attempt *attempt, struct outage *outage, const struct error *cause)
 {
   if (attempt->cancelled)
     return false;
-  if (outage->pause_ms == 0)
+  if (outage->pause_ms == 0 || outage->code != cause->code)
     log_warning("agent", "attempt %lld: %s; trying again", (long long) attempt->id, cause->message);
+  outage->code = cause->code;
   outage->pause_ms = outage->pause_ms == 0 ? RETRY_FIRST_MS : outage->pause_ms * 2;
   if (outage->pause_ms > RETRY_LAST_MS)
     outage->pause_ms = RETRY_LAST_MS;
@@ -92,12 +92,19 @@ attempt_outlasted(struct attempt *attempt, struct outage *outage)
   outage->pause_ms = 0;
 }
 
-static void
-say_status(const struct http_call *call, const struct http_answer *answer, struct error *err)
+int
+attempt_refused(const struct http_answer *answer, const char *what, struct error *err)
 {
-  error_set(err, -EIO, "the server answered %d to %s %s: %.*s", answer->status, call->method,
-            call->path, (int) (answer->body.size < 300 ? answer->body.size : 300),
-            answer->body.size == 0 ? "" : answer->body.data);
+  struct str body = buf_str(&answer->body);
+  json_t *problem =
+      body.size == 0 ? NULL : json_loadb(body.data, body.size, JSON_REJECT_DUPLICATES, NULL);
+  const char *detail = json_string_value(json_object_get(problem, "detail"));
+  struct str reason = detail != NULL ? str_of(detail) : body;
+  int r = answer->status == 507 ? -ENOSPC : -EPROTO;
+  error_set(err, r, "%s (%d): %.*s", what, answer->status,
+            (int) (reason.size < 300 ? reason.size : 300), reason.size == 0 ? "" : reason.data);
+  json_decref(problem);
+  return r;
 }
 
 int
@@ -125,8 +132,11 @@ attempt_call(struct attempt *attempt, struct http_client *client, const struct h
       attempt_outlasted(attempt, &outage);
       return ret->status;
     }
-    if (r == 0)
-      say_status(call, ret, err);
+    if (r == 0) {
+      CLEANUP_FREE char *what =
+          mem_printf("the server cannot take %s %s", call->method, call->path);
+      attempt_refused(ret, what, err);
+    }
     http_answer_free(ret);
     if (once)
       return r;

@@ -185,9 +185,10 @@ send_nar(struct delivery *delivery, struct http_client *client, const struct ite
                                                   .body_size = -1,
                                                   .body_state = pump },
                             &answer, err);
-  if (status >= 300)
-    error_set(err, -EPROTO, "the server refused %.*s (%d): %.*s", STR_FMT(basename), status,
-              (int) (answer.body.size < 300 ? answer.body.size : 300), answer.body.data);
+  if (status >= 300) {
+    CLEANUP_FREE char *what = mem_printf("the server refused %.*s", STR_FMT(basename));
+    attempt_refused(&answer, what, err);
+  }
   /* Why there was nothing to send explains more than that the call was given up. */
   struct error cause = { 0 };
   int made = status < 0 ? pump_finish(pump, &cause) : 0;

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -224,6 +225,70 @@ test_uploads_go_on_where_they_broke_off(void **state)
   test_agent_free(agent);
 }
 
+/* A disk that holds next to nothing, in place of FOLDER; false when we may not. */
+static bool
+put_small_disk(const struct yard *yard, const char *folder, const char *size)
+{
+  CLEANUP_FREE char *path = mem_printf("%s/%s", yard->folder, folder);
+  assert_int_equal(file_make_dirs(path, 0755, NULL), 0);
+  return mount("none", path, "tmpfs", 0, size) == 0;
+}
+
+static void
+take_small_disk(const struct yard *yard, const char *folder)
+{
+  CLEANUP_FREE char *path = mem_printf("%s/%s", yard->folder, folder);
+  assert_int_equal(umount2(path, MNT_DETACH), 0);
+}
+
+static int
+send_much(struct test_agent *agent, const struct test_build *build, const char *method,
+          const char *what, size_t size)
+{
+  CLEANUP_BUF struct buf bytes = { 0 };
+  CLEANUP_FREE char *path =
+      mem_printf("/agent/v1/attempts/%lld/%s", (long long) build->attempt, what);
+  json_t *reply;
+  while (bytes.size < size)
+    buf_append_str(&bytes, STR("0123456789abcdef"));
+  int status =
+      test_agent_call(agent, method, path, build->fence, "text/plain", buf_str(&bytes), &reply);
+  const char *detail = json_string_value(json_object_get(reply, "detail"));
+  if (status == 507)
+    assert_string_equal(detail, "the server's disk is full");
+  json_decref(reply);
+  return status;
+}
+
+/* Its agent is told, at each try, and goes on when there is room. */
+static void
+test_a_full_disk_is_told(void **state)
+{
+  struct yard *yard = *state;
+  struct test_agent *agent = start_with_agent(yard, 1);
+  struct test_build build;
+  const char *upload = yard_basename(yard_out(1)).data;
+  CLEANUP_FREE char *first = mem_printf("uploads/%s?offset=0", upload);
+  CLEANUP_FREE char *rest = mem_printf("uploads/%s?offset=%d", upload, 2 << 20);
+  yard_wish(yard, 1, 0);
+  test_agent_expect(agent, "build", &build);
+  if (!put_small_disk(yard, "cache/uploads", "size=2m")) {
+    test_agent_free(agent);
+    skip(); /* not root */
+  }
+  assert_true(put_small_disk(yard, "logs", "size=512k"));
+  assert_int_equal(send_much(agent, &build, "PUT", first, 3000000), 507); /* while it comes */
+  int status;
+  while ((status = send_much(agent, &build, "PUT", rest, 16)) == 503)
+    continue; /* the first one still has it open */
+  assert_int_equal(status, 507);
+  assert_int_equal(send_much(agent, &build, "POST", "log?offset=0", 1 << 20), 507);
+  take_small_disk(yard, "logs");
+  take_small_disk(yard, "cache/uploads");
+  assert_int_equal(test_agent_upload(agent, &build), 200);
+  test_agent_free(agent);
+}
+
 static void
 test_an_agent_supplies_only_what_belongs_to_its_attempt(void **state)
 {
@@ -341,6 +406,7 @@ main(void)
     CASE(test_a_source_must_be_what_its_name_was_made_from),
     CASE(test_items_that_cannot_be_registered_are_asked_for_again),
     CASE(test_uploads_go_on_where_they_broke_off),
+    CASE(test_a_full_disk_is_told),
     CASE(test_an_agent_supplies_only_what_belongs_to_its_attempt),
     CASE(test_logs_grow_by_offset),
     CASE(test_logs_that_were_left_open_are_closed),

@@ -15,13 +15,26 @@ static const struct
   { -EINVAL, 400 },      { -EACCES, 401 }, { -EPERM, 403 },
   { -ENOENT, 404 },      { -EEXIST, 409 }, { -ESTALE, 410 },
   { -EFBIG, 413 },       { -EBUSY, 503 },  { -ERROR_UNAVAILABLE, 503 },
-  { -EMEDIUMTYPE, 415 },
+  { -EMEDIUMTYPE, 415 }, { -ENOSPC, 507 }, { -EDQUOT, 507 },
+};
+
+/* What strangers hear of what went wrong inside: the rest is for the log (see exchange.c). */
+static const struct public_words
+{
+  int status;
+  const char *message;
+  const char *hint;
+} public_words[] = {
+  { 503, "the server has lost its database", "Try again in a moment." },
+  { 507, "the server's disk is full", "Nothing can be stored until an operator has made room." },
+  { 500, "the server failed to handle this request", "Its log says why." },
 };
 
 bool
 error_is_internal(int code)
 {
-  return status_of_error(code) == 500 || code == -ERROR_UNAVAILABLE;
+  int status = status_of_error(code);
+  return status == 500 || status == 507 || code == -ERROR_UNAVAILABLE;
 }
 
 int
@@ -137,11 +150,11 @@ reply_error(struct http_request *request, int code, const struct error *err)
     reply_refusal(request, status, err);
     return;
   }
-  /* What went wrong inside is for the log (see exchange.c), not for strangers. */
+  const struct public_words *words = public_words;
+  while (words->status != status)
+    words++;
   struct error said = { 0 };
-  error_set(&said, code,
-            status == 503 ? "the server has lost its database"
-                          : "the server failed to handle this request");
-  error_hint(&said, status == 503 ? "Try again in a moment." : "Its log says why.");
+  error_set(&said, code, "%s", words->message);
+  error_hint(&said, "%s", words->hint);
   reply_refusal(request, status, &said);
 }

@@ -495,6 +495,24 @@ test_errors_as_problem_details(void **state)
   assert_null(strstr(buf_text(&inner.body), "failed\\\"")); /* the cause stays inside */
 }
 
+/* Who sends what cannot be stored is to know that it is not his fault, and no more. */
+static void
+test_a_full_disk_is_told(void **state)
+{
+  static const int codes[] = { ENOSPC, EDQUOT };
+  (void) state;
+  CLEANUP_WIRE struct wire wire = dial();
+  for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+    char target[64];
+    snprintf(target, sizeof target, "/api/fail?code=%d", codes[i]);
+    CLEANUP_REPLY struct wire_reply reply = wire_ask(&wire, "GET", target, "");
+    assert_int_equal(reply.status, 507);
+    assert_string_equal(wire_header(&reply, "Content-Type"), "application/problem+json");
+    assert_non_null(strstr(buf_text(&reply.body), "the server's disk is full"));
+    assert_null(strstr(buf_text(&reply.body), "failed"));
+  }
+}
+
 /* Also where the path itself is what is wrong. */
 static void
 test_errors_below_the_api_are_for_programs(void **state)
@@ -615,6 +633,7 @@ main(void)
     cmocka_unit_test(test_ranges_and_conditions),
     cmocka_unit_test(test_pulled_replies),
     cmocka_unit_test(test_errors_as_problem_details),
+    cmocka_unit_test(test_a_full_disk_is_told),
     cmocka_unit_test(test_errors_below_the_api_are_for_programs),
     cmocka_unit_test(test_parameters_of_the_api_are_known_ones),
     cmocka_unit_test(test_errors_as_pages),
