@@ -215,10 +215,8 @@ make_long_log(struct buf *ret)
 {
   uint32_t random = 7;
   for (int i = 0; i < LONG_LINES; i++) {
-    char line[101];
     random = random * 1664525 + 1013904223;
-    snprintf(line, sizeof line, "%8d %090u\n", i, random);
-    buf_append(ret, line, 100);
+    buf_printf(ret, "%8d %090u\n", i, random);
   }
 }
 

@@ -224,10 +224,15 @@ folder_closep(DIR **folder)
 static DIR *
 open_folder(int fd)
 {
-  CLEANUP_FD int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  DIR *folder = own < 0 ? NULL : fdopendir(own);
-  if (folder != NULL)
-    own = -1;
+  int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (own < 0)
+    return NULL;
+  DIR *folder = fdopendir(own);
+  if (folder == NULL) {
+    int reason = errno;
+    close(own);
+    errno = reason;
+  }
   return folder;
 }
 
