@@ -6,11 +6,13 @@
    | join  | enrol an agent, nothing else        |
    | agent | what the agent protocol needs       |
 
-   A route names the role that it wants. */
+   A route names the role that it wants. Programs send their token with each request;
+   people sign in with it, and their browser gets a session. */
 #pragma once
 
 #include "db/db.h"
 #include "http/http.h"
+#include "ui/frame.h"
 
 #define ACCOUNTS_TOKEN_SIZE 80 /* bytes of a token's text with its NUL */
 
@@ -36,9 +38,22 @@ int accounts_token_revoke(struct db *db, const char *role, int64_t id, struct er
    STATE/admin-token and STATE/join-token; kept when they still work. */
 int accounts_bootstrap(struct db_pool *pool, const char *state, struct error *err);
 
-/* The server's guard (http_options.guard); context: the struct db_pool. Wants
-   `Authorization: Bearer TOKEN` and sets the request's identity to the token's
-   id. -EACCES without a living token, -EPERM when its role does not suffice.
-   Answers are remembered for a second. */
+/* The server's guard (http_options.guard); context: the struct db_pool. Of programs it
+   wants `Authorization: Bearer TOKEN`, whose answer is remembered for a second; of a
+   page's visitor a session, and with a form that session's CSRF token in the field
+   `csrf`. Sets the request's identity to the token's id. -EACCES without a living token
+   or session, -EPERM when its role does not suffice or the form is not from a page of
+   that session. */
 int accounts_guard(struct http_request *request, const char *role, void *context,
                    struct error *err);
+
+/* GET and POST /sign-in, POST /sign-out. */
+struct http_routes accounts_routes(struct db_pool *pool);
+
+/* What the frame of a page shows to who asks; nobody is signed in when the database
+   cannot say. */
+void accounts_frame(struct http_request *request, struct db_pool *pool, struct ui_frame *ret);
+
+/* http_options.error_page; context: the struct db_pool. */
+void accounts_error_page(struct http_request *request, int status, const struct error *err,
+                         void *context, struct buf *page);

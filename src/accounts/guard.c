@@ -109,8 +109,9 @@ refuse(struct http_request *request, bool has_token, enum role role, struct erro
   return error_hint(err, "%s", wanted[role].hint);
 }
 
-int
-accounts_guard(struct http_request *request, const char *role, void *context, struct error *err)
+static int
+guard_program(struct http_request *request, const char *role, struct db_pool *pool,
+              struct error *err)
 {
   unsigned char digest[TOKEN_DIGEST_SIZE];
   struct str text = bearer_token(request);
@@ -118,7 +119,7 @@ accounts_guard(struct http_request *request, const char *role, void *context, st
   struct answer answer;
   if (!accounts_token_digest(text, digest))
     return refuse(request, text.size > 0, asked, err);
-  int r = ask(context, digest, &answer, err);
+  int r = ask(pool, digest, &answer, err);
   if (r < 0)
     return r;
   if (answer.role == ROLE_NONE)
@@ -129,4 +130,41 @@ accounts_guard(struct http_request *request, const char *role, void *context, st
   }
   http_set_identity(request, answer.id);
   return 0;
+}
+
+/* ---- people ---- */
+
+/* A browser tells from which site a form comes; one that does not has the token alone. */
+static int
+check_form(const struct http_request *request, const struct session *session, struct error *err)
+{
+  struct str site = http_header(request, "Sec-Fetch-Site");
+  bool is_ours = site.data == NULL || str_equal(site, STR("same-origin"));
+  if (is_ours && str_equal(http_form(request, "csrf"), str_of(session->csrf)))
+    return 0;
+  error_set(err, -EPERM, "this form does not come from a page that you were given here");
+  return error_hint(err, "Go back, reload the page and try again.");
+}
+
+static int
+guard_person(struct http_request *request, const char *role, struct db_pool *pool,
+             struct error *err)
+{
+  struct session session;
+  int r = session_of(request, pool, &session, err);
+  if (r < 0)
+    return r;
+  if (session.role == ROLE_NONE)
+    return error_set(err, -EACCES, "this is for who is signed in");
+  if (session.role != accounts_role_of(str_of(role)))
+    return error_set(err, -EPERM, "this needs the role '%s'", role);
+  http_set_identity(request, session.token_id);
+  return http_is_form(request) ? check_form(request, &session, err) : 0;
+}
+
+int
+accounts_guard(struct http_request *request, const char *role, void *context, struct error *err)
+{
+  return http_is_for_programs(request) ? guard_program(request, role, context, err)
+                                       : guard_person(request, role, context, err);
 }

@@ -38,19 +38,25 @@ initialise_gcrypt(void)
   (void) gcry_check_version(NULL);
 }
 
+void
+accounts_hash(struct str text, unsigned char ret[TOKEN_DIGEST_SIZE])
+{
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  (void) pthread_once(&once, initialise_gcrypt);
+  gcry_md_hash_buffer(GCRY_MD_SHA256, ret, text.data, text.size);
+}
+
 bool
 accounts_token_digest(struct str text, unsigned char ret[TOKEN_DIGEST_SIZE])
 {
   struct str rest = text;
   struct str part;
   unsigned char secret[SECRET_BYTES];
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
   if (!str_split(&rest, '_', &part) || !str_equal(part, STR("panoply"))
       || !str_split(&rest, '_', &part) || accounts_role_of(part) == ROLE_NONE
       || str_from_hex(rest, secret, sizeof secret) < 0)
     return false;
-  (void) pthread_once(&once, initialise_gcrypt);
-  gcry_md_hash_buffer(GCRY_MD_SHA256, ret, text.data, text.size);
+  accounts_hash(text, ret);
   return true;
 }
 

@@ -7,16 +7,11 @@
 
 #include "evaluation/evaluation_pages.h"
 #include "evaluation/evaluation_private.h"
+#include "ui/ui.h"
 
 #define EVALUATIONS_SHOWN 50
 #define JOBS_SHOWN 200
 #define ERRORS_SHOWN 500
-
-static int
-reply_page(struct http_request *request, struct buf *page)
-{
-  return http_reply(request, 200, "text/html; charset=utf-8", page);
-}
 
 /* ---- all specifications ---- */
 
@@ -42,8 +37,10 @@ get_specifications(struct http_request *request, void *context, struct error *er
   if (r < 0)
     return r;
   CLEANUP_BUF struct buf page = { 0 };
-  specifications_page(&page, &query.view);
-  return reply_page(request, &page);
+  struct ui_frame frame;
+  accounts_frame(request, evaluations->options.pool, &frame);
+  specifications_page(&page, &query.view, &frame);
+  return ui_reply(request, &frame, &page);
 }
 
 /* ---- one specification ---- */
@@ -85,8 +82,10 @@ get_specification(struct http_request *request, void *context, struct error *err
   if (r < 0)
     return r;
   CLEANUP_BUF struct buf page = { 0 };
-  specification_page(&page, &query.view);
-  return reply_page(request, &page);
+  struct ui_frame frame;
+  accounts_frame(request, evaluations->options.pool, &frame);
+  specification_page(&page, &query.view, &frame);
+  return ui_reply(request, &frame, &page);
 }
 
 /* ---- one evaluation ---- */
@@ -165,8 +164,10 @@ get_evaluation(struct http_request *request, void *context, struct error *err)
   if (r < 0)
     return r;
   CLEANUP_BUF struct buf page = { 0 };
-  evaluation_page(&page, &query.view);
-  return reply_page(request, &page);
+  struct ui_frame frame;
+  accounts_frame(request, evaluations->options.pool, &frame);
+  evaluation_page(&page, &query.view, &frame);
+  return ui_reply(request, &frame, &page);
 }
 
 static const struct http_route routes[] = {

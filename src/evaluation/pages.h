@@ -3,6 +3,7 @@
 #pragma once
 
 #include "evaluation/evaluation_sql.h"
+#include "ui/frame.h"
 
 struct specifications_view
 {

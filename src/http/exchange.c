@@ -120,7 +120,7 @@ admit(struct http_request *request, const char *method, struct error *err)
   if (r < 0 || request->reply != NULL)
     return r;
   const struct http_route *route = request->match.route;
-  r = check_role(request, err);
+  r = route->form ? 0 : check_role(request, err);
   if (r == 0)
     r = check_body_size(request, err);
   if (r == 0)
@@ -210,7 +210,10 @@ call_handler(struct http_request *request, struct error *err)
   void *context = request->match.context;
   if (route->body != NULL)
     return route->body(request, str_make(NULL, 0), context, err);
-  return route->handler(request, context, err);
+  int r = route->form ? request_read_form(request, err) : 0;
+  if (r == 0 && route->form)
+    r = check_role(request, err);
+  return r < 0 ? r : route->handler(request, context, err);
 }
 
 /* Another thread has the request: sleep until its reply is there. */

@@ -49,6 +49,7 @@ struct http_route
   http_body_handler *body;  /* or: streamed */
   http_handler *body_begin; /* before the first piece of a streamed body; may refuse */
   size_t body_limit;        /* bytes; 0 = no body allowed */
+  bool form;                /* the body is a form of one of our pages: http_form() */
   const char *role;         /* NULL = anybody; what http_options.guard knows */
   const char *summary;      /* one line for the API description */
   /* Below HTTP_API: the names of all parameters of its query ("before limit follow?");
@@ -76,12 +77,15 @@ struct http_options
   int idle_timeout_s;               /* of a silent connection; 0 = 60 */
   const struct http_routes *routes; /* copied shallowly: items must outlive the server */
   size_t routes_count;
-  /* Called before a handler whose route has a role: 0 lets it pass; -EACCES
+  /* Called for a route that has a role, before its body is read, or, where it is a form,
+     before its handler, so that a field can speak for the form: 0 lets it pass; -EACCES
      (401) or -EPERM (403) with ERR set refuses. */
   int (*guard)(struct http_request *request, const char *role, void *context, struct error *err);
   void *guard_context;
-  /* Writes the HTML error page for STATUS into PAGE; NULL = a bare one. */
-  void (*error_page)(int status, const struct error *err, struct buf *page);
+  /* Writes the HTML error page for STATUS into PAGE; NULL = a bare one. The context is
+     the guard's. */
+  void (*error_page)(struct http_request *request, int status, const struct error *err,
+                     void *context, struct buf *page);
 };
 
 /* -EADDRINUSE and the like come with the address in ERR. */
@@ -98,8 +102,9 @@ void http_server_stop(struct http_server *server); /* NULL is fine */
 /* ---- request: all slices live until the request is answered ---- */
 
 const char *http_method(const struct http_request *request);
-const char *http_path(const struct http_request *request); /* decoded, without query */
-struct arena *http_arena(struct http_request *request);    /* dies with the request */
+const char *http_path(const struct http_request *request);  /* decoded, without query */
+struct str http_target(const struct http_request *request); /* path and query as they came */
+struct arena *http_arena(struct http_request *request);     /* dies with the request */
 /* A `{name}` of the route, percent-decoded. */
 struct str http_param(const struct http_request *request, const char *name);
 /* As a positive 64-bit number: else -ENOENT with ERR set. */
@@ -111,8 +116,16 @@ struct str http_query(const struct http_request *request, const char *name);
 int http_query_i64(const struct http_request *request, const char *name, int64_t low, int64_t high,
                    int64_t fallback, int64_t *ret, struct error *err);
 struct str http_header(const struct http_request *request,
-                       const char *name);                 /* data NULL = absent */
+                       const char *name); /* data NULL = absent */
+/* A cookie's value as it came, without any decoding; data NULL = absent. */
+struct str http_cookie(const struct http_request *request, const char *name);
 struct str http_body(const struct http_request *request); /* collected body */
+/* A field of a form, decoded; data NULL = absent. Only for routes with `form`. */
+struct str http_form(const struct http_request *request, const char *name);
+/* True for a route with `form`: who asks is a browser, with cookies. */
+bool http_is_form(const struct http_request *request);
+/* True below /api and /agent: who asks is a program, with a token. */
+bool http_is_for_programs(const struct http_request *request);
 /* The body as JSON (strict, no duplicate keys); owned by the request; -EINVAL
    with position in ERR, -EMEDIUMTYPE when the client says that it is no JSON. */
 int http_body_json(struct http_request *request, json_t **ret, struct error *err);

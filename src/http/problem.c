@@ -83,24 +83,17 @@ write_plain(struct buf *out, int status, const struct error *err)
     buf_printf(out, "%s\n", err->hint);
 }
 
-static bool
-is_for_programs(const struct http_request *request)
-{
-  return str_starts(request->path, STR("/api/")) || str_starts(request->path, STR("/agent/"))
-         || str_equal(request->path, STR("/api")) || str_equal(request->path, STR("/agent"));
-}
-
 static int
 reply_error_body(struct http_request *request, int status, const struct error *err)
 {
   const struct http_options *options = &request->server->options;
   CLEANUP_BUF struct buf body = { 0 };
-  if (is_for_programs(request)) {
+  if (http_is_for_programs(request)) {
     write_problem(&body, status, err);
     return http_reply(request, status, "application/problem+json", &body);
   }
   if (http_wants_html(request) && options->error_page != NULL) {
-    options->error_page(status, err, &body);
+    options->error_page(request, status, err, options->guard_context, &body);
     return http_reply(request, status, "text/html; charset=utf-8", &body);
   }
   write_plain(&body, status, err);

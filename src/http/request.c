@@ -8,6 +8,7 @@
 #include "base/mem.h"
 
 #define QUERY_FIELDS_MAX 256
+#define FORM_FIELDS_MAX 64
 #define JSON_NESTING_MAX 64
 
 /* ---- life ---- */
@@ -20,7 +21,7 @@ request_new(struct http_server *server, struct MHD_Connection *connection, const
   request->connection = connection;
   request->references = 1;
   request->target = arena_str(&request->arena, str_of(target));
-  request->path = STR("/");
+  request->path = request->local_target = STR("/");
   request->method = "";
   wait_init(&request->wait, server, connection);
   return request;
@@ -105,6 +106,8 @@ request_read_head(struct http_request *request, const char *method, struct error
   if (uri_split(request->target, &path, &query) < 0)
     return error_set(err, -EINVAL, "the request's path is malformed");
   request->path = arena_str(arena, path); /* the error's form depends on it */
+  request->local_target = str_of(arena_printf(arena, "%.*s%s%.*s", STR_FMT(path),
+                                              query.data == NULL ? "" : "?", STR_FMT(query)));
   if (uri_decode_path(arena, path, &request->path) < 0)
     return error_set(err, -EINVAL, "the request's path is malformed");
   if (uri_parse_query(arena, query, QUERY_FIELDS_MAX, &request->query) < 0)
@@ -132,6 +135,18 @@ check_json_type(const struct http_request *request, struct error *err)
     return 0;
   error_set(err, -EMEDIUMTYPE, "the body must be JSON, not %.100s", type.data);
   return error_hint(err, "Send the header `Content-Type: application/json`.");
+}
+
+int
+request_read_form(struct http_request *request, struct error *err)
+{
+  if (request->body_size != 0 && !has_type(request, "application/x-www-form-urlencoded"))
+    return error_set(err, -EMEDIUMTYPE, "the body must be a form, as the pages send it");
+  if (uri_parse_query(&request->arena, buf_str(&request->body), FORM_FIELDS_MAX, &request->form)
+      < 0)
+    return error_set(err, -EINVAL, "the form is malformed or has more than %d fields",
+                     FORM_FIELDS_MAX);
+  return 0;
 }
 
 /* ---- lists of words, as in struct http_route ---- */
@@ -190,6 +205,12 @@ http_path(const struct http_request *request)
   return request->path.data;
 }
 
+struct str
+http_target(const struct http_request *request)
+{
+  return request->local_target;
+}
+
 struct arena *
 http_arena(struct http_request *request)
 {
@@ -240,6 +261,46 @@ struct str
 http_header(const struct http_request *request, const char *name)
 {
   return http_fields_get_nocase(&request->headers, str_of(name));
+}
+
+/* RFC 6265, 4.2.1: "a=1; b=2". */
+struct str
+http_cookie(const struct http_request *request, const char *name)
+{
+  struct str rest = http_header(request, "Cookie");
+  struct str pair;
+  while (str_split(&rest, ';', &pair)) {
+    struct str value = str_trim(pair);
+    struct str key;
+    if (str_split(&value, '=', &key) && value.data != NULL && str_equal(key, str_of(name)))
+      return value;
+  }
+  return (struct str) { 0 };
+}
+
+struct str
+http_form(const struct http_request *request, const char *name)
+{
+  return http_fields_get(&request->form, str_of(name));
+}
+
+bool
+http_is_form(const struct http_request *request)
+{
+  return request->match.route != NULL && request->match.route->form;
+}
+
+bool
+http_is_for_programs(const struct http_request *request)
+{
+  static const char *const folders[] = { "/api", "/agent" };
+  for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+    struct str folder = str_of(folders[i]);
+    if (str_starts(request->path, folder)
+        && (request->path.size == folder.size || request->path.data[folder.size] == '/'))
+      return true;
+  }
+  return false;
 }
 
 struct str

@@ -29,10 +29,12 @@ struct http_request
   struct arena arena;
 
   const char *method;
-  struct str target; /* raw */
-  struct str path;   /* decoded, or as it came where that fails; NUL-terminated */
+  struct str target;       /* raw */
+  struct str local_target; /* the same without scheme and host; "/" if it is malformed */
+  struct str path;         /* decoded, or as it came where that fails; NUL-terminated */
   struct http_fields headers;
   struct http_fields query;
+  struct http_fields form; /* of the body, once it is whole */
   struct router_match match;
   int64_t body_size; /* announced; -1 = chunked */
   bool broken;       /* where it ends is unclear: the connection must close */
@@ -63,6 +65,9 @@ int request_read_head(struct http_request *request, const char *method, struct e
 /* Below HTTP_API, on its way to the route: parameters that the route knows, and a
    body, if any, of JSON. -EINVAL, -EMEDIUMTYPE. */
 int request_check_api(const struct http_request *request, struct error *err);
+
+/* Reads the whole body as a form; -EINVAL, -EMEDIUMTYPE. */
+int request_read_form(struct http_request *request, struct error *err);
 
 /* ---- replies ---- */
 

@@ -194,8 +194,10 @@ guard(struct http_request *request, const char *role, void *context, struct erro
 }
 
 static void
-error_page(int status, const struct error *err, struct buf *page)
+error_page(struct http_request *request, int status, const struct error *err, void *context,
+           struct buf *page)
 {
+  (void) request, (void) context;
   buf_printf(page, "<h1>%d</h1><p>%s</p>", status, err->message);
 }
 

@@ -7,6 +7,7 @@
 #include "serve/filters.h"
 #include "serve/serve_pages.h"
 #include "serve/views.h"
+#include "ui/ui.h"
 
 #define BUILDS_SHOWN 100
 #define OVERVIEW_SHOWN 10
@@ -18,12 +19,6 @@ struct question
   struct serve_context *context;
   struct arena *arena;
 };
-
-static int
-reply_page(struct http_request *request, struct buf *page)
-{
-  return http_reply(request, 200, "text/html; charset=utf-8", page);
-}
 
 /* ---- overview ---- */
 
@@ -65,8 +60,10 @@ show_overview(struct http_request *request, void *context, struct error *err)
   if (r < 0)
     return r;
   CLEANUP_BUF struct buf page = { 0 };
-  overview_page(&page, &question.view);
-  return reply_page(request, &page);
+  struct ui_frame frame;
+  accounts_frame(request, serve->pool, &frame);
+  overview_page(&page, &question.view, &frame);
+  return ui_reply(request, &frame, &page);
 }
 
 static int
@@ -109,8 +106,10 @@ get_builds(struct http_request *request, void *context, struct error *err)
   view->name = question.filter.name;
   view->next = build_filter_next(&question.filter, &view->builds);
   CLEANUP_BUF struct buf page = { 0 };
-  builds_page(&page, view);
-  return reply_page(request, &page);
+  struct ui_frame frame;
+  accounts_frame(request, serve->pool, &frame);
+  builds_page(&page, view, &frame);
+  return ui_reply(request, &frame, &page);
 }
 
 /* ---- one build ---- */
@@ -189,9 +188,11 @@ show_build(struct http_request *request, void *context, struct error *err)
     return r;
   CLEANUP_BUF struct buf log = { 0 };
   CLEANUP_BUF struct buf page = { 0 };
+  struct ui_frame frame;
+  accounts_frame(request, serve->pool, &frame);
   read_log(&question, &log);
-  build_page(&page, &question.view);
-  return reply_page(request, &page);
+  build_page(&page, &question.view, &frame);
+  return ui_reply(request, &frame, &page);
 }
 
 /* Finding the end of a finished log takes unpacking all of it. */
@@ -230,8 +231,10 @@ get_agents(struct http_request *request, void *context, struct error *err)
   if (r < 0)
     return r;
   CLEANUP_BUF struct buf page = { 0 };
-  agents_page(&page, &question.view);
-  return reply_page(request, &page);
+  struct ui_frame frame;
+  accounts_frame(request, serve->pool, &frame);
+  agents_page(&page, &question.view, &frame);
+  return ui_reply(request, &frame, &page);
 }
 
 static int
@@ -248,8 +251,10 @@ get_agent(struct http_request *request, void *context, struct error *err)
   const struct agent_view view = { .agent = question.view.agents.items[0],
                                    .running = question.view.running };
   CLEANUP_BUF struct buf page = { 0 };
-  agent_page(&page, &view);
-  return reply_page(request, &page);
+  struct ui_frame frame;
+  accounts_frame(request, serve->pool, &frame);
+  agent_page(&page, &view, &frame);
+  return ui_reply(request, &frame, &page);
 }
 
 /* ---- substitutes ---- */
@@ -264,9 +269,11 @@ show_substitutes(struct http_request *request, void *context, struct error *err)
     return r;
   CLEANUP_BUF struct buf key = { 0 };
   CLEANUP_BUF struct buf page = { 0 };
+  struct ui_frame frame;
+  accounts_frame(request, serve->pool, &frame);
   guix_key_public_text(cache_key(serve->cache), &key);
-  substitutes_page(&page, &(struct substitutes_view) { buf_str(&key), counts.nars });
-  return reply_page(request, &page);
+  substitutes_page(&page, &(struct substitutes_view) { buf_str(&key), counts.nars }, &frame);
+  return ui_reply(request, &frame, &page);
 }
 
 static int

@@ -12,6 +12,7 @@ serve_routes(struct serve_context *context, struct http_routes ret[SERVE_ROUTES_
   ret[count++] = serve_api_submit(context);
   ret[count++] = serve_api_farm(context);
   ret[count++] = ui_routes();
+  ret[count++] = accounts_routes(context->pool);
   ret[count++] = events_routes(context->feed, context->pool);
   ret[count++] = cache_routes(context->cache);
   if (context->schedules)

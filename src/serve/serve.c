@@ -247,7 +247,7 @@ start_web(struct server *server, struct error *err)
           .routes_count = count,
           .guard = accounts_guard,
           .guard_context = server->pool,
-          .error_page = ui_error_page,
+          .error_page = accounts_error_page,
       },
       &server->http, err);
   return hint_port(r, err);

@@ -4,6 +4,7 @@
 
 #include "evaluation/evaluation_sql.h"
 #include "serve/serve_sql.h"
+#include "ui/frame.h"
 
 struct overview_view
 {

@@ -50,7 +50,7 @@ static const struct
   const char *advice;
 } explanations[] = {
   { 400, "This request makes no sense", "Check the address or what was typed." },
-  { 401, "Not signed in", "Present a token that has the right." },
+  { 401, "Not signed in", "Sign in, and do it again." },
   { 403, "Not allowed", "Ask the operator of this server for the right." },
   { 404, "Not found", "It may have been removed, or the address has a slip." },
   { 405, "Not possible here", "Go back and use the page's own links and buttons." },
@@ -61,7 +61,7 @@ static const struct
 };
 
 void
-ui_error_page(int status, const struct error *err, struct buf *page)
+ui_error_page(const struct ui_frame *frame, int status, const struct error *err, struct buf *page)
 {
   struct ui_error_view view = {
     .status = status,
@@ -76,5 +76,5 @@ ui_error_page(int status, const struct error *err, struct buf *page)
     }
   if (err->hint[0] != '\0')
     view.advice = err->hint;
-  error_page(page, &view);
+  error_page(page, &view, frame);
 }

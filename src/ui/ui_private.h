@@ -2,6 +2,8 @@
 /* What this room's own pages show. */
 #pragma once
 
+#include "ui/frame.h"
+
 struct ui_error_view
 {
   int status;

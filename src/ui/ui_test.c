@@ -12,8 +12,19 @@
 #include "ui/assets.h"
 #include "ui/ui.h"
 
+static const struct ui_frame nobody; /* is signed in */
 static struct http_server *server;
 static struct http_client *client;
+
+static void
+write_error_page(struct http_request *request, int status, const struct error *err, void *context,
+                 struct buf *page)
+{
+  struct ui_frame frame;
+  (void) context;
+  ui_frame_read(request, &frame);
+  ui_error_page(&frame, status, err, page);
+}
 
 static int
 start_server(void **state)
@@ -25,7 +36,7 @@ start_server(void **state)
                                         .listen_count = 1,
                                         .routes = &routes,
                                         .routes_count = 1,
-                                        .error_page = ui_error_page };
+                                        .error_page = write_error_page };
   struct error err = { 0 };
   if (http_server_start(&options, &server, &err) < 0)
     fail_msg("%s", err.message);
@@ -91,7 +102,7 @@ test_error_pages_say_what_to_do(void **state)
   error_set(&err, -EINVAL, "<script>alert(1)</script>");
   error_hint(&err, "Do <b>this</b>.");
   CLEANUP_BUF struct buf out = { 0 };
-  ui_error_page(400, &err, &out);
+  ui_error_page(&nobody, 400, &err, &out);
   assert_null(strstr(buf_text(&out), "<script>alert"));
   assert_non_null(strstr(buf_text(&out), "&lt;script&gt;alert(1)"));
   assert_non_null(strstr(buf_text(&out), "Do &lt;b&gt;this&lt;/b&gt;."));
@@ -105,7 +116,7 @@ test_frame_has_no_inline_code(void **state)
   (void) state;
   struct error err = { 0 };
   CLEANUP_BUF struct buf out = { 0 };
-  ui_error_page(500, &err, &out);
+  ui_error_page(&nobody, 500, &err, &out);
   const char *page = buf_text(&out);
   assert_null(strstr(page, "<style"));
   assert_null(strstr(page, " style="));
