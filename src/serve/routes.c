@@ -22,6 +22,7 @@ serve_routes(struct serve_context *context, struct http_routes ret[SERVE_ROUTES_
     ret[count++] = farm_agent_routes(context->farm);
   ret[count++] = evaluations_routes(context->evaluations);
   ret[count++] = evaluations_specification_pages(context->evaluations);
+  ret[count++] = evaluations_specification_forms(context->evaluations);
   ret[count++] = evaluations_page(context->evaluations);
   return count;
 }
