@@ -4,8 +4,10 @@ for people and, with --json, for programs. errors_test.py has what goes wrong.""
 
 import itertools
 import json
+import re
 import subprocess
 import unittest
+import urllib.parse
 
 from support import channel as example
 from support.case import Case
@@ -248,6 +250,31 @@ class Builds(OfFarm):
         self.assertEqual(with_nothing["id"], self.builds["navigator"]["id"])
         self.assertEqual(self.command("evaluation", "jobs", self.evaluation["id"], "--state",
                                       "cancelled"), "It has no such jobs.\n")
+
+    def test_pages_of_lists_are_linked(self):
+        """By the header as by the body, with the filters; who has a page already is told so."""
+        jobs = f"{API}/evaluations/{self.evaluation['id']}/jobs"
+        for first, count in ((f"{API}/builds?state=succeeded&limit=4", None),
+                             (f"{jobs}?name=e&limit=3", None), (f"{jobs}?limit=1000", 11)):
+            url, seen = first, []
+            while url:
+                answer = self.client.request("GET", url)
+                page = json.loads(answer.body)
+                seen += page["items"]
+                link = re.fullmatch('<([^>]*)>; rel="next"', answer.headers.get("Link") or "")
+                self.assertEqual(bool(link), page["next"] is not None)
+                again = self.client.request("GET", url,
+                                            headers={"If-None-Match": answer.headers["ETag"]})
+                self.assertEqual((again.status, again.body), (304, b""))
+                url = urllib.parse.urljoin(url, link[1]) if link else None
+                if url:
+                    query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))
+                    self.assertEqual(query.pop("before"), page["next"])
+                    self.assertIn(urllib.parse.urlencode(query), first)
+            whole = self.client.json("GET", re.sub(r"limit=\d+", "limit=1000", first))["items"]
+            self.assertEqual(seen, whole)
+            self.assertEqual(len(seen), count or len(whole))
+            self.assertTrue(seen)
 
     def test_show(self):
         number = self.builds["almanac"]["id"]

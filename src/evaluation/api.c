@@ -27,6 +27,7 @@ struct question
   struct str after_name;
   const int16_t *state; /* NULL = any */
   struct str json;      /* the answer; data NULL = there is no such thing */
+  struct str next;      /* of a page of a list: the cursor behind it; data NULL = the last one */
 };
 
 static int
@@ -53,7 +54,7 @@ ask(struct evaluations *evaluations, struct http_request *request, db_body *quer
     return error_set(err, -ENOENT, "there is no such thing");
   CLEANUP_BUF struct buf body = { 0 };
   buf_append_str(&body, question->json);
-  return http_reply_json(request, 200, &body);
+  return http_reply_page(request, &body, question->next);
 }
 
 /* ---- specifications ---- */
@@ -229,6 +230,7 @@ query_evaluations(struct db *db, void *context, struct error *err)
   if (r >= 0 && !row.known)
     return no_specification(question->name, err);
   question->json = row.json;
+  question->next = row.next;
   return r < 0 ? r : 0;
 }
 
@@ -301,6 +303,7 @@ query_jobs(struct db *db, void *context, struct error *err)
   if (r == 0)
     return no_evaluation(jobs->evaluation_id, err);
   question->json = row.json;
+  question->next = row.next;
   return r < 0 ? r : 0;
 }
 
@@ -344,6 +347,7 @@ query_errors(struct db *db, void *context, struct error *err)
   if (r == 0)
     return no_evaluation(question->id, err);
   question->json = row.json;
+  question->next = row.next;
   return r < 0 ? r : 0;
 }
 

@@ -38,9 +38,11 @@ SELECT finished_at IS NULL AS "awaits_end!" FROM evaluation WHERE id = :id;
 WITH page AS (
   SELECT id, json FROM evaluation_json
   WHERE id < :before AND (:specification?::text IS NULL OR specification = :specification?)
-  ORDER BY id DESC LIMIT :limit::bigint)
+  ORDER BY id DESC LIMIT :limit::bigint),
+last AS (SELECT CASE WHEN count(*) = :limit THEN min(id)::text END AS next FROM page)
 SELECT json_build_object('items', coalesce(json_agg(json ORDER BY id DESC), '[]'),
-                         'next', CASE WHEN count(*) = :limit THEN min(id)::text END)::text AS "json!",
+                         'next', (SELECT next FROM last))::text AS "json!",
+       (SELECT next FROM last) AS "next?",
        (:specification?::text IS NULL
         OR EXISTS (SELECT FROM specification WHERE name = :specification?)) AS "known!"
 FROM page;
@@ -61,26 +63,32 @@ WITH page AS (
     AND (:state?::smallint IS NULL OR build.state = :state?)
     AND (:name?::text IS NULL OR strpos(job_name.name, :name?) > 0)
   ORDER BY job_name.name, job.derivation_id
-  LIMIT :limit::bigint)
+  LIMIT :limit::bigint),
+last AS (
+  SELECT CASE WHEN count(*) = :limit
+              THEN (array_agg(name || '/' || derivation_id
+                              ORDER BY name DESC, derivation_id DESC))[1] END AS next
+  FROM page)
 SELECT json_build_object(
   'items', coalesce(json_agg(json_build_object(
      'name', name, 'system', system, 'derivation', '/gnu/store/' || basename,
      'build', json_build_object('id', build_id, 'state', build_state_name(state)))
      ORDER BY name, derivation_id), '[]'),
-  'next', CASE WHEN count(*) = :limit
-               THEN (array_agg(name || '/' || derivation_id
-                               ORDER BY name DESC, derivation_id DESC))[1] END)::text AS "json!"
+  'next', (SELECT next FROM last))::text AS "json!",
+  (SELECT next FROM last) AS "next?"
 FROM page
 HAVING EXISTS (SELECT FROM evaluation WHERE id = :evaluation_id);
 
 -- name: evaluation_errors_json :one
 WITH page AS (
   SELECT id, job, message, file, line, column_ FROM evaluation_error
-  WHERE evaluation_id = :evaluation_id AND id < :before ORDER BY id DESC LIMIT :limit::bigint)
+  WHERE evaluation_id = :evaluation_id AND id < :before ORDER BY id DESC LIMIT :limit::bigint),
+last AS (SELECT CASE WHEN count(*) = :limit THEN min(id)::text END AS next FROM page)
 SELECT json_build_object(
   'items', coalesce(json_agg(json_build_object(
      'name', job, 'message', message, 'file', file, 'line', line, 'column', column_)
      ORDER BY id DESC), '[]'),
-  'next', CASE WHEN count(*) = :limit THEN min(id)::text END)::text AS "json!"
+  'next', (SELECT next FROM last))::text AS "json!",
+  (SELECT next FROM last) AS "next?"
 FROM page
 HAVING EXISTS (SELECT FROM evaluation WHERE id = :evaluation_id);

@@ -151,7 +151,12 @@ void http_reply_header(struct http_request *request, const char *name, const cha
 /* BODY is taken over (left empty). TYPE: media type. */
 int http_reply(struct http_request *request, int status, const char *type, struct buf *body);
 int http_reply_text(struct http_request *request, int status, const char *type, const char *text);
+/* What a GET asked for (200) gets a strong ETag and is to be asked for again each time:
+   who has it already hears 304. */
 int http_reply_json(struct http_request *request, int status, struct buf *json);
+/* A page of a list, 200. NEXT: the cursor of the page behind it (data NULL = there is none),
+   which the header Link names (RFC 8288): the request's own query with another `before`. */
+int http_reply_page(struct http_request *request, struct buf *json, struct str next);
 /* 202 and an empty object: it was ordered, and will be. */
 int http_reply_accepted(struct http_request *request);
 int http_reply_problem(struct http_request *request, int status, const struct error *err);

@@ -112,18 +112,6 @@ http_reply_text(struct http_request *request, int status, const char *type, cons
 }
 
 int
-http_reply_json(struct http_request *request, int status, struct buf *json)
-{
-  return http_reply(request, status, "application/json", json);
-}
-
-int
-http_reply_accepted(struct http_request *request)
-{
-  return http_reply_text(request, 202, "application/json", "{}");
-}
-
-int
 http_reply_redirect(struct http_request *request, int status, const char *location)
 {
   http_reply_header(request, "Location", location);

@@ -100,6 +100,23 @@ uri_decode(struct arena *arena, struct str text, bool plus, struct str *ret)
 }
 
 static bool
+is_unreserved(char c)
+{
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-'
+         || c == '.' || c == '_' || c == '~';
+}
+
+void
+uri_encode(struct buf *out, struct str text)
+{
+  for (size_t i = 0; i < text.size; i++)
+    if (is_unreserved(text.data[i]))
+      buf_append_char(out, text.data[i]);
+    else
+      buf_printf(out, "%%%02X", (unsigned) (unsigned char) text.data[i]);
+}
+
+static bool
 is_dots(struct str segment)
 {
   return str_equal(segment, STR(".")) || str_equal(segment, STR(".."));

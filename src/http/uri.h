@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/str.h"
 
 struct http_field
@@ -41,6 +42,9 @@ int uri_decode(struct arena *arena, struct str text, bool plus, struct str *ret)
 /* Decodes a whole path and refuses with -EINVAL what no honest client sends:
    control characters, "." and ".." segments, however they are encoded. */
 int uri_decode_path(struct arena *arena, struct str raw, struct str *ret) PN_MUST_USE;
+
+/* The opposite: appends TEXT; all but letters, digits and -._~ is percent-encoded. */
+void uri_encode(struct buf *out, struct str text);
 
 /* "a=1&b=2"; -EINVAL when badly encoded, -E2BIG above LIMIT fields. */
 int uri_parse_query(struct arena *arena, struct str text, size_t limit,

@@ -67,10 +67,10 @@ get_builds(struct http_request *request, void *context, struct error *err)
   }
   json_array_close(&json);
   int64_t next = build_filter_next(&question.filter, &question.rows);
-  json_put_cstr(&json, "next",
-                next == 0 ? NULL : arena_printf(question.arena, "%lld", (long long) next));
+  const char *cursor = next == 0 ? NULL : arena_printf(question.arena, "%lld", (long long) next);
+  json_put_cstr(&json, "next", cursor);
   json_object_close(&json);
-  return http_reply_json(request, 200, &body);
+  return http_reply_page(request, &body, str_of(cursor));
 }
 
 /* ---- one ---- */

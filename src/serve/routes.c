@@ -7,7 +7,10 @@ size_t
 serve_routes(struct serve_context *context, struct http_routes ret[SERVE_ROUTES_MAX])
 {
   size_t count = 0;
-  ret[count++] = serve_pages(context);
+  ret[count++] = serve_overview_page(context);
+  ret[count++] = serve_build_pages(context);
+  ret[count++] = serve_agent_pages(context);
+  ret[count++] = serve_substitutes_page(context);
   ret[count++] = serve_api_builds(context);
   ret[count++] = serve_api_submit(context);
   ret[count++] = serve_api_farm(context);
@@ -18,6 +21,7 @@ serve_routes(struct serve_context *context, struct http_routes ret[SERVE_ROUTES_
   if (context->schedules)
     ret[count++] = farm_agent_routes(context->farm);
   ret[count++] = evaluations_routes(context->evaluations);
-  ret[count++] = evaluations_pages(context->evaluations);
+  ret[count++] = evaluations_specification_pages(context->evaluations);
+  ret[count++] = evaluations_page(context->evaluations);
   return count;
 }
