@@ -10,6 +10,8 @@ serve_routes(struct serve_context *context, struct http_routes ret[SERVE_ROUTES_
   ret[count++] = serve_overview_page(context);
   ret[count++] = serve_build_pages(context);
   ret[count++] = serve_agent_pages(context);
+  ret[count++] = serve_queue(context);
+  ret[count++] = serve_search(context);
   ret[count++] = serve_substitutes_page(context);
   ret[count++] = serve_api_builds(context);
   ret[count++] = serve_api_submit(context);

@@ -54,8 +54,20 @@ struct agent_view
   struct serve_running_rows running;
 };
 
+struct search_view
+{
+  struct str asked; /* size 0 = nothing yet */
+  bool is_empty;    /* nothing was found */
+  struct search_jobs_rows jobs;
+  struct search_store_items_rows items;
+  struct search_commits_rows commits;
+  struct search_number_rows numbers;
+  struct search_names_rows names;
+};
+
 struct substitutes_view
 {
   struct str key;
   int64_t nars;
+  struct str url; /* of this server, as the visitor knows it */
 };
