@@ -9,6 +9,7 @@
 static int
 get_description(struct http_request *request, void *context, struct error *err)
 {
+<<<<<<< HEAD
   struct serve_context *serve = context;
   CLEANUP_BUF struct buf body = { 0 };
   (void) err;
@@ -45,4 +46,24 @@ serve_collect_routes(struct serve_context *context)
   *list++ = evaluations_routes(context->evaluations);
   *list++ = evaluations_pages(context->evaluations);
   context->routes_count = (size_t) (list - context->routes);
+=======
+  size_t count = 0;
+  ret[count++] = serve_overview_page(context);
+  ret[count++] = serve_build_pages(context);
+  ret[count++] = serve_agent_pages(context);
+  ret[count++] = serve_substitutes_page(context);
+  ret[count++] = serve_api_builds(context);
+  ret[count++] = serve_api_submit(context);
+  ret[count++] = serve_api_farm(context);
+  ret[count++] = ui_routes();
+  ret[count++] = accounts_routes(context->pool);
+  ret[count++] = events_routes(context->feed, context->pool);
+  ret[count++] = cache_routes(context->cache);
+  if (context->schedules)
+    ret[count++] = farm_agent_routes(context->farm);
+  ret[count++] = evaluations_routes(context->evaluations);
+  ret[count++] = evaluations_specification_pages(context->evaluations);
+  ret[count++] = evaluations_page(context->evaluations);
+  return count;
+>>>>>>> face
 }

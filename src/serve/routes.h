@@ -6,7 +6,7 @@
 #include "evaluation/evaluation.h"
 #include "serve/serve_sql.h"
 
-#define SERVE_ROUTES_MAX 16 /* lists */
+#define SERVE_ROUTES_MAX 24 /* lists */
 
 struct counts /* counts.c */
 {
@@ -52,7 +52,10 @@ void serve_wake_scheduler(const struct serve_context *serve);
 /* POST: are all files there that are offered? (losses.c) */
 int serve_check_cache(struct http_request *request, void *context, struct error *err);
 
-struct http_routes serve_pages(struct serve_context *context);
+struct http_routes serve_overview_page(struct serve_context *context);
+struct http_routes serve_build_pages(struct serve_context *context);
+struct http_routes serve_agent_pages(struct serve_context *context);
+struct http_routes serve_substitutes_page(struct serve_context *context);
 struct http_routes serve_api_builds(struct serve_context *context);
 struct http_routes serve_api_submit(struct serve_context *context);
 struct http_routes serve_api_farm(struct serve_context *context);

@@ -39,7 +39,7 @@ TAG_ENDINGS = {Where.TAG_NAME, Where.IN_TAG, Where.TAG_PART, Where.ATTRIBUTE_NAM
 # The only places for a URL that holds a value: what they lead to runs nothing in our pages.
 URL_ATTRIBUTES = {("a", "href"), ("area", "href"), ("audio", "src"), ("blockquote", "cite"), ("del", "cite"),
                   ("form", "action"), ("img", "src"), ("ins", "cite"), ("q", "cite"), ("source", "src"),
-                  ("video", "poster"), ("video", "src")}
+                  ("use", "href"), ("video", "poster"), ("video", "src")}
 # The only other attributes with values, beside data-... and aria-...: a browser takes them for text,
 # whatever they say, on every element but these. What is on neither list is refused.
 PLAIN_ATTRIBUTES = set(

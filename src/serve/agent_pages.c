@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Agents, and one of them. */
+#include <errno.h>
+
+#include "serve/routes.h"
+#include "serve/serve_pages.h"
+#include "serve/views.h"
+#include "ui/ui.h"
+
+#define FORM_LIMIT 8192
+
+/* Its page; the name goes through as it came, since a name has nothing to be encoded. */
+static const char *
+agent_path(struct http_request *request)
+{
+  return arena_printf(http_arena(request), "/agents/%.*s", STR_FMT(http_param(request, "name")));
+}
+
+struct agents_question
+{
+  struct serve_context *serve;
+  struct arena *arena;
+  struct str name; /* data NULL = all */
+  struct agents_view view;
+};
+
+static int
+read_agents(struct db *db, void *context, struct error *err)
+{
+  struct agents_question *question = context;
+  int r = serve_agents(db, question->name, question->arena, &question->view.agents, err);
+  if (r == 0)
+    r = serve_running(db, question->name, question->arena, &question->view.running, err);
+  return r;
+}
+
+static int
+get_agents(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct agents_question question = { .serve = serve, .arena = http_arena(request) };
+  int r = db_pool_run(serve->pool, DB_READ, read_agents, &question, err);
+  if (r < 0)
+    return r;
+  CLEANUP_BUF struct buf page = { 0 };
+  struct ui_frame frame;
+  accounts_frame(request, serve->pool, &frame);
+  agents_page(&page, &question.view, &frame);
+  return ui_reply(request, &frame, &page);
+}
+
+static int
+get_agent(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct agents_question question = { .serve = serve,
+                                      .arena = http_arena(request),
+                                      .name = http_param(request, "name") };
+  int r = db_pool_run(serve->pool, DB_READ, read_agents, &question, err);
+  if (r == 0 && question.view.agents.count == 0)
+    r = error_set(err, -ENOENT, "there is no agent \"%.*s\"", STR_FMT(question.name));
+  if (r < 0)
+    return r;
+  const struct agent_view view = { .agent = question.view.agents.items[0],
+                                   .running = question.view.running };
+  CLEANUP_BUF struct buf page = { 0 };
+  struct ui_frame frame;
+  accounts_frame(request, serve->pool, &frame);
+  agent_page(&page, &view, &frame);
+  return ui_reply(request, &frame, &page);
+}
+
+/* ---- what can be done ---- */
+
+static int
+set_paused(struct http_request *request, struct serve_context *serve, bool paused,
+           struct error *err)
+{
+  struct str name = http_param(request, "name");
+  int r = farm_agent_pause(serve->farm, name, paused, err);
+  if (r < 0)
+    return r;
+  return ui_done(request, agent_path(request), "Agent %.*s %s.", STR_FMT(name),
+                 paused ? "is paused: it finishes what it builds and gets nothing new"
+                        : "takes builds again");
+}
+
+static int
+pause_agent(struct http_request *request, void *context, struct error *err)
+{
+  return set_paused(request, context, true, err);
+}
+
+static int
+post_pause(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, pause_agent);
+}
+
+static int
+resume_agent(struct http_request *request, void *context, struct error *err)
+{
+  return set_paused(request, context, false, err);
+}
+
+static int
+post_resume(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, resume_agent);
+}
+
+static int
+get_release(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  const struct serve_context *serve = context;
+  struct arena *arena = http_arena(request);
+  struct str name = http_param(request, "name");
+  struct ui_frame frame;
+  accounts_frame(request, serve->pool, &frame);
+  const struct ui_question question = {
+    .title = str_of(arena_printf(arena, "Release agent %.*s?", STR_FMT(name))),
+    .what = STR("Its token is revoked: the machine is shut out, and what it builds is built "
+                "elsewhere. Its history stays, and its name can be enrolled anew."),
+    .button = STR("Release it"),
+    .action = arena_printf(arena, "%s/release", agent_path(request)),
+    .back = agent_path(request),
+  };
+  return ui_ask(request, &frame, &question);
+}
+
+static int
+post_release(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct str name = http_param(request, "name");
+  int r = farm_agent_release(serve->farm, name, err);
+  return r < 0 ? r
+               : ui_done(request, agent_path(request), "Agent %.*s is released.", STR_FMT(name));
+}
+
+static const struct http_route routes[] = {
+  { "GET", "/agents", get_agents, .summary = "Agents" },
+  { "GET", "/agents/{name}", get_agent, .summary = "An agent" },
+  { "POST", "/agents/{name}/pause", post_pause, .form = true, .role = "admin",
+    .body_limit = FORM_LIMIT, .summary = "Give it no new work" },
+  { "POST", "/agents/{name}/resume", post_resume, .form = true, .role = "admin",
+    .body_limit = FORM_LIMIT, .summary = "Give it work again" },
+  { "GET", "/agents/{name}/release", get_release, .role = "admin", .summary = "Release it?" },
+  { "POST", "/agents/{name}/release", post_release, .form = true, .role = "admin",
+    .body_limit = FORM_LIMIT, .summary = "Shut it out; its name may be enrolled anew" },
+};
+
+struct http_routes
+serve_agent_pages(struct serve_context *context)
+{
+  return (struct http_routes) { routes, ARRAY_SIZE(routes), context };
+}

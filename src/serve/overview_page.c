@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The overview. */
+#include <errno.h>
+
+#include "serve/counts.h"
+#include "serve/filters.h"
+#include "serve/routes.h"
+#include "serve/serve_pages.h"
+#include "serve/views.h"
+#include "ui/ui.h"
+
+#define OVERVIEW_SHOWN 10
+
+struct overview_question
+{
+  struct serve_context *serve;
+  struct arena *arena;
+  struct overview_view view;
+};
+
+static int
+read_overview(struct db *db, void *context, struct error *err)
+{
+  struct overview_question *question = context;
+  struct arena *arena = question->arena;
+  struct overview_view *view = &question->view;
+  struct build_filter running = { .before = INT64_MAX,
+                                  .limit = OVERVIEW_SHOWN,
+                                  .state = &(int16_t) { FARM_BUILD_RUNNING } };
+  struct build_filter failed = { .before = INT64_MAX,
+                                 .limit = OVERVIEW_SHOWN,
+                                 .state = &(int16_t) { FARM_BUILD_FAILED } };
+  int r =
+      page_evaluations(db, str_of(NULL), INT64_MAX, OVERVIEW_SHOWN, arena, &view->evaluations, err);
+  if (r == 0)
+    r = build_filter_run(db, &running, arena, &view->running, err);
+  if (r == 0)
+    r = build_filter_run(db, &failed, arena, &view->failed, err);
+  return r;
+}
+
+static int
+show_overview(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct overview_question question = { .serve = serve, .arena = http_arena(request) };
+  int r = counts_get(serve, &question.view.counts, err);
+  if (r == 0)
+    r = db_pool_run(serve->pool, DB_READ, read_overview, &question, err);
+  if (r < 0)
+    return r;
+  CLEANUP_BUF struct buf page = { 0 };
+  struct ui_frame frame;
+  accounts_frame(request, serve->pool, &frame);
+  overview_page(&page, &question.view, &frame);
+  return ui_reply(request, &frame, &page);
+}
+
+static int
+get_overview(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, show_overview);
+}
+
+static const struct http_route routes[] = {
+  { "GET", "/", get_overview, .summary = "Overview" },
+};
+
+struct http_routes
+serve_overview_page(struct serve_context *context)
+{
+  return (struct http_routes) { routes, ARRAY_SIZE(routes), context };
+}
