@@ -5,6 +5,7 @@ it is called on a farm that works, and what comes back has the shape that it tel
 import itertools
 import json
 import re
+import subprocess
 import unittest
 import urllib.parse
 
@@ -14,6 +15,7 @@ from support.case import Case
 from support.farm import Farm
 from support.panoply import API, Client
 from support.programs import TOP
+from support.waiting import TIME_FACTOR
 
 METHODS = ("get", "put", "post", "delete")
 FORMATS = jsonschema.FormatChecker(formats=[])
@@ -135,6 +137,13 @@ class Document(OfDescription):
                     self.assertLessEqual(set(requirement),
                                          set(document["components"]["securitySchemes"]))
 
+    def test_no_rule_of_the_lint_is_broken(self):
+        if not (TOP / "node_modules").exists():
+            raise RuntimeError("no lint: run tools/deps")
+        lint = subprocess.run(["node", TOP / "tests/lint_openapi.mjs"], input=self.answer.body,
+                              capture_output=True, timeout=60 * TIME_FACTOR)
+        self.assertEqual((lint.returncode, lint.stdout.decode(), lint.stderr.decode()), (0, "", ""))
+
     def references(self, value: object):
         if isinstance(value, dict):
             if "$ref" in value:
@@ -199,8 +208,9 @@ class Live(OfDescription):
 
     def check(self, operation: dict, what: str, answer) -> object:
         responses = operation["responses"]
-        response = self.resolve(responses.get(str(answer.status),
-                                              responses[f"{answer.status // 100}XX"]))
+        found = responses.get(str(answer.status)) or responses.get(f"{answer.status // 100}XX")
+        self.assertIsNotNone(found, f"{what}: {answer.status} {answer.body[:500]}")
+        response = self.resolve(found)
         for name in response.get("headers", {}):
             if name != "Link":  # the last page has none
                 self.assertTrue(answer.headers.get(name), f"{what}: {name}")

@@ -9,7 +9,6 @@
 static int
 get_description(struct http_request *request, void *context, struct error *err)
 {
-<<<<<<< HEAD
   struct serve_context *serve = context;
   CLEANUP_BUF struct buf body = { 0 };
   (void) err;
@@ -31,22 +30,7 @@ static const struct http_route description_routes[] = {
 void
 serve_collect_routes(struct serve_context *context)
 {
-  struct http_routes *list = context->routes;
-  *list++ = serve_pages(context);
-  *list++ = serve_api_builds(context);
-  *list++ = serve_api_submit(context);
-  *list++ = serve_api_farm(context);
-  *list++ = (struct http_routes) { description_routes, ARRAY_SIZE(description_routes), context };
-  *list++ = ui_routes();
-  *list++ = accounts_routes(context->pool);
-  *list++ = events_routes(context->feed, context->pool);
-  *list++ = cache_routes(context->cache);
-  if (context->schedules)
-    *list++ = farm_agent_routes(context->farm);
-  *list++ = evaluations_routes(context->evaluations);
-  *list++ = evaluations_pages(context->evaluations);
-  context->routes_count = (size_t) (list - context->routes);
-=======
+  struct http_routes *ret = context->routes;
   size_t count = 0;
   ret[count++] = serve_overview_page(context);
   ret[count++] = serve_build_pages(context);
@@ -55,6 +39,8 @@ serve_collect_routes(struct serve_context *context)
   ret[count++] = serve_api_builds(context);
   ret[count++] = serve_api_submit(context);
   ret[count++] = serve_api_farm(context);
+  ret[count++] =
+      (struct http_routes) { description_routes, ARRAY_SIZE(description_routes), context };
   ret[count++] = ui_routes();
   ret[count++] = accounts_routes(context->pool);
   ret[count++] = events_routes(context->feed, context->pool);
@@ -64,6 +50,5 @@ serve_collect_routes(struct serve_context *context)
   ret[count++] = evaluations_routes(context->evaluations);
   ret[count++] = evaluations_specification_pages(context->evaluations);
   ret[count++] = evaluations_page(context->evaluations);
-  return count;
->>>>>>> face
+  context->routes_count = count;
 }
