@@ -49,6 +49,7 @@ serve_collect_routes(struct serve_context *context)
     ret[count++] = farm_agent_routes(context->farm);
   ret[count++] = evaluations_routes(context->evaluations);
   ret[count++] = evaluations_specification_pages(context->evaluations);
+  ret[count++] = evaluations_specification_forms(context->evaluations);
   ret[count++] = evaluations_page(context->evaluations);
   context->routes_count = count;
 }

@@ -9,9 +9,13 @@
 struct overview_view
 {
   struct serve_counts_row counts;
-  struct page_evaluations_rows evaluations;
-  struct serve_builds_rows running;
-  struct serve_builds_rows failed;
+  struct overview_troubles_rows troubles;
+  struct overview_away_rows away;
+  struct overview_broken_rows broken;
+  struct page_specifications_rows specifications;
+  struct page_strips_rows strips; /* of all of them */
+  struct overview_running_rows running;
+  struct overview_failed_rows failed;
 };
 
 struct builds_view
