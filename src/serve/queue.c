@@ -134,7 +134,7 @@ get_api_queue(struct http_request *request, void *context, struct error *err)
 static const struct http_route routes[] = {
   { "GET", "/queue", get_queue, .summary = "What waits" },
   { "GET", HTTP_API "/queue", get_api_queue,
-    .summary = "What waits and runs, by system and by specification" },
+    .summary = "What waits and runs, by system and by specification", .reply = "Queue" },
 };
 
 struct http_routes

@@ -24,6 +24,12 @@ struct queue /* queue.c */
   int64_t until_ms; /* monotonic; 0 = not read yet */
 };
 
+struct description /* routes.c */
+{
+  pthread_mutex_t lock;
+  struct buf text; /* made when it is first asked for */
+};
+
 struct serve_context
 {
   struct db_pool *pool;
@@ -38,15 +44,17 @@ struct serve_context
   struct work_pool *workers;     /* the same */
   struct counts counts;
   struct queue queue;
+  struct http_routes routes[SERVE_ROUTES_MAX]; /* of all rooms */
+  size_t routes_count;
+  struct description description;
 };
 
 /* Defers REQUEST: HANDLER, which gets CONTEXT, answers it on a worker, where it may
    wait. Returns 0, for the handler of the route to return. */
 int serve_later(struct serve_context *context, struct http_request *request, http_handler *handler);
 
-/* Fills RET with the route lists of all rooms; returns how many. CONTEXT must
-   outlive the server. */
-size_t serve_routes(struct serve_context *context, struct http_routes ret[SERVE_ROUTES_MAX]);
+/* Fills in CONTEXT's routes; it must outlive the server. */
+void serve_collect_routes(struct serve_context *context);
 
 /* After a commit of wishes or orders, in whatever process it runs (submit.c). */
 void serve_wake_scheduler(const struct serve_context *serve);

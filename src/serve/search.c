@@ -217,7 +217,7 @@ get_api_search(struct http_request *request, void *context, struct error *err)
 static const struct http_route routes[] = {
   { "GET", "/search", get_search, .summary = "Search" },
   { "GET", HTTP_API "/search", get_api_search, .query = "q",
-    .summary = "Jobs, store items, commits and names that fit a word" },
+    .summary = "Jobs, store items, commits and names that fit a word", .reply = "Found" },
 };
 
 struct http_routes
