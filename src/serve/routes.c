@@ -23,5 +23,7 @@ serve_routes(struct serve_context *context, struct http_routes ret[SERVE_ROUTES_
   ret[count++] = evaluations_routes(context->evaluations);
   ret[count++] = evaluations_specification_pages(context->evaluations);
   ret[count++] = evaluations_page(context->evaluations);
+  ret[count++] = evaluations_actions(context->evaluations);
+  ret[count++] = evaluations_changes(context->evaluations);
   return count;
 }
