@@ -14,7 +14,8 @@ SELECT evaluation.id, specification_id, specification.name AS specification,
         WHERE other.specification_id = specification.id AND other.id > evaluation.id) AS "next?",
        CASE WHEN :against?::bigint IS NOT NULL
             THEN (SELECT id FROM evaluation AS other
-                  WHERE other.specification_id = specification.id AND other.id = :against?)
+                  WHERE other.specification_id = specification.id AND other.id = :against?
+                    AND other.id <> evaluation.id AND other.finished_at IS NOT NULL)
             ELSE (SELECT max(id) FROM evaluation AS other
                   WHERE other.specification_id = specification.id AND other.id < evaluation.id
                     AND other.state = 2) END AS "against?"

@@ -530,3 +530,11 @@ comparison_list(const struct comparison *comparison, const struct comparison_pag
   }
   return count;
 }
+
+struct str
+comparison_cursor(const struct comparison *comparison, size_t index, struct arena *arena)
+{
+  const struct compared_job *job = &comparison->jobs[index];
+  return str_of(
+      arena_printf(arena, "%.*s/%lld", STR_FMT(job->name), (long long) job->derivation_id));
+}

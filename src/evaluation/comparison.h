@@ -97,3 +97,25 @@ struct comparison_page
 /* Indexes of at most LIMIT jobs in RET; *RET_MORE: there are more. */
 size_t comparison_list(const struct comparison *comparison, const struct comparison_page *page,
                        size_t *ret, bool *ret_more);
+/* Behind the job of that index: "NAME/DERIVATION". */
+struct str comparison_cursor(const struct comparison *comparison, size_t index,
+                             struct arena *arena);
+
+/* ---- a question about an evaluation and the one that it is held against ---- */
+
+struct changes_question
+{
+  struct evaluations *evaluations;
+  struct arena *arena;
+  int64_t id;
+  int64_t against_value;
+  const int64_t *against; /* against_value, or NULL: the newest earlier that succeeded */
+  struct changes_head_row head;
+  struct comparison *comparison; /* to be dropped */
+};
+
+/* `{id}` and `?against=` of a request. */
+int changes_ask(struct http_request *request, struct evaluations *evaluations,
+                struct changes_question *ret, struct error *err);
+/* Fills head and comparison, inside a transaction that may be repeated. -ENOENT. */
+int changes_read(struct db *db, struct changes_question *question, struct error *err);

@@ -156,17 +156,16 @@ ask_restart(struct http_request *request, void *context, struct error *err)
   if (r < 0)
     return r;
   if (asked.failed == 0)
-    return error_set(err, -EEXIST, "no build of evaluation %lld has failed",
-                     (long long) asked.id);
+    return error_set(err, -EEXIST, "no build of evaluation %lld has failed", (long long) asked.id);
   const struct ui_question question = {
     .title = str_of(arena_printf(asked.arena, "Restart what failed of evaluation %lld of %.*s?",
                                  (long long) asked.id, STR_FMT(asked.head.specification))),
-    .what = str_of(arena_printf(asked.arena,
-                                "%zu %s tried again, and with %s whatever failed through %s, "
-                                "also of other evaluations.",
-                                asked.failed, asked.failed == 1 ? "build is" : "builds are",
-                                asked.failed == 1 ? "it" : "them",
-                                asked.failed == 1 ? "it" : "them")),
+    .what =
+        str_of(arena_printf(asked.arena,
+                            "%zu %s tried again, and with %s whatever failed through %s, "
+                            "also of other evaluations.",
+                            asked.failed, asked.failed == 1 ? "build is" : "builds are",
+                            asked.failed == 1 ? "it" : "them", asked.failed == 1 ? "it" : "them")),
     .button = STR("Restart them"),
     .action = evaluation_path(request, asked.id, "/restart"),
     .back = evaluation_path(request, asked.id, ""),

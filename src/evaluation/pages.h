@@ -57,7 +57,7 @@ struct revision_line
     {
       struct channels_commit row;
       struct str url;
-    } *items;
+    } * items;
     size_t count;
   } commits;
 };
@@ -73,7 +73,7 @@ struct error_line
 struct evaluation_view
 {
   struct changes_head_row evaluation;
-  int64_t against; /* 0 = there is nothing to hold it against */
+  int64_t against;          /* 0 = there is nothing to hold it against */
   struct str asked_against; /* as it stands in the query; "" = not at all */
   bool is_open;             /* waits or runs */
   bool has_failed;          /* there is something to restart */
