@@ -8,6 +8,7 @@ serve_routes(struct serve_context *context, struct http_routes ret[SERVE_ROUTES_
 {
   size_t count = 0;
   ret[count++] = serve_overview_page(context);
+  ret[count++] = serve_builds_page(context);
   ret[count++] = serve_build_pages(context);
   ret[count++] = serve_agent_pages(context);
   ret[count++] = serve_substitutes_page(context);
