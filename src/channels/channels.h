@@ -3,6 +3,7 @@
    a child that can be killed. */
 #pragma once
 
+#include "channels/forge.h" /* links to commits and files */
 #include "events/events.h"
 
 struct channels_options

@@ -203,14 +203,30 @@ put_letters(struct json *json, const char *name, const struct comparison *compar
   json_put_text(json, name, buf_str(&letters));
 }
 
+/* What all names end in, from a point on: the system, mostly. */
+static struct str
+common_ending(const struct comparison *comparison)
+{
+  struct str ending = comparison->jobs_count > 0 ? comparison->jobs[0].name : STR("");
+  for (size_t i = 1; i < comparison->jobs_count; i++)
+    while (!str_ends(comparison->jobs[i].name, ending))
+      ending = str_from(ending, 1);
+  ptrdiff_t point = str_find(ending, '.');
+  return point < 0 || !str_is_utf8(ending) ? STR("") : str_from(ending, (size_t) point);
+}
+
 /* What never changes: names, and builds (of the other evaluation for a removed job). */
 static void
 put_jobs(struct json *json, const struct comparison *comparison)
 {
+  struct str ending = common_ending(comparison);
+  json_put_text(json, "ending", ending);
   json_key(json, "names");
   json_array_open(json);
-  for (size_t i = 0; i < comparison->jobs_count; i++)
-    json_text(json, comparison->jobs[i].name);
+  for (size_t i = 0; i < comparison->jobs_count; i++) {
+    struct str name = comparison->jobs[i].name;
+    json_text(json, str_make(name.data, name.size - ending.size));
+  }
   json_array_close(json);
   json_key(json, "builds");
   json_array_open(json);

@@ -107,6 +107,7 @@ int evaluations_log_reply(struct evaluations *evaluations, struct http_request *
 struct http_routes evaluations_routes(struct evaluations *evaluations);
 /* The pages below /specifications, and those below /evaluations. */
 struct http_routes evaluations_specification_pages(struct evaluations *evaluations);
+struct http_routes evaluations_specification_forms(struct evaluations *evaluations);
 struct http_routes evaluations_page(struct evaluations *evaluations);
 /* What can be done to an evaluation, by pages and API. */
 struct http_routes evaluations_actions(struct evaluations *evaluations);

@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "channels/forge.h"
 #include "evaluation/comparison.h"
 #include "evaluation/evaluation_pages.h"
 #include "evaluation/pages.h"

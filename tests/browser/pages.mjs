@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// All pages that there are, on the farm that browser_test.py makes. Who adds a page, or a state
+// of one that looks different, adds it here: every script of this folder then visits it.
+
+import { farm } from "./browser.mjs";
+
+const { agent, builds, evaluation, hostile_agent: hostileAgent } = farm;
+const build = (name) => `/builds/${builds[name]}`;
+
+// name     of the screenshots, too
+// path
+// says     what a reader finds in w3m: its title and its main facts, states as words
+// status   200 unless told
+// isLog    may have more than 150 kB
+// hostile  shows what means harm
+// signedIn false: only for who is not signed in; true: only for who is; otherwise both see it
+export const pages = [
+  { name: "overview", path: "/", says: ["Overview", "failed", "example", "succeeded"] },
+  { name: "specifications", path: "/specifications", says: ["Specifications", "example"] },
+  { name: "specification", path: "/specifications/example", hostile: true,
+    says: ["example", "Evaluations", "succeeded"] },
+  { name: "evaluation", path: `/evaluations/${evaluation}`, hostile: true,
+    says: [`Evaluation ${evaluation}`, "succeeded", "lighthouse", "dependency-failed", "almanac"] },
+  { name: "evaluation-failed", path: `/evaluations/${evaluation}?state=failed`,
+    says: [`Evaluation ${evaluation}`, "sextant"] },
+  { name: "builds", path: "/builds", says: ["Builds", "almanac", "succeeded", "failed"] },
+  { name: "builds-failed", path: "/builds?state=failed", says: ["Builds", "sextant", "failed"] },
+  { name: "builds-none", path: "/builds?name=nothing-has-this-name", says: ["Builds"] },
+  { name: "build-succeeded", path: build("almanac"),
+    says: ["almanac", "succeeded", "/gnu/store/", agent] },
+  { name: "build-failed", path: build("sextant"),
+    says: ["sextant", "failed", "the mirror is broken", "navigator"] },
+  { name: "build-dependency-failed", path: build("navigator"),
+    says: ["navigator", "dependency-failed", "sextant"] },
+  { name: "build-long-log", path: build("sounding-log"), isLog: true, hostile: true,
+    says: ["sounding-log", "succeeded", "end of the log"] },
+  { name: "build-hostile", path: build("hostile"), isLog: true, hostile: true,
+    says: ["hostile", "failed", "<script>"] },
+  { name: "agents", path: "/agents", says: ["Agents", agent, "connected"] },
+  { name: "agent", path: `/agents/${agent}`, says: [agent, "connected", "x86_64-linux"] },
+  { name: "agent-hostile", path: `/agents/${hostileAgent}`, hostile: true,
+    says: [hostileAgent, "<script>"] },
+  { name: "substitutes", path: "/substitutes", says: ["Substitutes", "guix archive --authorize"] },
+  { name: "sign-in", path: "/sign-in", says: ["Sign in", "Administrator token"] },
+  { name: "not-found", path: "/nothing", status: 404, says: ["404"] },
+  { name: "wrong-filter", path: "/builds?state=odd", status: 400, says: ["400"] },
+];
+
+export function pagesFor(signedIn) {
+  return pages.filter((page) => (page.signedIn ?? signedIn) === signedIn);
+}

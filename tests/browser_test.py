@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What people see: the pages in Chromium and w3m, driven by the scripts of tests/browser, on one
+farm that has built what means harm."""
+
+import json
+import os
+import shutil
+import subprocess
+
+from support.case import Case
+from support.farm import Farm
+from support.panoply import Client
+from support.programs import BUILD, TOP
+from support.waiting import TIME_FACTOR
+
+SCRIPTS = TOP / "tests" / "browser"
+CHROMIUM = os.environ.get("PANOPLY_CHROMIUM", "/usr/bin/chromium")
+SCRIPT = "<script>alert(1)</script>\"'&<b>"
+BACKWARDS = "\u202edrawkcab"
+HOSTILE = f"{SCRIPT} \x1b[31mred{BACKWARDS} {'x' * 10000}"
+
+
+def scheme_text(text: str) -> str:
+    """TEXT as a Scheme expression."""
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\x1b", "\\x1b;")
+    return f'"{quoted}"'
+
+
+def add_harm(channel) -> None:
+    """A package whose build prints it, one whose error tells it, and a commit that says it."""
+    channel.add_package("hostile", f"cat <<'END'\n{HOSTILE}\nEND\nexit 1\n")
+    for text in ('(synopsis "Added by a test")', '(description "Added by a test.")'):
+        member = text.split()[0]
+        channel.replace("example/packages/hostile.scm", text, f"{member} {scheme_text(HOSTILE)})")
+    channel.add_package("unspeakable", "mkdir $out\n")
+    channel.replace("example/packages/unspeakable.scm", "(inputs (list ))",
+                    f"(inputs (list (error {scheme_text(HOSTILE)})))")
+    channel.commit(f"{SCRIPT} \x1b[31mred{BACKWARDS} {'long ' * 500}{'x' * 2000}")
+
+
+def enrol_hostile_agent(server) -> str:
+    """An agent that says of itself what no machine is; returns its name."""
+    joining = Client(server.url, server.join_token_file().read_text().strip())
+    joining.json("POST", "/agent/v1/enrol", {
+        "name": "hostile", "systems": ["x86_64-linux"], "jobs": 1,
+        "facts": {"host": HOSTILE, SCRIPT: {"deep": [HOSTILE[:100]]}}})
+    return "hostile"
+
+
+class Browser(Case):
+    timeout = 180
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        if not (TOP / "node_modules").exists() or not os.access(CHROMIUM, os.X_OK):
+            raise RuntimeError("no browser, or nothing to drive it with: run tools/deps")
+        cls.farm = Farm(jobs=4)
+        cls.addClassCleanup(cls.farm.delete)
+        add_harm(cls.farm.channel)
+        hostile_agent = enrol_hostile_agent(cls.farm.server)
+        evaluation = cls.farm.evaluate()
+        builds = cls.farm.finish(evaluation)
+        cls.config = cls.farm.server.folder / "farm.json"
+        cls.config.write_text(json.dumps({
+            "base": cls.farm.server.url, "token": cls.farm.server.token(), "chromium": CHROMIUM,
+            "time_factor": TIME_FACTOR, "evaluation": evaluation["id"],
+            "agent": cls.farm.builders[0].name, "hostile_agent": hostile_agent,
+            "builds": {name: build["id"] for name, build in builds.items()}}))
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.farm.watch(self)
+
+    def drive(self, script: str, *arguments: object, **actions) -> None:
+        """Runs a SCRIPT of tests/browser, which may ask for ACTIONS while it runs, and fails with
+        what it has found."""
+        process = subprocess.Popen(["node", SCRIPTS / script, self.config, *map(str, arguments)],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True, cwd=TOP)
+        self.addCleanup(process.kill)
+        printed = []
+        with process:
+            for line in process.stdout:
+                word, _, action = line.strip().partition(" ")
+                if word != "ask":
+                    printed.append(line)
+                    continue
+                process.stdin.write(json.dumps(actions[action]()) + "\n")
+                process.stdin.flush()
+        self.assertEqual(process.returncode, 0, "".join(printed))
+
+    # ---- every page ----
+
+    def test_layout(self) -> None:
+        self.drive("layout.mjs")
+
+    def test_accessibility(self) -> None:
+        self.drive("accessibility.mjs")
+
+    def test_markup(self) -> None:
+        self.drive("markup.mjs")
+
+    def test_screenshots(self) -> None:
+        folder = BUILD / "screenshots"
+        shutil.rmtree(folder, ignore_errors=True)
+        self.drive("screenshots.mjs", folder)
+        self.assertGreater(len(list(folder.glob("*.png"))), 50)
