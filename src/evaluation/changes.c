@@ -272,7 +272,7 @@ static const struct http_route routes[] = {
   { "GET", "/evaluations/{id}/matrix", get_matrix, .summary = "All its jobs, for a script" },
   { "GET", HTTP_API "/evaluations/{id}/changes", get_changes,
     .summary = "Its jobs against those of the one before",
-    .query = "against before limit name show" },
+    .query = "against before limit name show", .reply = "Changes" },
 };
 
 struct http_routes

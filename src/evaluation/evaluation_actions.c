@@ -221,7 +221,7 @@ static const struct http_route routes[] = {
   { "POST", "/evaluations/{id}/restart", post_restart, .form = true, .role = "admin",
     .body_limit = FORM_LIMIT, .summary = "Build again what failed" },
   { "POST", HTTP_API "/evaluations/{id}/restart", post_api_restart, .body_limit = 1024,
-    .role = "admin", .summary = "Build again what failed of it" },
+    .role = "admin", .summary = "Build again what failed of it", .status = 202 },
 };
 
 struct http_routes
