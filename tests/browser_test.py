@@ -18,6 +18,15 @@ CHROMIUM = os.environ.get("PANOPLY_CHROMIUM", "/usr/bin/chromium")
 SCRIPT = "<script>alert(1)</script>\"'&<b>"
 BACKWARDS = "\u202edrawkcab"
 HOSTILE = f"{SCRIPT} \x1b[31mred{BACKWARDS} {'x' * 10000}"
+# Prints its lines with the time at which it does, in seconds and microseconds.
+TICKING = """\
+for number in $(seq 1 50); do
+  set -- $(adjtimex | grep time.tv)
+  echo "tick $number at $2 $4"
+  sleep 0.2
+done
+mkdir $out
+"""
 
 
 def scheme_text(text: str) -> str:
@@ -105,3 +114,34 @@ class Browser(Case):
         shutil.rmtree(folder, ignore_errors=True)
         self.drive("screenshots.mjs", folder)
         self.assertGreater(len(list(folder.glob("*.png"))), 50)
+
+    def test_keyboard(self) -> None:
+        self.drive("keyboard.mjs")
+
+    def test_forms(self) -> None:
+        self.drive("forms.mjs")
+
+    def test_hostile(self) -> None:
+        self.drive("hostile.mjs")
+
+    def test_text(self) -> None:
+        self.drive("text.mjs")
+
+    # ---- what happens while a page is open ----
+
+    def start_ticking(self) -> int:
+        """The id of a build that runs and prints line after line."""
+        self.farm.channel.add_package("ticking", TICKING)
+        build = self.farm.builds(self.farm.push())["ticking"]
+        self.farm.wait_for_build(build["id"], "running")
+        return build["id"]
+
+    def pause(self, word: str = "pause") -> None:
+        self.farm.client.api("POST", f"/agents/{self.farm.builders[0].name}/{word}")
+
+    def test_live(self) -> None:
+        self.drive("live.mjs", start_ticking=self.start_ticking)
+
+    def test_connection(self) -> None:
+        self.drive("connection.mjs", stop=self.farm.server.stop, start=self.farm.server.start,
+                   pause=self.pause, resume=lambda: self.pause("resume"))

@@ -5,6 +5,7 @@
 import { farm } from "./browser.mjs";
 
 const { agent, builds, evaluation, hostile_agent: hostileAgent } = farm;
+const SCRIPT = "<script>alert(1)</script>"; // as in browser_test.py
 const build = (name) => `/builds/${builds[name]}`;
 
 // name     of the screenshots, too
@@ -12,14 +13,14 @@ const build = (name) => `/builds/${builds[name]}`;
 // says     what a reader finds in w3m: its title and its main facts, states as words
 // status   200 unless told
 // isLog    may have more than 150 kB
-// hostile  shows what means harm
+// hostile  what it shows that means harm
 // signedIn false: only for who is not signed in; true: only for who is; otherwise both see it
 export const pages = [
   { name: "overview", path: "/", says: ["Overview", "failed", "example", "succeeded"] },
   { name: "specifications", path: "/specifications", says: ["Specifications", "example"] },
-  { name: "specification", path: "/specifications/example", hostile: true,
+  { name: "specification", path: "/specifications/example", hostile: SCRIPT,
     says: ["example", "Evaluations", "succeeded"] },
-  { name: "evaluation", path: `/evaluations/${evaluation}`, hostile: true,
+  { name: "evaluation", path: `/evaluations/${evaluation}`, hostile: SCRIPT,
     says: [`Evaluation ${evaluation}`, "succeeded", "lighthouse", "dependency-failed", "almanac"] },
   { name: "evaluation-failed", path: `/evaluations/${evaluation}?state=failed`,
     says: [`Evaluation ${evaluation}`, "sextant"] },
@@ -32,14 +33,18 @@ export const pages = [
     says: ["sextant", "failed", "the mirror is broken", "navigator"] },
   { name: "build-dependency-failed", path: build("navigator"),
     says: ["navigator", "dependency-failed", "sextant"] },
-  { name: "build-long-log", path: build("sounding-log"), isLog: true, hostile: true,
+  { name: "build-long-log", path: build("sounding-log"), isLog: true, hostile: "<b>&amp; no markup</b>",
     says: ["sounding-log", "succeeded", "end of the log"] },
-  { name: "build-hostile", path: build("hostile"), isLog: true, hostile: true,
+  { name: "build-hostile", path: build("hostile"), isLog: true, hostile: SCRIPT,
     says: ["hostile", "failed", "<script>"] },
+  { name: "builds-hostile-name", path: `/builds?name=${encodeURIComponent(SCRIPT)}`, hostile: SCRIPT,
+    says: ["Builds"] },
   { name: "agents", path: "/agents", says: ["Agents", agent, "connected"] },
   { name: "agent", path: `/agents/${agent}`, says: [agent, "connected", "x86_64-linux"] },
-  { name: "agent-hostile", path: `/agents/${hostileAgent}`, hostile: true,
+  { name: "agent-hostile", path: `/agents/${hostileAgent}`, hostile: SCRIPT,
     says: [hostileAgent, "<script>"] },
+  { name: "agent-release", path: `/agents/${hostileAgent}/release`, signedIn: true,
+    says: [`Release agent ${hostileAgent}?`, "Release it"] },
   { name: "substitutes", path: "/substitutes", says: ["Substitutes", "guix archive --authorize"] },
   { name: "sign-in", path: "/sign-in", says: ["Sign in", "Administrator token"] },
   { name: "not-found", path: "/nothing", status: 404, says: ["404"] },
