@@ -3,11 +3,13 @@
 
   embed.py migrations OUTPUT.c FILE...   db_migrations (db/migrate.h), by number
   embed.py assets OUTPUT.c FILE...       ui_assets (ui/assets.h), by path
+  embed.py json OUTPUT.c FILE            a text named as the file, in short form
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import sys
 from pathlib import Path
@@ -84,8 +86,22 @@ def assets(files: list[Path]) -> str:
             "const size_t ui_assets_count = ARRAY_SIZE(ui_assets);\n")
 
 
+def json_text(files: list[Path]) -> str:
+    """The file is checked to be JSON; spaces between its parts are left out."""
+    file, = files
+    name = file.stem.replace("-", "_")
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise EmbedError(f"{file}: {error}") from None
+    text = json.dumps(value, separators=(",", ":"))
+    pieces = "\n".join(c_text(text[start:start + 90]).removesuffix('\\n"') + '"'
+                       for start in range(0, len(text), 90))
+    return f"{HEAD}extern const char {name}[];\nconst char {name}[] =\n{pieces};\n"
+
+
 def main() -> int:
-    writers = {"migrations": migrations, "assets": assets}
+    writers = {"migrations": migrations, "assets": assets, "json": json_text}
     if len(sys.argv) < 4 or sys.argv[1] not in writers:
         print(__doc__, file=sys.stderr)
         return 2

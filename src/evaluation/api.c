@@ -114,9 +114,8 @@ reply_specification(struct evaluations *evaluations, struct http_request *reques
   return http_reply_json(request, status, &body);
 }
 
-/* A new, changed or resumed one is looked at soon; streams are told. */
-static void
-look_now(struct evaluations *evaluations)
+void
+evaluations_look_now(struct evaluations *evaluations)
 {
   evaluations_wake_feeds(evaluations);
   evaluations_poke(evaluations);
@@ -133,7 +132,7 @@ post_specification(struct http_request *request, void *context, struct error *er
     r = specification_add(evaluations->options.pool, http_body(request), &id, err);
   if (r < 0)
     return r;
-  look_now(evaluations);
+  evaluations_look_now(evaluations);
   return reply_specification(evaluations, request, 201, parsed.name, err);
 }
 
@@ -145,7 +144,7 @@ put_specification(struct http_request *request, void *context, struct error *err
   int r = specification_edit(evaluations->options.pool, name, http_body(request), err);
   if (r < 0)
     return r;
-  look_now(evaluations);
+  evaluations_look_now(evaluations);
   return reply_specification(evaluations, request, 200, name, err);
 }
 
@@ -153,6 +152,7 @@ struct deletion
 {
   struct work work;
   struct http_request *request; /* deferred */
+  int (*reply)(struct http_request *request);
 };
 
 static void
@@ -169,22 +169,34 @@ delete_run(void *context, struct work *work, bool stopping)
     http_reply_failure(request, &err);
   else {
     evaluations_wake_feeds(evaluations);
-    (void) http_reply_text(request, 204, "application/json", "");
+    (void) deletion->reply(request);
   }
   free(deletion);
 }
 
-/* Years of evaluations may go with it: not on a server thread. */
+int
+evaluations_delete_later(struct evaluations *evaluations, struct http_request *request,
+                         int (*reply)(struct http_request *request))
+{
+  struct deletion *deletion = mem_alloc(sizeof *deletion);
+  *deletion =
+      (struct deletion) { .work = { .run = delete_run }, .request = request, .reply = reply };
+  http_defer(request);
+  work_pool_put(&evaluations->deletions, &deletion->work);
+  return 0;
+}
+
+static int
+reply_deleted(struct http_request *request)
+{
+  return http_reply_text(request, 204, "application/json", "");
+}
+
 static int
 delete_specification(struct http_request *request, void *context, struct error *err)
 {
   (void) err;
-  struct evaluations *evaluations = context;
-  struct deletion *deletion = mem_alloc(sizeof *deletion);
-  *deletion = (struct deletion) { .work = { .run = delete_run }, .request = request };
-  http_defer(request);
-  work_pool_put(&evaluations->deletions, &deletion->work);
-  return 0;
+  return evaluations_delete_later(context, request, reply_deleted);
 }
 
 static int
@@ -202,7 +214,7 @@ set_paused(struct evaluations *evaluations, struct http_request *request, bool p
   int r = specification_pause(evaluations->options.pool, http_param(request, "name"), paused, err);
   if (r < 0)
     return r;
-  look_now(evaluations);
+  evaluations_look_now(evaluations);
   return http_reply_accepted(request);
 }
 
@@ -384,31 +396,37 @@ post_cancel(struct http_request *request, void *context, struct error *err)
 }
 
 static const struct http_route routes[] = {
-  { "GET", HTTP_API "/specifications", get_specifications, .summary = "All specifications" },
+  { "GET", HTTP_API "/specifications", get_specifications, .summary = "All specifications",
+    .reply = "Specifications" },
   { "POST", HTTP_API "/specifications", post_specification, .body_limit = DEFINITION_MAX,
-    .role = "admin", .summary = "Add a specification" },
-  { "GET", HTTP_API "/specifications/{name}", get_specification, .summary = "One specification" },
+    .role = "admin", .summary = "Add a specification", .request = "Definition",
+    .reply = "Specification", .status = 201 },
+  { "GET", HTTP_API "/specifications/{name}", get_specification, .summary = "One specification",
+    .reply = "Specification" },
   { "PUT", HTTP_API "/specifications/{name}", put_specification, .body_limit = DEFINITION_MAX,
-    .role = "admin", .summary = "Replace a specification's definition" },
+    .role = "admin", .summary = "Replace a specification's definition", .request = "Definition",
+    .reply = "Specification" },
   { "DELETE", HTTP_API "/specifications/{name}", delete_specification, .role = "admin",
-    .summary = "Delete a specification with its evaluations" },
+    .summary = "Delete a specification with its evaluations", .status = 204 },
   { "POST", HTTP_API "/specifications/{name}/evaluate", post_evaluate, .body_limit = 1024,
-    .role = "admin", .summary = "Look at its channels now", .query = "force?" },
+    .role = "admin", .summary = "Look at its channels now", .query = "force?", .status = 202 },
   { "POST", HTTP_API "/specifications/{name}/pause", post_pause, .body_limit = 1024,
-    .role = "admin", .summary = "Look at its channels only when asked to" },
+    .role = "admin", .summary = "Look at its channels only when asked to", .status = 202 },
   { "POST", HTTP_API "/specifications/{name}/resume", post_resume, .body_limit = 1024,
-    .role = "admin", .summary = "Look at its channels by its period again" },
+    .role = "admin", .summary = "Look at its channels by its period again", .status = 202 },
   { "GET", HTTP_API "/evaluations", get_evaluations, .summary = "Evaluations, newest first",
-    .query = "before limit specification" },
-  { "GET", HTTP_API "/evaluations/{id}", get_evaluation, .summary = "One evaluation" },
+    .query = "before limit specification", .reply = "Evaluations" },
+  { "GET", HTTP_API "/evaluations/{id}", get_evaluation, .summary = "One evaluation",
+    .reply = "Evaluation" },
   { "GET", HTTP_API "/evaluations/{id}/jobs", get_jobs, .summary = "Its jobs, by name",
-    .query = "before limit name state" },
+    .query = "before limit name state", .reply = "Jobs" },
   { "GET", HTTP_API "/evaluations/{id}/errors", get_errors,
-    .summary = "What could not be evaluated", .query = "before limit" },
+    .summary = "What could not be evaluated", .query = "before limit",
+    .reply = "EvaluationErrors" },
   { "GET", HTTP_API "/evaluations/{id}/log", get_log, .summary = "Guix's own words",
-    .query = "follow? from" },
+    .query = "follow? from", .type = "text/plain" },
   { "POST", HTTP_API "/evaluations/{id}/cancel", post_cancel, .body_limit = 1024, .role = "admin",
-    .summary = "Stop an evaluation" },
+    .summary = "Stop an evaluation", .status = 202 },
 };
 
 struct http_routes

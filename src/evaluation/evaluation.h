@@ -101,6 +101,7 @@ int evaluations_log_reply(struct evaluations *evaluations, struct http_request *
 struct http_routes evaluations_routes(struct evaluations *evaluations);
 /* The pages below /specifications, and those below /evaluations. */
 struct http_routes evaluations_specification_pages(struct evaluations *evaluations);
+struct http_routes evaluations_specification_forms(struct evaluations *evaluations);
 struct http_routes evaluations_page(struct evaluations *evaluations);
 
 /* ---- keeper.c: the process between the server and an evaluator ---- */

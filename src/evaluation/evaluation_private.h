@@ -177,6 +177,13 @@ void *evaluation_tailer_main(void *evaluations);
 
 /* ---- api.c ---- */
 
+/* A new, changed or resumed specification is looked at soon; streams are told. */
+void evaluations_look_now(struct evaluations *evaluations);
+/* Defers REQUEST and deletes the specification that its path names: years of
+   evaluations may go with it, which takes longer than a server thread may. REPLY answers
+   what went well. */
+int evaluations_delete_later(struct evaluations *evaluations, struct http_request *request,
+                             int (*reply)(struct http_request *request));
 /* The cursor "NAME/DERIVATION" of a list of jobs; data NULL = its beginning. */
 int evaluation_job_cursor(struct str cursor, struct str *ret_name, int64_t *ret_id,
                           struct error *err);

@@ -8,6 +8,8 @@
 #include "ui/ui.h"
 
 #define EVALUATIONS_SHOWN 50
+#define STRIP_SHOWN 12      /* evaluations, in the list of specifications */
+#define LONG_STRIP_SHOWN 40 /* on the page of one */
 
 /* ---- all specifications ---- */
 
@@ -21,7 +23,10 @@ static int
 read_specifications(struct db *db, void *context, struct error *err)
 {
   struct specifications_query *query = context;
-  return page_specifications(db, query->arena, &query->view.specifications, err);
+  int r = page_specifications(db, query->arena, &query->view.specifications, err);
+  if (r == 0)
+    r = page_strips(db, STRIP_SHOWN, str_of(NULL), query->arena, &query->view.strips, err);
+  return r;
 }
 
 static int
@@ -59,8 +64,12 @@ read_specification(struct db *db, void *context, struct error *err)
     return error_set(err, -ENOENT, "there is no specification \"%.*s\"", STR_FMT(query->name));
   if (r < 0)
     return r;
-  r = page_evaluations(db, query->name, query->before, EVALUATIONS_SHOWN, query->arena,
-                       &view->evaluations, err);
+  r = page_channels(db, view->specification.id, query->arena, &view->channels, err);
+  if (r == 0)
+    r = page_strips(db, LONG_STRIP_SHOWN, query->name, query->arena, &view->strip, err);
+  if (r == 0)
+    r = page_evaluations(db, query->name, query->before, EVALUATIONS_SHOWN, query->arena,
+                         &view->evaluations, err);
   size_t count = view->evaluations.count;
   view->next = count == EVALUATIONS_SHOWN ? view->evaluations.items[count - 1].id : 0;
   return r;

@@ -344,8 +344,10 @@ static const struct http_route routes[] = {
   { .method = "GET",
     .path = HTTP_API "/events",
     .handler = follow_events,
-    .summary = "All that happens, as server-sent events; `kind` filters by prefix",
-    .query = "kind" },
+    .summary = "All that happens, as server-sent events",
+    .query = "kind",
+    .reply = "Event",
+    .type = "text/event-stream" },
 };
 
 struct http_routes

@@ -56,6 +56,12 @@ struct http_route
      one with a question mark is "yes" or "no". Others are refused there, and ignored
      elsewhere. */
   const char *query;
+  /* What the API's description (serve/openapi.h) says besides: names of schemas. Without
+     a reply a 202 is http_reply_accepted's and a 204 is empty. */
+  const char *request; /* of the body; NULL = none is needed */
+  const char *reply;
+  const char *type; /* of a reply that is no JSON; NULL = it is */
+  int status;       /* when all goes well; 0 = 200 */
 };
 
 /* A list of routes with the context that their handlers get. */

@@ -376,15 +376,16 @@ post_restart(struct http_request *request, void *context, struct error *err)
 
 static const struct http_route routes[] = {
   { "GET", HTTP_API "/builds", get_builds, .summary = "Builds, newest first",
-    .query = "before evaluation limit name state system" },
-  { "GET", HTTP_API "/builds/{id}", get_build, .summary = "One build" },
+    .query = "before evaluation limit name state system", .reply = "Builds" },
+  { "GET", HTTP_API "/builds/{id}", get_build, .summary = "One build", .reply = "Build" },
   { "GET", HTTP_API "/builds/{id}/log", get_log, .summary = "What its builder printed",
-    .query = "attempt follow? from" },
-  { "GET", HTTP_API "/builds/{id}/explain", get_explain, .summary = "Why it waits" },
+    .query = "attempt follow? from", .type = "text/plain" },
+  { "GET", HTTP_API "/builds/{id}/explain", get_explain, .summary = "Why it waits",
+    .reply = "Explanation" },
   { "POST", HTTP_API "/builds/{id}/cancel", post_cancel, .body_limit = 1024, .role = "admin",
-    .summary = "Cancel a build" },
+    .summary = "Cancel a build", .status = 202 },
   { "POST", HTTP_API "/builds/{id}/restart", post_restart, .body_limit = 1024, .role = "admin",
-    .summary = "Build again what failed", .query = "dependents?" },
+    .summary = "Build again what failed", .query = "dependents?", .status = 202 },
 };
 
 struct http_routes

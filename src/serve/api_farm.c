@@ -308,24 +308,25 @@ post_revoke(struct http_request *request, void *context, struct error *err)
 }
 
 static const struct http_route routes[] = {
-  { "GET", HTTP_API "/status", get_status, .summary = "State of the whole" },
-  { "GET", HTTP_API "/key", get_key, .summary = "The key that signs substitutes" },
-  { "GET", HTTP_API "/agents", get_agents, .summary = "Agents, by name" },
-  { "GET", HTTP_API "/agents/{name}", get_agent, .summary = "One agent" },
+  { "GET", HTTP_API "/status", get_status, .summary = "State of the whole", .reply = "Status" },
+  { "GET", HTTP_API "/key", get_key, .summary = "The key that signs substitutes", .reply = "Key" },
+  { "GET", HTTP_API "/agents", get_agents, .summary = "Agents, by name", .reply = "Agents" },
+  { "GET", HTTP_API "/agents/{name}", get_agent, .summary = "One agent", .reply = "Agent" },
   { "POST", HTTP_API "/agents/{name}/pause", post_pause, .body_limit = 1024, .role = "admin",
-    .summary = "Give it no new work" },
+    .summary = "Give it no new work", .status = 202 },
   { "POST", HTTP_API "/agents/{name}/resume", post_resume, .body_limit = 1024, .role = "admin",
-    .summary = "Give it work again" },
+    .summary = "Give it work again", .status = 202 },
   { "POST", HTTP_API "/agents/{name}/release", post_release, .body_limit = 1024, .role = "admin",
-    .summary = "Shut it out; its name may be enrolled anew" },
+    .summary = "Shut it out; its name may be enrolled anew", .status = 202 },
   { "GET", HTTP_API "/agents/tokens", get_tokens, .role = "admin",
-    .summary = "Joining tokens that are valid, oldest first" },
+    .summary = "Joining tokens that are valid, oldest first", .reply = "Tokens" },
   { "POST", HTTP_API "/agents/tokens/{token}/revoke", post_revoke, .body_limit = 1024,
-    .role = "admin", .summary = "Revoke a joining token" },
+    .role = "admin", .summary = "Revoke a joining token", .status = 202 },
   { "POST", HTTP_API "/agents/tokens", post_token, .body_limit = 4096, .role = "admin",
-    .summary = "Make a joining token" },
+    .summary = "Make a joining token", .request = "TokenWish", .reply = "Token", .status = 201 },
   { "POST", HTTP_API "/cache/check", serve_check_cache, .body_limit = 1024, .role = "admin",
-    .query = "withdraw? force?", .summary = "Look whether all that is offered is there" },
+    .query = "withdraw? force?", .summary = "Look whether all that is offered is there",
+    .reply = "Losses" },
 };
 
 struct http_routes

@@ -3,13 +3,13 @@
 #include <errno.h>
 
 #include "serve/counts.h"
-#include "serve/filters.h"
 #include "serve/routes.h"
 #include "serve/serve_pages.h"
 #include "serve/views.h"
 #include "ui/ui.h"
 
-#define OVERVIEW_SHOWN 10
+#define SHOWN 10       /* builds of a kind */
+#define STRIP_SHOWN 12 /* evaluations of a specification */
 
 struct overview_question
 {
@@ -24,18 +24,19 @@ read_overview(struct db *db, void *context, struct error *err)
   struct overview_question *question = context;
   struct arena *arena = question->arena;
   struct overview_view *view = &question->view;
-  struct build_filter running = { .before = INT64_MAX,
-                                  .limit = OVERVIEW_SHOWN,
-                                  .state = &(int16_t) { FARM_BUILD_RUNNING } };
-  struct build_filter failed = { .before = INT64_MAX,
-                                 .limit = OVERVIEW_SHOWN,
-                                 .state = &(int16_t) { FARM_BUILD_FAILED } };
-  int r =
-      page_evaluations(db, str_of(NULL), INT64_MAX, OVERVIEW_SHOWN, arena, &view->evaluations, err);
+  int r = overview_troubles(db, arena, &view->troubles, err);
   if (r == 0)
-    r = build_filter_run(db, &running, arena, &view->running, err);
+    r = overview_away(db, arena, &view->away, err);
   if (r == 0)
-    r = build_filter_run(db, &failed, arena, &view->failed, err);
+    r = overview_broken(db, SHOWN, arena, &view->broken, err);
+  if (r == 0)
+    r = page_specifications(db, arena, &view->specifications, err);
+  if (r == 0)
+    r = page_strips(db, STRIP_SHOWN, str_of(NULL), arena, &view->strips, err);
+  if (r == 0)
+    r = overview_running(db, SHOWN, arena, &view->running, err);
+  if (r == 0)
+    r = overview_failed(db, SHOWN, arena, &view->failed, err);
   return r;
 }
 

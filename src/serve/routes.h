@@ -4,6 +4,7 @@
 
 #include "base/work.h"
 #include "evaluation/evaluation.h"
+#include "serve/queue_view.h"
 #include "serve/serve_sql.h"
 
 #define SERVE_ROUTES_MAX 24 /* lists */
@@ -13,6 +14,20 @@ struct counts /* counts.c */
   pthread_mutex_t lock;
   struct serve_counts_row row;
   int64_t until_ms; /* monotonic; 0 = not counted yet */
+};
+
+struct queue /* queue.c */
+{
+  pthread_mutex_t lock;
+  struct arena arena; /* of `view` */
+  struct queue_view view;
+  int64_t until_ms; /* monotonic; 0 = not read yet */
+};
+
+struct description /* routes.c */
+{
+  pthread_mutex_t lock;
+  struct buf text; /* made when it is first asked for */
 };
 
 struct serve_context
@@ -28,15 +43,18 @@ struct serve_context
   struct work_pool *submissions; /* its context: this */
   struct work_pool *workers;     /* the same */
   struct counts counts;
+  struct queue queue;
+  struct http_routes routes[SERVE_ROUTES_MAX]; /* of all rooms */
+  size_t routes_count;
+  struct description description;
 };
 
 /* Defers REQUEST: HANDLER, which gets CONTEXT, answers it on a worker, where it may
    wait. Returns 0, for the handler of the route to return. */
 int serve_later(struct serve_context *context, struct http_request *request, http_handler *handler);
 
-/* Fills RET with the route lists of all rooms; returns how many. CONTEXT must
-   outlive the server. */
-size_t serve_routes(struct serve_context *context, struct http_routes ret[SERVE_ROUTES_MAX]);
+/* Fills in CONTEXT's routes; it must outlive the server. */
+void serve_collect_routes(struct serve_context *context);
 
 /* After a commit of wishes or orders, in whatever process it runs (submit.c). */
 void serve_wake_scheduler(const struct serve_context *serve);
@@ -47,6 +65,8 @@ int serve_check_cache(struct http_request *request, void *context, struct error 
 struct http_routes serve_overview_page(struct serve_context *context);
 struct http_routes serve_build_pages(struct serve_context *context);
 struct http_routes serve_agent_pages(struct serve_context *context);
+struct http_routes serve_queue(struct serve_context *context);
+struct http_routes serve_search(struct serve_context *context);
 struct http_routes serve_substitutes_page(struct serve_context *context);
 struct http_routes serve_api_builds(struct serve_context *context);
 struct http_routes serve_api_submit(struct serve_context *context);

@@ -230,21 +230,22 @@ start_web(struct server *server, struct error *err)
                                              .store_root = server->options->store_root,
                                              .submissions = &server->submissions,
                                              .workers = &server->workers,
-                                             .counts = { .lock = PTHREAD_MUTEX_INITIALIZER } };
+                                             .counts = { .lock = PTHREAD_MUTEX_INITIALIZER },
+                                             .queue.lock = PTHREAD_MUTEX_INITIALIZER,
+                                             .description.lock = PTHREAD_MUTEX_INITIALIZER };
   int r = work_pool_start(&server->submissions, SUBMISSION_THREADS);
   if (r == 0)
     r = work_pool_start(&server->workers, WORKER_THREADS);
   if (r < 0)
     return error_set(err, r, "cannot start a thread");
-  struct http_routes routes[SERVE_ROUTES_MAX];
-  size_t count = serve_routes(&server->context, routes);
+  serve_collect_routes(&server->context);
   r = http_server_start(
       &(struct http_options) {
           .listen = server->options->listen.items,
           .listen_count = server->options->listen.count,
           .threads = (int) server->options->threads,
-          .routes = routes,
-          .routes_count = count,
+          .routes = server->context.routes,
+          .routes_count = server->context.routes_count,
           .guard = accounts_guard,
           .guard_context = server->pool,
           .error_page = accounts_error_page,
@@ -295,6 +296,7 @@ stop_all(struct server *server)
     db_pool_free(server->pool);
   cluster_stop(server->cluster);
   file_closep(&server->lock_fd);
+  arena_free(&server->context.queue.arena);
   arena_free(&server->arena);
 }
 

@@ -185,7 +185,8 @@ post_builds(struct http_request *request, void *context, struct error *err)
 
 static const struct http_route routes[] = {
   { "POST", HTTP_API "/builds", post_builds, .body_limit = SUBMIT_BODY_MAX, .role = "admin",
-    .summary = "Build derivations of the server's store" },
+    .summary = "Build derivations of the server's store", .request = "Submission",
+    .reply = "Submitted", .status = 201 },
 };
 
 struct http_routes

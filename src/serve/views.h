@@ -9,9 +9,13 @@
 struct overview_view
 {
   struct serve_counts_row counts;
-  struct page_evaluations_rows evaluations;
-  struct serve_builds_rows running;
-  struct serve_builds_rows failed;
+  struct overview_troubles_rows troubles;
+  struct overview_away_rows away;
+  struct overview_broken_rows broken;
+  struct page_specifications_rows specifications;
+  struct page_strips_rows strips; /* of all of them */
+  struct overview_running_rows running;
+  struct overview_failed_rows failed;
 };
 
 struct builds_view
@@ -50,8 +54,20 @@ struct agent_view
   struct serve_running_rows running;
 };
 
+struct search_view
+{
+  struct str asked; /* size 0 = nothing yet */
+  bool is_empty;    /* nothing was found */
+  struct search_jobs_rows jobs;
+  struct search_store_items_rows items;
+  struct search_commits_rows commits;
+  struct search_number_rows numbers;
+  struct search_names_rows names;
+};
+
 struct substitutes_view
 {
   struct str key;
   int64_t nars;
+  struct str url; /* of this server, as the visitor knows it */
 };

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import unittest
 
@@ -32,6 +33,16 @@ main(void)
 }
 """
 
+WRITE_JSON = """#include <stdio.h>
+extern const char some_thing[];
+int
+main(void)
+{
+  fputs(some_thing, stdout);
+  return 0;
+}
+"""
+
 
 class TestEmbed(GeneratorTest):
     def embed(self, kind: str, *files: str) -> subprocess.CompletedProcess[str]:
@@ -53,6 +64,18 @@ class TestEmbed(GeneratorTest):
         self.assertEqual(self.run_table(WRITE_ASSETS),
                          f'a.css text/css; charset=utf-8 "{digest[0]}" 17\np {{ color: red }}\n'
                          f'b.png image/png "{digest[2]}" 768\n'.encode() + every_byte)
+
+    def test_json(self) -> None:
+        value = {"text": "a\\b\"c??/é\u2028\n", "list": [1, None, True] * 100}
+        self.write("some-thing.json", json.dumps(value, indent=4))
+        self.assertEqual(self.embed("json", "some-thing.json").returncode, 0)
+        self.assertEqual(json.loads(self.run_table(WRITE_JSON)), value)
+
+    def test_json_that_is_none(self) -> None:
+        self.write("some-thing.json", '{"a": 1,}')
+        done = self.embed("json", "some-thing.json")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("some-thing.json: ", done.stderr)
 
     def test_asset_without_media_type(self) -> None:
         self.write("a.exe", "x")

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Forms that add, change and delete specifications, and the buttons of their pages. The
+   simple form becomes the same JSON that everybody else sends, so there is one check. */
+#include <errno.h>
+
+#include "base/json.h"
+#include "evaluation/evaluation_pages.h"
+#include "evaluation/evaluation_private.h"
+#include "evaluation/pages.h"
+#include "ui/ui.h"
+
+#define FORM_LIMIT 8192
+#define DEFINITION_LIMIT (3 << 20) /* bytes of a form with a definition, percent-encoded */
+
+/* ---- showing ---- */
+
+/* Which field an error of specification_parse speaks of: it quotes the JSON's names. */
+static const struct
+{
+  const char *quoted;
+  const char *field;
+} fields_of_errors[] = {
+  { "\"channels.name\"", "channel" },
+  { "\"channels.url\"", "url" },
+  { "\"channels.branch\"", "branch" },
+  { "branch", "branch" },
+  { "URL", "url" },
+  { "\"url\"", "url" },
+  { "\"build.packages\"", "names" },
+  { "\"build.manifests\"", "names" },
+  { "\"build\"", "build" },
+  { "\"systems\"", "systems" },
+  { "\"period\"", "period" },
+  { "\"name\"", "name" },
+  { "already", "name" },
+};
+
+static const char *
+field_of_error(const struct error *err)
+{
+  for (size_t i = 0; i < ARRAY_SIZE(fields_of_errors); i++)
+    if (strstr(err->message, fields_of_errors[i].quoted) != NULL)
+      return fields_of_errors[i].field;
+  return "";
+}
+
+static int
+show_form(struct http_request *request, struct evaluations *evaluations,
+          struct specification_form *form, const struct error *problem)
+{
+  struct ui_frame frame;
+  CLEANUP_BUF struct buf page = { 0 };
+  accounts_frame(request, evaluations->options.pool, &frame);
+  if (problem != NULL) {
+    form->problem = str_of(problem->message);
+    form->wrong = str_of(form->as_json ? "definition" : field_of_error(problem));
+  }
+  specification_form_page(&page, form, &frame);
+  return ui_reply_status(request, &frame, problem == NULL ? 200 : 400, &page);
+}
+
+/* What can be mended in the form is shown there; anything else is an error page. */
+static bool
+is_about_the_form(int r)
+{
+  return r == -EINVAL || r == -EEXIST;
+}
+
+/* ---- adding ---- */
+
+static struct str
+form_field(struct http_request *request, const char *name)
+{
+  struct str value = http_form(request, name);
+  return value.data == NULL ? STR("") : str_trim(value);
+}
+
+static void
+read_form(struct http_request *request, struct specification_form *form)
+{
+  form->as_json = http_form(request, "definition").data != NULL;
+  form->definition = form_field(request, "definition");
+  form->name = form_field(request, "name");
+  form->channel = form_field(request, "channel");
+  form->url = form_field(request, "url");
+  form->branch = form_field(request, "branch");
+  form->build = form_field(request, "build");
+  form->names = form_field(request, "names");
+  form->systems = form_field(request, "systems");
+  form->period = form_field(request, "period");
+}
+
+static bool
+is_between_words(char c)
+{
+  return c == ' ' || c == ',' || c == '\n' || c == '\r' || c == '\t';
+}
+
+/* The words of TEXT, between spaces, commas and newlines. */
+static void
+put_words(struct json *json, const char *key, struct str text)
+{
+  json_key(json, key);
+  json_array_open(json);
+  while (text.size > 0) {
+    size_t size = 0;
+    while (size < text.size && !is_between_words(text.data[size]))
+      size++;
+    if (size > 0)
+      json_text(json, str_make(text.data, size));
+    text = str_from(text, size + (size < text.size));
+  }
+  json_array_close(json);
+}
+
+static void
+put_build(struct json *json, const struct specification_form *form, struct str channel)
+{
+  json_key(json, "build");
+  if (str_equal(form->build, STR("all"))) {
+    json_cstr(json, "all");
+    return;
+  }
+  json_object_open(json);
+  if (str_equal(form->build, STR("packages")))
+    put_words(json, "packages", form->names);
+  else if (str_equal(form->build, STR("manifests")))
+    put_words(json, "manifests", form->names);
+  else
+    put_words(json, "channels", channel);
+  json_object_close(json);
+}
+
+static void
+write_definition(const struct specification_form *form, struct buf *out)
+{
+  struct json json = json_begin(out);
+  struct str channel = form->channel.size > 0 ? form->channel : form->name;
+  int64_t period = -1;
+  json_object_open(&json);
+  json_put_text(&json, "name", form->name);
+  json_key(&json, "channels");
+  json_array_open(&json);
+  json_object_open(&json);
+  json_put_text(&json, "name", channel);
+  json_put_text(&json, "url", form->url);
+  if (form->branch.size > 0)
+    json_put_text(&json, "branch", form->branch);
+  json_object_close(&json);
+  json_array_close(&json);
+  put_build(&json, form, channel);
+  if (form->systems.size > 0)
+    put_words(&json, "systems", form->systems);
+  if (form->period.size > 0 && str_to_i64(form->period, &period) == 0)
+    json_put_i64(&json, "period", period);
+  else if (form->period.size > 0)
+    json_put_text(&json, "period", form->period);
+  json_object_close(&json);
+}
+
+static int
+get_add(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  struct specification_form form = { .is_new = true,
+                                     .as_json = str_equal(http_query(request, "as"), STR("json")),
+                                     .branch = STR("main"),
+                                     .build = STR("channels"),
+                                     .period = STR("300") };
+  return show_form(request, context, &form, NULL);
+}
+
+static int
+post_add(struct http_request *request, void *context, struct error *err)
+{
+  struct evaluations *evaluations = context;
+  struct specification_form form = { .is_new = true };
+  struct specification parsed;
+  CLEANUP_BUF struct buf made = { 0 };
+  int64_t id = 0;
+  read_form(request, &form);
+  if (!form.as_json)
+    write_definition(&form, &made);
+  struct str definition = form.as_json ? form.definition : buf_str(&made);
+  int r = specification_parse(definition, http_arena(request), &parsed, err);
+  if (r == 0)
+    r = specification_add(evaluations->options.pool, definition, &id, err);
+  if (is_about_the_form(r))
+    return show_form(request, evaluations, &form, err);
+  if (r < 0)
+    return r;
+  evaluations_look_now(evaluations);
+  return ui_done(
+      request, arena_printf(http_arena(request), "/specifications/%.*s", STR_FMT(parsed.name)),
+      "Specification %.*s is added. Its channels are looked at now.", STR_FMT(parsed.name));
+}
+
+/* ---- one that exists ---- */
+
+static const char *
+specification_path(struct http_request *request, const char *rest)
+{
+  return arena_printf(http_arena(request), "/specifications/%.*s%s",
+                      STR_FMT(http_param(request, "name")), rest);
+}
+
+struct definition_question
+{
+  struct str name;
+  struct arena *arena;
+  struct page_specification_row row;
+};
+
+static int
+read_definition(struct db *db, void *context, struct error *err)
+{
+  struct definition_question *question = context;
+  int r = page_specification(db, question->name, question->arena, &question->row, err);
+  if (r == 0)
+    return error_set(err, -ENOENT, "there is no specification \"%.*s\"", STR_FMT(question->name));
+  return r < 0 ? r : 0;
+}
+
+static int
+find_definition(struct http_request *request, struct evaluations *evaluations,
+                struct definition_question *ret, struct error *err)
+{
+  *ret = (struct definition_question) { .name = http_param(request, "name"),
+                                        .arena = http_arena(request) };
+  return db_pool_run(evaluations->options.pool, DB_READ, read_definition, ret, err);
+}
+
+static int
+get_edit(struct http_request *request, void *context, struct error *err)
+{
+  struct definition_question question;
+  int r = find_definition(request, context, &question, err);
+  if (r < 0)
+    return r;
+  struct specification_form form = { .as_json = true,
+                                     .name = question.name,
+                                     .definition = question.row.definition };
+  return show_form(request, context, &form, NULL);
+}
+
+static int
+post_edit(struct http_request *request, void *context, struct error *err)
+{
+  struct evaluations *evaluations = context;
+  struct str name = http_param(request, "name");
+  struct specification_form form = { .as_json = true,
+                                     .name = name,
+                                     .definition = form_field(request, "definition") };
+  int r = specification_edit(evaluations->options.pool, name, form.definition, err);
+  if (is_about_the_form(r))
+    return show_form(request, evaluations, &form, err);
+  if (r < 0)
+    return r;
+  evaluations_look_now(evaluations);
+  return ui_done(request, specification_path(request, ""),
+                 "Specification %.*s is changed. Its channels are looked at now.", STR_FMT(name));
+}
+
+static int
+get_delete(struct http_request *request, void *context, struct error *err)
+{
+  struct evaluations *evaluations = context;
+  struct definition_question found;
+  struct ui_frame frame;
+  int r = find_definition(request, evaluations, &found, err);
+  if (r < 0)
+    return r;
+  accounts_frame(request, evaluations->options.pool, &frame);
+  const struct ui_question question = {
+    .title = str_of(
+        arena_printf(http_arena(request), "Delete specification %.*s?", STR_FMT(found.name))),
+    .what = STR("All its evaluations go with it, their jobs, errors and logs. Builds and their "
+                "outputs stay. To stop looking at its channels for a while, pause it instead."),
+    .button = STR("Delete it"),
+    .action = specification_path(request, "/delete"),
+    .back = specification_path(request, ""),
+  };
+  return ui_ask(request, &frame, &question);
+}
+
+static int
+reply_deleted(struct http_request *request)
+{
+  return ui_done(request, "/specifications", "Specification %.*s is deleted.",
+                 STR_FMT(http_param(request, "name")));
+}
+
+static int
+post_delete(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return evaluations_delete_later(context, request, reply_deleted);
+}
+
+static int
+post_evaluate(struct http_request *request, void *context, struct error *err)
+{
+  bool force = str_equal(http_form(request, "force"), STR("yes"));
+  int r = evaluations_request(context, http_param(request, "name"), force, err);
+  return r < 0 ? r
+               : ui_done(request, specification_path(request, ""), "Its channels are looked at%s.",
+                         force ? ", and evaluated even if nothing changed"
+                               : "; a new commit makes an evaluation");
+}
+
+static int
+set_paused(struct http_request *request, struct evaluations *evaluations, bool paused,
+           struct error *err)
+{
+  int r = specification_pause(evaluations->options.pool, http_param(request, "name"), paused, err);
+  if (r < 0)
+    return r;
+  evaluations_look_now(evaluations);
+  return ui_done(request, specification_path(request, ""), "%s",
+                 paused ? "Paused: its channels are looked at on demand only."
+                        : "Resumed: its channels are looked at by its period again.");
+}
+
+static int
+post_pause(struct http_request *request, void *context, struct error *err)
+{
+  return set_paused(request, context, true, err);
+}
+
+static int
+post_resume(struct http_request *request, void *context, struct error *err)
+{
+  return set_paused(request, context, false, err);
+}
+
+#define FORM(limit) .form = true, .role = "admin", .body_limit = (limit)
+
+static const struct http_route routes[] = {
+  { "GET", "/add-specification", get_add, .role = "admin", .summary = "A form for a new one" },
+  { "POST", "/add-specification", post_add, FORM(DEFINITION_LIMIT), .summary = "Add it" },
+  { "GET", "/specifications/{name}/edit", get_edit, .role = "admin", .summary = "A form for it" },
+  { "POST", "/specifications/{name}/edit", post_edit, FORM(DEFINITION_LIMIT),
+    .summary = "Change it" },
+  { "GET", "/specifications/{name}/delete", get_delete, .role = "admin", .summary = "Delete it?" },
+  { "POST", "/specifications/{name}/delete", post_delete, FORM(FORM_LIMIT),
+    .summary = "Delete it" },
+  { "POST", "/specifications/{name}/evaluate", post_evaluate, FORM(FORM_LIMIT),
+    .summary = "Look at its channels now" },
+  { "POST", "/specifications/{name}/pause", post_pause, FORM(FORM_LIMIT), .summary = "Pause it" },
+  { "POST", "/specifications/{name}/resume", post_resume, FORM(FORM_LIMIT),
+    .summary = "Resume it" },
+};
+
+struct http_routes
+evaluations_specification_forms(struct evaluations *evaluations)
+{
+  return (struct http_routes) { routes, ARRAY_SIZE(routes), evaluations };
+}

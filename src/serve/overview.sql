@@ -1,0 +1,60 @@
+-- SPDX-License-Identifier: GPL-3.0-or-later
+-- What the overview shows: first of all what somebody should look at.
+
+-- name: overview_troubles :many
+-- Specifications whose channels cannot be looked at, or whose newest evaluation failed.
+SELECT specification.name, specification.failure, evaluation.id AS "evaluation_id?",
+       evaluation.message AS "message?", evaluation.finished_at AS "finished_at?"
+FROM specification
+LEFT JOIN evaluation ON evaluation.state = 3
+  AND evaluation.id = (SELECT max(id) FROM evaluation
+                       WHERE specification_id = specification.id AND finished_at IS NOT NULL)
+WHERE active AND (failure IS NOT NULL OR evaluation.id IS NOT NULL)
+ORDER BY specification.name LIMIT 20;
+
+-- name: overview_away :many
+-- Agents that should be there: neither paused nor released. The newest loss first.
+SELECT agent.name, seen_at
+FROM agent JOIN token ON token.id = token_id
+WHERE connected_at IS NULL AND NOT paused AND revoked_at IS NULL
+ORDER BY seen_at DESC NULLS LAST LIMIT 20;
+
+-- name: overview_broken :many
+-- Newly broken: failed builds of the newest evaluations whose job succeeded in the
+-- evaluation before. Looks at the newest 200 failures only.
+SELECT build.id, left(substr(basename, 34), -4) AS "name!", build.finished_at,
+       specification.name AS specification, job.evaluation_id AS evaluation
+FROM (SELECT * FROM build WHERE state = 3 ORDER BY id DESC LIMIT 200) AS build
+JOIN store_path ON store_path.id = build.derivation_id
+JOIN job ON job.build_id = build.id
+JOIN specification ON job.evaluation_id = (SELECT max(id) FROM evaluation
+                                           WHERE specification_id = specification.id AND state = 2)
+JOIN LATERAL (SELECT max(id) AS id FROM evaluation
+              WHERE specification_id = specification.id AND state = 2
+                AND id < job.evaluation_id) AS before ON true
+WHERE EXISTS (SELECT 1 FROM job AS earlier JOIN build AS was ON was.id = earlier.build_id
+              WHERE earlier.evaluation_id = before.id AND earlier.name_id = job.name_id
+                AND was.state = 2)
+ORDER BY build.finished_at DESC LIMIT :limit::bigint;
+
+-- name: overview_running :many
+SELECT build_id AS build, left(substr(basename, 34), -4) AS "name!", agent.name AS agent,
+       system.name AS system, attempt.created_at
+FROM attempt
+JOIN agent ON agent.id = agent_id
+JOIN build ON build.id = build_id
+JOIN derivation ON derivation.id = derivation_id
+JOIN system ON system.id = system_id
+JOIN store_path ON store_path.id = derivation_id
+WHERE attempt.state = 0
+ORDER BY attempt.created_at LIMIT :limit::bigint;
+
+-- name: overview_failed :many
+-- The newest builds that failed themselves.
+SELECT build.id, left(substr(basename, 34), -4) AS "name!", system.name AS system, finished_at
+FROM build
+JOIN derivation ON derivation.id = derivation_id
+JOIN system ON system.id = system_id
+JOIN store_path ON store_path.id = derivation_id
+WHERE state = 3
+ORDER BY build.id DESC LIMIT :limit::bigint;
