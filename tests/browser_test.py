@@ -68,13 +68,26 @@ class Browser(Case):
         add_harm(cls.farm.channel)
         hostile_agent = enrol_hostile_agent(cls.farm.server)
         evaluation = cls.farm.evaluate()
+        lost = cls.add_lost_specification()
+        waiting = cls.farm.evaluate(name="boats", systems=["aarch64-linux"])
         builds = cls.farm.finish(evaluation)
         cls.config = cls.farm.server.folder / "farm.json"
         cls.config.write_text(json.dumps({
             "base": cls.farm.server.url, "token": cls.farm.server.token(), "chromium": CHROMIUM,
             "time_factor": TIME_FACTOR, "evaluation": evaluation["id"],
             "agent": cls.farm.builders[0].name, "hostile_agent": hostile_agent,
+            "lost": lost, "boats": waiting["id"],
+            "waiting_build": cls.farm.builds(waiting)["tide-calendar"]["id"],
             "builds": {name: build["id"] for name, build in builds.items()}}))
+
+    @classmethod
+    def add_lost_specification(cls) -> str:
+        """One whose channel is not there; returns its name."""
+        specification = cls.farm.channel.specification(
+            "lost", channels=[{"name": "example", "url": "file:///nowhere"}])
+        cls.farm.server.add_specification(specification)
+        cls.farm.server.wait_for("/specifications/lost", lambda value: value["failure"])
+        return specification["name"]
 
     def setUp(self) -> None:
         super().setUp()
@@ -99,6 +112,9 @@ class Browser(Case):
         self.assertEqual(process.returncode, 0, "".join(printed))
 
     # ---- every page ----
+
+    def test_complete(self) -> None:
+        self.drive("complete.mjs")
 
     def test_layout(self) -> None:
         self.drive("layout.mjs")

@@ -18,7 +18,7 @@ await run(async () => {
   for (const page of pagesFor(false)) {
     const text = execFileSync("w3m", ["-dump", "-cols", "100", address(page.path)],
       { encoding: "utf8", env: { ...process.env, HOME: home } });
-    for (const fact of page.says)
+    for (const fact of page.says ?? [])
       check(squeezed(text).includes(squeezed(fact)), `${page.name} does not say "${fact}":\n${text.slice(0, 3000)}`);
   }
   rmSync(home, { recursive: true });
