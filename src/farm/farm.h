@@ -115,3 +115,30 @@ int farm_log_close(struct farm *farm, int64_t attempt_id, struct error *err);
 /* Why a build waits, as one JSON object, appended to RET: "explanation" in doc/api.md.
    -ENOENT. */
 int farm_build_explain(struct farm *farm, int64_t build_id, struct buf *ret, struct error *err);
+
+/* The same for a page. */
+struct farm_need /* a build that another waits for */
+{
+  int64_t build_id;
+  struct str name; /* the derivation's, without ".drv" */
+  const char *state;
+  const char *cause; /* "" = none */
+};
+
+struct farm_explanation
+{
+  const char *reason;  /* a word of doc/api.md */
+  int64_t ahead;       /* builds that go first; -1 = not known */
+  int64_t retry_in_ms; /* -1 = it does not rest */
+  int64_t agents, agents_connected, agents_working, seats_free; /* of its system */
+  struct
+  {
+    struct farm_need *items;
+    size_t count; /* at most 20 */
+  } needs;
+  int64_t needs_count; /* of all */
+};
+
+/* In ARENA. -ENOENT. */
+int farm_build_reasons(struct farm *farm, int64_t build_id, struct arena *arena,
+                       struct farm_explanation *ret, struct error *err);

@@ -33,8 +33,11 @@ serve_collect_routes(struct serve_context *context)
   struct http_routes *ret = context->routes;
   size_t count = 0;
   ret[count++] = serve_overview_page(context);
+  ret[count++] = serve_builds_page(context);
   ret[count++] = serve_build_pages(context);
   ret[count++] = serve_agent_pages(context);
+  ret[count++] = serve_queue(context);
+  ret[count++] = serve_search(context);
   ret[count++] = serve_substitutes_page(context);
   ret[count++] = serve_api_builds(context);
   ret[count++] = serve_api_submit(context);

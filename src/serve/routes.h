@@ -4,6 +4,7 @@
 
 #include "base/work.h"
 #include "evaluation/evaluation.h"
+#include "serve/queue_view.h"
 #include "serve/serve_sql.h"
 
 #define SERVE_ROUTES_MAX 24 /* lists */
@@ -13,6 +14,14 @@ struct counts /* counts.c */
   pthread_mutex_t lock;
   struct serve_counts_row row;
   int64_t until_ms; /* monotonic; 0 = not counted yet */
+};
+
+struct queue /* queue.c */
+{
+  pthread_mutex_t lock;
+  struct arena arena; /* of `view` */
+  struct queue_view view;
+  int64_t until_ms; /* monotonic; 0 = not read yet */
 };
 
 struct description /* routes.c */
@@ -34,6 +43,7 @@ struct serve_context
   struct work_pool *submissions; /* its context: this */
   struct work_pool *workers;     /* the same */
   struct counts counts;
+  struct queue queue;
   struct http_routes routes[SERVE_ROUTES_MAX]; /* of all rooms */
   size_t routes_count;
   struct description description;
@@ -53,8 +63,11 @@ void serve_wake_scheduler(const struct serve_context *serve);
 int serve_check_cache(struct http_request *request, void *context, struct error *err);
 
 struct http_routes serve_overview_page(struct serve_context *context);
+struct http_routes serve_builds_page(struct serve_context *context);
 struct http_routes serve_build_pages(struct serve_context *context);
 struct http_routes serve_agent_pages(struct serve_context *context);
+struct http_routes serve_queue(struct serve_context *context);
+struct http_routes serve_search(struct serve_context *context);
 struct http_routes serve_substitutes_page(struct serve_context *context);
 struct http_routes serve_api_builds(struct serve_context *context);
 struct http_routes serve_api_submit(struct serve_context *context);

@@ -231,6 +231,7 @@ start_web(struct server *server, struct error *err)
                                              .submissions = &server->submissions,
                                              .workers = &server->workers,
                                              .counts = { .lock = PTHREAD_MUTEX_INITIALIZER },
+                                             .queue.lock = PTHREAD_MUTEX_INITIALIZER,
                                              .description.lock = PTHREAD_MUTEX_INITIALIZER };
   int r = work_pool_start(&server->submissions, SUBMISSION_THREADS);
   if (r == 0)
@@ -295,6 +296,7 @@ stop_all(struct server *server)
     db_pool_free(server->pool);
   cluster_stop(server->cluster);
   file_closep(&server->lock_fd);
+  arena_free(&server->context.queue.arena);
   arena_free(&server->arena);
 }
 

@@ -8,6 +8,31 @@
 #include "serve/views.h"
 #include "ui/ui.h"
 
+/* A host and perhaps a port, which may stand in a command to be pasted. */
+static bool
+is_plain_host(struct str host)
+{
+  for (size_t i = 0; i < host.size; i++) {
+    char c = host.data[i];
+    if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9')
+        && strchr(".-:[]", c) == NULL)
+      return false;
+  }
+  return host.size > 0 && host.size <= 255;
+}
+
+/* As the visitor, or a proxy in front, says that it is. */
+static struct str
+own_url(struct http_request *request)
+{
+  struct str host = http_header(request, "Host");
+  bool tls = str_equal(http_header(request, "X-Forwarded-Proto"), STR("https"));
+  if (!is_plain_host(host))
+    return STR("https://ci.example.org");
+  return str_of(
+      arena_printf(http_arena(request), "%s://%.*s", tls ? "https" : "http", STR_FMT(host)));
+}
+
 static int
 show_substitutes(struct http_request *request, void *context, struct error *err)
 {
@@ -21,7 +46,9 @@ show_substitutes(struct http_request *request, void *context, struct error *err)
   struct ui_frame frame;
   accounts_frame(request, serve->pool, &frame);
   guix_key_public_text(cache_key(serve->cache), &key);
-  substitutes_page(&page, &(struct substitutes_view) { buf_str(&key), counts.nars }, &frame);
+  substitutes_page(
+      &page, &(struct substitutes_view) { str_trim(buf_str(&key)), counts.nars, own_url(request) },
+      &frame);
   return ui_reply(request, &frame, &page);
 }
 

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Looking for something by what is known of it: a part of a name, a store item, a commit,
+   a number. */
+#include <errno.h>
+
+#include "base/json.h"
+#include "serve/routes.h"
+#include "serve/serve_pages.h"
+#include "serve/views.h"
+#include "ui/ui.h"
+
+#define FOUND_MAX 30     /* of a kind */
+#define WORD_MAX 200     /* bytes */
+#define HASH_BEGINNING 4 /* digits from which on a store item is looked for by them */
+#define STORE "/gnu/store/"
+
+struct search
+{
+  struct arena *arena;
+  struct str word;  /* lower case, without spaces around */
+  struct str items; /* the beginning of store items to look for; size 0 = none */
+  int64_t number;   /* 0 = it is none */
+  struct search_view view;
+};
+
+static struct str
+lower_case(struct arena *arena, struct str text)
+{
+  struct str lower = arena_str(arena, text);
+  for (size_t i = 0; i < lower.size; i++)
+    if (lower.data[i] >= 'A' && lower.data[i] <= 'Z')
+      ((char *) lower.data)[i] |= 0x20;
+  return lower;
+}
+
+/* A whole path, a basename, or the beginning of its hash: digits of Nix's base32. */
+static struct str
+item_beginning(struct str word)
+{
+  static const struct str digits = { "0123456789abcdfghijklmnpqrsvwxyz", 32 };
+  if (str_starts(word, STR(STORE)))
+    word = str_from(word, strlen(STORE));
+  size_t size = 0;
+  while (size < word.size && size < digits.size && str_find(digits, word.data[size]) >= 0)
+    size++;
+  bool is_whole = size == digits.size && (word.size == size || word.data[size] == '-');
+  return is_whole || (size == word.size && size >= HASH_BEGINNING) ? word : STR("");
+}
+
+static int
+run_search(struct db *db, void *context, struct error *err)
+{
+  struct search *search = context;
+  struct arena *arena = search->arena;
+  struct search_view *view = &search->view;
+  int r = search_jobs(db, search->word, FOUND_MAX, arena, &view->jobs, err);
+  if (r == 0)
+    r = search_names(db, search->word, FOUND_MAX, arena, &view->names, err);
+  if (r == 0)
+    r = search_commits(db, search->word, FOUND_MAX, arena, &view->commits, err);
+  if (r == 0 && search->items.size > 0)
+    r = search_store_items(db, search->items, FOUND_MAX, arena, &view->items, err);
+  if (r == 0 && search->number > 0)
+    r = search_number(db, search->number, arena, &view->numbers, err);
+  view->is_empty = view->jobs.count + view->names.count + view->commits.count + view->items.count
+                       + view->numbers.count
+                   == 0;
+  return r;
+}
+
+static int
+search_for(struct http_request *request, struct serve_context *serve, struct search *search,
+           struct error *err)
+{
+  struct arena *arena = http_arena(request);
+  struct str asked = str_trim(http_query(request, "q"));
+  *search = (struct search) { .arena = arena, .view = { .asked = asked } };
+  if (asked.size == 0)
+    return 0;
+  if (asked.size > WORD_MAX)
+    return error_set(err, -EINVAL, "what is searched for may have %d bytes", WORD_MAX);
+  search->word = lower_case(arena, asked);
+  search->items = item_beginning(asked);
+  if (str_to_i64(asked, &search->number) < 0)
+    search->number = 0;
+  return db_pool_run(serve->pool, DB_READ, run_search, search, err);
+}
+
+/* ---- the page ---- */
+
+static int
+show_search(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct search search;
+  int r = search_for(request, serve, &search, err);
+  if (r < 0)
+    return r;
+  CLEANUP_BUF struct buf page = { 0 };
+  struct ui_frame frame;
+  accounts_frame(request, serve->pool, &frame);
+  search_page(&page, &search.view, &frame);
+  return ui_reply(request, &frame, &page);
+}
+
+static int
+get_search(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, show_search);
+}
+
+/* ---- the API ---- */
+
+static void
+put_build(struct json *json, int64_t id, struct str state, bool none)
+{
+  json_key(json, "build");
+  if (none) {
+    json_none(json);
+    return;
+  }
+  json_object_open(json);
+  json_put_i64(json, "id", id);
+  json_put_text(json, "state", state);
+  json_object_close(json);
+}
+
+static void
+put_jobs(struct json *json, const struct search_jobs_rows *jobs)
+{
+  json_key(json, "jobs");
+  json_array_open(json);
+  for (size_t i = 0; i < jobs->count; i++) {
+    const struct search_jobs_row *job = &jobs->items[i];
+    json_object_open(json);
+    json_put_text(json, "name", job->name);
+    json_put_text(json, "specification", job->specification);
+    json_put_i64(json, "evaluation", job->evaluation);
+    put_build(json, job->build, job->state, false);
+    json_object_close(json);
+  }
+  json_array_close(json);
+}
+
+static void
+put_items(struct json *json, const struct search_store_items_rows *items)
+{
+  json_key(json, "store_items");
+  json_array_open(json);
+  for (size_t i = 0; i < items->count; i++) {
+    const struct search_store_items_row *item = &items->items[i];
+    json_object_open(json);
+    json_put_text(json, "path", item->path);
+    put_build(json, item->build, item->state, item->build_null);
+    json_put_bool(json, "available", !item->nar_size_null);
+    json_object_close(json);
+  }
+  json_array_close(json);
+}
+
+static void
+put_commits(struct json *json, const struct search_commits_rows *commits)
+{
+  json_key(json, "commits");
+  json_array_open(json);
+  for (size_t i = 0; i < commits->count; i++) {
+    const struct search_commits_row *commit = &commits->items[i];
+    json_object_open(json);
+    json_put_text(json, "commit", commit->commit);
+    json_put_text(json, "url", commit->url);
+    json_put_text(json, "subject", commit->subject);
+    json_key(json, "evaluation");
+    if (commit->evaluation_null)
+      json_none(json);
+    else
+      json_i64(json, commit->evaluation);
+    json_object_close(json);
+  }
+  json_array_close(json);
+}
+
+static int
+tell_search(struct http_request *request, void *context, struct error *err)
+{
+  struct search search;
+  int r = search_for(request, context, &search, err);
+  if (r == 0 && search.view.asked.size == 0)
+    r = error_set(err, -EINVAL, "q must say what is searched for");
+  if (r < 0)
+    return r;
+  const struct search_view *view = &search.view;
+  CLEANUP_BUF struct buf body = { 0 };
+  struct json json = json_begin(&body);
+  json_object_open(&json);
+  put_jobs(&json, &view->jobs);
+  put_items(&json, &view->items);
+  put_commits(&json, &view->commits);
+  json_key(&json, "pages");
+  json_array_open(&json);
+  for (size_t i = 0; i < view->names.count; i++)
+    json_text(&json, view->names.items[i].path);
+  for (size_t i = 0; i < view->numbers.count; i++)
+    json_text(&json, view->numbers.items[i].path);
+  json_array_close(&json);
+  json_object_close(&json);
+  return http_reply_json(request, 200, &body);
+}
+
+static int
+get_api_search(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, tell_search);
+}
+
+static const struct http_route routes[] = {
+  { "GET", "/search", get_search, .summary = "Search" },
+  { "GET", HTTP_API "/search", get_api_search, .query = "q",
+    .summary = "Jobs, store items, commits and names that fit a word", .reply = "Found" },
+};
+
+struct http_routes
+serve_search(struct serve_context *context)
+{
+  return (struct http_routes) { routes, ARRAY_SIZE(routes), context };
+}

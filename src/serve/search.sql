@@ -1,0 +1,66 @@
+-- SPDX-License-Identifier: GPL-3.0-or-later
+-- Looking for something by what is known of it. Each statement is bounded: it walks names,
+-- commits or one range of an index, never builds or jobs.
+
+-- name: search_jobs :many
+-- Job names that contain WORD (in lower case), each in the newest evaluation of each
+-- specification that has it.
+SELECT job_name.name, specification.name AS specification, job.evaluation_id AS evaluation,
+       job.build_id AS build, build_state_name(build.state) AS "state!"
+FROM (SELECT id, name FROM job_name WHERE strpos(lower(name), :word) > 0
+      ORDER BY length(name), name LIMIT :limit::bigint) AS job_name
+CROSS JOIN specification
+JOIN job ON job.name_id = job_name.id
+  AND job.evaluation_id = (SELECT max(id) FROM evaluation
+                           WHERE specification_id = specification.id AND state = 2)
+JOIN build ON build.id = job.build_id
+ORDER BY length(job_name.name), job_name.name, specification.name, job.build_id
+LIMIT :limit::bigint;
+
+-- name: search_store_items :many
+-- Store items whose basename begins with BEGINNING, with the build that makes them or,
+-- for a derivation, carries it out.
+SELECT '/gnu/store/' || basename AS "path!", derivation.id IS NOT NULL AS "is_derivation!",
+       build.id AS "build?", build_state_name(build.state) AS "state?", nar_size AS "nar_size?"
+FROM store_path
+LEFT JOIN derivation ON derivation.id = store_path.id
+LEFT JOIN LATERAL (SELECT output_key FROM derivation_output
+                   JOIN derivation ON derivation.id = derivation_id
+                   WHERE path_id = store_path.id LIMIT 1) AS maker ON true
+LEFT JOIN build ON build.output_key = coalesce(derivation.output_key, maker.output_key)
+LEFT JOIN nar ON nar.path_id = store_path.id
+WHERE basename >= :beginning AND basename < :beginning || '~'
+ORDER BY basename LIMIT :limit::bigint;
+
+-- name: search_commits :many
+-- By the beginning of their hash, or by what their subject contains (in lower case).
+SELECT commit_hash AS commit, subject, author, committed_at, url,
+       specification.name AS "specification?", evaluation.id AS "evaluation?",
+       evaluation_state_name(evaluation.state) AS "state?"
+FROM (SELECT * FROM revision
+      WHERE starts_with(commit_hash, :word) OR strpos(lower(subject), :word) > 0
+      ORDER BY id DESC LIMIT :limit::bigint) AS revision
+JOIN repository ON repository.id = repository_id
+LEFT JOIN evaluation_revision ON revision_id = revision.id
+LEFT JOIN evaluation ON evaluation.id = evaluation_id
+LEFT JOIN specification ON specification.id = specification_id
+ORDER BY revision.id DESC, evaluation.id DESC LIMIT :limit::bigint;
+
+-- name: search_number :many
+-- What has this number.
+SELECT '/builds/' || build.id AS "path!", 'Build ' || build.id AS "title!",
+       left(substr(basename, 34), -4) AS "name!", build_state_name(state) AS "state!"
+FROM build JOIN store_path ON store_path.id = derivation_id WHERE build.id = :number
+UNION ALL
+SELECT '/evaluations/' || evaluation.id, 'Evaluation ' || evaluation.id, specification.name,
+       evaluation_state_name(state)
+FROM evaluation JOIN specification ON specification.id = specification_id
+WHERE evaluation.id = :number;
+
+-- name: search_names :many
+-- Specifications and agents whose name contains WORD (in lower case).
+SELECT '/specifications/' || name AS "path!", 'Specification' AS "kind!", name AS "name!"
+FROM specification WHERE strpos(lower(name), :word) > 0
+UNION ALL
+SELECT '/agents/' || name, 'Agent', name FROM agent WHERE strpos(lower(name), :word) > 0
+ORDER BY 2, 3 LIMIT :limit::bigint;
