@@ -44,7 +44,7 @@ find_place(struct farm *farm, int64_t build_id)
 struct explanation
 {
   int64_t build_id;
-  struct arena arena;
+  struct arena *arena;
   struct farm_explain_build_row build;
   struct farm_explain_needs_rows needs;
   struct farm_explain_agents_rows agents;
@@ -52,25 +52,19 @@ struct explanation
   bool runs;
 };
 
-static void
-explanation_free(struct explanation *explanation)
-{
-  arena_free(&explanation->arena);
-}
-
 static int
 read_all(struct db *db, void *context, struct error *err)
 {
   struct explanation *all = context;
-  int r = farm_explain_build(db, all->build_id, &all->arena, &all->build, err);
+  int r = farm_explain_build(db, all->build_id, all->arena, &all->build, err);
   if (r == 0)
     return error_set(err, -ENOENT, "there is no build %" PRId64, all->build_id);
   if (r > 0)
-    r = farm_explain_needs(db, all->build_id, &all->arena, &all->needs, err);
+    r = farm_explain_needs(db, all->build_id, all->arena, &all->needs, err);
   if (r == 0)
-    r = farm_explain_agents(db, all->build.system, &all->arena, &all->agents, err);
+    r = farm_explain_agents(db, all->build.system, all->arena, &all->agents, err);
   if (r == 0)
-    r = farm_explain_attempt(db, all->build_id, &all->arena, &all->attempt, err);
+    r = farm_explain_attempt(db, all->build_id, all->arena, &all->attempt, err);
   all->runs = r == 1;
   return r < 0 ? r : 0;
 }
@@ -214,12 +208,67 @@ put_all(struct json *json, const struct explanation *all, const struct place *pl
 int
 farm_build_explain(struct farm *farm, int64_t build_id, struct buf *ret, struct error *err)
 {
-  PN_CLEANUP(explanation_free) struct explanation all = { .build_id = build_id };
+  CLEANUP_ARENA struct arena arena = { 0 };
+  struct explanation all = { .build_id = build_id, .arena = &arena };
   int r = db_pool_run(farm->options.pool, DB_READ, read_all, &all, err);
   if (r < 0)
     return r;
   struct place place = find_place(farm, build_id);
   struct json json = json_begin(ret);
   put_all(&json, &all, &place);
+  return 0;
+}
+
+/* ---- for a page ---- */
+
+/* "/gnu/store/<32 digits>-NAME.drv" */
+static struct str
+name_of(struct str derivation)
+{
+  struct str name = str_from(derivation, strlen("/gnu/store/") + 33);
+  if (str_ends(name, STR(".drv")))
+    name.size -= 4;
+  return name;
+}
+
+static void
+take_needs(const struct explanation *all, struct farm_explanation *ret)
+{
+  const struct farm_explain_needs_rows *needs = &all->needs;
+  ret->needs_count = needs->count > 0 ? needs->items[0].count : 0;
+  ret->needs.count = needs->count;
+  ret->needs.items = arena_array(all->arena, needs->count, sizeof *ret->needs.items);
+  for (size_t i = 0; i < needs->count; i++) {
+    const struct farm_explain_needs_row *row = &needs->items[i];
+    bool has_cause = row->cause != FARM_CAUSE_NONE;
+    ret->needs.items[i] = (struct farm_need) {
+      .build_id = row->id,
+      .name = name_of(row->derivation),
+      .state = farm_build_state_name((enum farm_build_state) row->state),
+      .cause = has_cause ? farm_cause_name((enum farm_cause) row->cause) : "",
+    };
+  }
+}
+
+int
+farm_build_reasons(struct farm *farm, int64_t build_id, struct arena *arena,
+                   struct farm_explanation *ret, struct error *err)
+{
+  struct explanation all = { .build_id = build_id, .arena = arena };
+  int r = db_pool_run(farm->options.pool, DB_READ, read_all, &all, err);
+  if (r < 0)
+    return r;
+  struct place place = find_place(farm, build_id);
+  struct seats seats = count_seats(&all.agents);
+  *ret = (struct farm_explanation) {
+    .reason = reason_of(&all, &place),
+    .ahead = place.ahead,
+    .retry_in_ms = place.retry_in_ms,
+    .agents = seats.agents,
+    .agents_connected = seats.connected,
+    .agents_working = seats.working,
+    .seats_free = seats.free,
+  };
+  take_needs(&all, ret);
   return 0;
 }

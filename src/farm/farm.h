@@ -102,6 +102,9 @@ int farm_build_cancel(struct farm *farm, int64_t build_id, struct error *err);
 /* Failed, dependency-failed or cancelled builds only, and with it those that
    failed below it; DEPENDENTS: also those that failed or were cancelled with it. */
 int farm_build_restart(struct farm *farm, int64_t build_id, bool dependents, struct error *err);
+/* The same, with dependents, for those among many that failed or are dependency-failed. */
+int farm_builds_restart(struct farm *farm, const int64_t *build_ids, size_t count,
+                        struct error *err);
 int farm_agent_pause(struct farm *farm, struct str name, bool paused, struct error *err);
 /* Revokes the agent's token, at once for all but the open session, which ends within
    a minute; the name may be enrolled anew, and keeps its history. -EEXIST: it was
@@ -115,3 +118,30 @@ int farm_log_close(struct farm *farm, int64_t attempt_id, struct error *err);
 /* Why a build waits, as one JSON object, appended to RET: "explanation" in doc/api.md.
    -ENOENT. */
 int farm_build_explain(struct farm *farm, int64_t build_id, struct buf *ret, struct error *err);
+
+/* The same for a page. */
+struct farm_need /* a build that another waits for */
+{
+  int64_t build_id;
+  struct str name; /* the derivation's, without ".drv" */
+  const char *state;
+  const char *cause; /* "" = none */
+};
+
+struct farm_explanation
+{
+  const char *reason;  /* a word of doc/api.md */
+  int64_t ahead;       /* builds that go first; -1 = not known */
+  int64_t retry_in_ms; /* -1 = it does not rest */
+  int64_t agents, agents_connected, agents_working, seats_free; /* of its system */
+  struct
+  {
+    struct farm_need *items;
+    size_t count; /* at most 20 */
+  } needs;
+  int64_t needs_count; /* of all */
+};
+
+/* In ARENA. -ENOENT. */
+int farm_build_reasons(struct farm *farm, int64_t build_id, struct arena *arena,
+                       struct farm_explanation *ret, struct error *err);

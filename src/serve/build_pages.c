@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Builds, and one of them. */
+/* One build, and what can be done with it. */
 #include <errno.h>
 
 #include "serve/filters.h"
@@ -8,50 +8,11 @@
 #include "serve/views.h"
 #include "ui/ui.h"
 
-#define BUILDS_SHOWN 100
+#define FORM_LIMIT 8192
+#define NEIGHBOURS_SHOWN 100 /* of each side */
 #define LOG_SHOWN (64 << 10) /* bytes of a log's end */
 
-/* ---- builds ---- */
-
-struct builds_question
-{
-  struct serve_context *serve;
-  struct arena *arena;
-  struct build_filter filter;
-  struct builds_view view;
-};
-
-static int
-read_builds(struct db *db, void *context, struct error *err)
-{
-  struct builds_question *question = context;
-  return build_filter_run(db, &question->filter, question->arena, &question->view.builds, err);
-}
-
-static int
-get_builds(struct http_request *request, void *context, struct error *err)
-{
-  struct serve_context *serve = context;
-  struct builds_question question = { .serve = serve, .arena = http_arena(request) };
-  int r = build_filter_read(request, BUILDS_SHOWN, &question.filter, err);
-  if (r == 0)
-    r = db_pool_run(serve->pool, DB_READ, read_builds, &question, err);
-  if (r < 0)
-    return r;
-  struct builds_view *view = &question.view;
-  view->state = question.filter.state != NULL
-                    ? farm_build_state_name((enum farm_build_state) question.filter.state_value)
-                    : "";
-  view->name = question.filter.name;
-  view->next = build_filter_next(&question.filter, &view->builds);
-  CLEANUP_BUF struct buf page = { 0 };
-  struct ui_frame frame;
-  accounts_frame(request, serve->pool, &frame);
-  builds_page(&page, view, &frame);
-  return ui_reply(request, &frame, &page);
-}
-
-/* ---- one build ---- */
+/* ---- reading ---- */
 
 struct build_question
 {
@@ -61,6 +22,54 @@ struct build_question
   struct build_view view;
   struct serve_attempt_of_build_row logged; /* its log is shown; id 0 = there is none */
 };
+
+/* How the newest evaluation that asked for it names it: its history, and how it was made. */
+static int
+read_job(struct db *db, struct build_question *question, struct error *err)
+{
+  struct build_view *view = &question->view;
+  struct arena *arena = question->arena;
+  if (view->jobs.count == 0)
+    return 0;
+  const struct serve_build_jobs_row *job = &view->jobs.items[0];
+  struct serve_job_history_rows history;
+  struct serve_evaluation_channels_rows channels;
+  int r = serve_job_history(db, job->specification_id, job->name_id, arena, &history, err);
+  if (r == 0)
+    r = serve_evaluation_channels(db, job->evaluation, arena, &channels, err);
+  if (r < 0)
+    return r;
+  view->history = history_of(&history, arena);
+  view->reproduction =
+      reproduction_of(&channels, job->name, view->build.name, view->build.system, arena);
+  return 0;
+}
+
+static int
+read_attempts(struct db *db, struct build_question *question, struct error *err)
+{
+  struct build_view *view = &question->view;
+  struct serve_build_attempts_rows rows;
+  int r = serve_build_attempts(db, question->id, question->arena, &rows, err);
+  if (r < 0)
+    return r;
+  view->attempts.count = rows.count;
+  view->attempts.items = arena_array(question->arena, rows.count, sizeof *view->attempts.items);
+  for (size_t i = 0; i < rows.count; i++)
+    view->attempts.items[i] =
+        (struct attempt_view) { .row = rows.items[i],
+                                .words = cause_words((enum farm_cause) rows.items[i].cause) };
+  return serve_attempt_of_build(db, question->id, NULL, &question->logged, err);
+}
+
+static void
+count_neighbours(struct build_view *view)
+{
+  for (size_t i = 0; i < view->neighbours.count; i++) {
+    const struct serve_build_neighbours_row *row = &view->neighbours.items[i];
+    *(str_equal(row->side, STR("needs")) ? &view->needs : &view->needed_by) = row->count;
+  }
+}
 
 static int
 read_build(struct db *db, void *context, struct error *err)
@@ -72,17 +81,18 @@ read_build(struct db *db, void *context, struct error *err)
   if (r == 0)
     r = serve_build_outputs(db, view->build.derivation_id, arena, &view->outputs, err);
   if (r == 0)
-    r = serve_build_attempts(db, question->id, arena, &view->attempts, err);
-  if (r == 0)
-    r = serve_build_dependencies(db, view->build.derivation_id, arena, &view->dependencies, err);
-  if (r == 0)
-    r = serve_build_dependents(db, view->build.derivation_id, arena, &view->dependents, err);
+    r = read_attempts(db, question, err);
+  if (r >= 0)
+    r = serve_build_neighbours(db, view->build.derivation_id, NEIGHBOURS_SHOWN, arena,
+                               &view->neighbours, err);
   if (r == 0)
     r = serve_build_jobs(db, question->id, arena, &view->jobs, err);
   if (r == 0)
-    r = serve_attempt_of_build(db, question->id, NULL, &question->logged, err);
-  return r < 0 ? r : 0;
+    r = read_job(db, question, err);
+  return r;
 }
+
+/* ---- the end of its log ---- */
 
 /* What is shown of a long log begins with a whole line. */
 static struct str
@@ -100,13 +110,9 @@ read_log(struct build_question *question, struct buf *room)
 {
   const struct serve_context *serve = question->serve;
   struct build_view *view = &question->view;
-  view->cause = "";
-  if (view->attempts.count == 0)
-    return;
-  int newest_cause = view->attempts.items[0].cause;
-  if (newest_cause != FARM_CAUSE_NONE)
-    view->cause = farm_cause_name((enum farm_cause) newest_cause);
   view->attempt_id = question->logged.id;
+  if (view->attempt_id == 0)
+    return;
   bool is_running = question->logged.is_running;
   if (!is_running && cache_log_is_live(serve->cache, view->attempt_id))
     (void) farm_log_close(serve->farm, view->attempt_id, NULL);
@@ -114,6 +120,29 @@ read_log(struct build_question *question, struct buf *room)
                         &view->log_is_live, NULL);
   view->log_is_live |= is_running;
   view->log = shown_log(view, buf_str(room));
+}
+
+/* ---- the page ---- */
+
+static void
+read_state(struct build_view *view)
+{
+  struct str state = view->build.state;
+  view->waits = str_equal(state, STR("waiting"));
+  view->runs = str_equal(state, STR("running"));
+  view->can_restart = str_equal(state, STR("failed")) || str_equal(state, STR("cancelled"))
+                      || str_equal(state, STR("dependency-failed"));
+}
+
+/* Why it waits is told by the scheduler's own view; a page that cannot have it goes without. */
+static void
+read_reasons(struct build_question *question)
+{
+  struct build_view *view = &question->view;
+  view->why.reason = "";
+  if (view->waits)
+    (void) farm_build_reasons(question->serve->farm, question->id, question->arena, &view->why,
+                              NULL);
 }
 
 static int
@@ -130,12 +159,15 @@ show_build(struct http_request *request, void *context, struct error *err)
   CLEANUP_BUF struct buf page = { 0 };
   struct ui_frame frame;
   accounts_frame(request, serve->pool, &frame);
+  read_state(&question.view);
+  count_neighbours(&question.view);
+  read_reasons(&question);
   read_log(&question, &log);
   build_page(&page, &question.view, &frame);
   return ui_reply(request, &frame, &page);
 }
 
-/* Finding the end of a finished log takes unpacking all of it. */
+/* Finding the end of a finished log takes unpacking. */
 static int
 get_build(struct http_request *request, void *context, struct error *err)
 {
@@ -143,9 +175,127 @@ get_build(struct http_request *request, void *context, struct error *err)
   return serve_later(context, request, show_build);
 }
 
+/* ---- what can be done: on a worker, as orders wait for their effect ---- */
+
+static const char *
+build_path(struct http_request *request, int64_t id)
+{
+  return arena_printf(http_arena(request), "/builds/%lld", (long long) id);
+}
+
+static int
+restart_build(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  bool dependents = str_equal(http_form(request, "dependents"), STR("yes"));
+  int64_t id = 0;
+  int r = http_param_id(request, "id", &id, err);
+  if (r == 0)
+    r = farm_build_restart(serve->farm, id, dependents, err);
+  if (r < 0)
+    return r;
+  return ui_done(request, build_path(request, id), "Build %lld is built again%s.", (long long) id,
+                 dependents ? ", and so is what failed with it" : "");
+}
+
+static int
+post_restart(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, restart_build);
+}
+
+struct cancel_question
+{
+  struct arena *arena;
+  int64_t id;
+  struct serve_builds_row build;
+  struct serve_build_hold_row hold;
+};
+
+static int
+read_hold(struct db *db, void *context, struct error *err)
+{
+  struct cancel_question *question = context;
+  int r = build_find(db, question->id, question->arena, &question->build, err);
+  if (r == 0 && !question->build.finished_at_null)
+    r = error_set(err, -EEXIST, "build %lld has ended: there is nothing to cancel",
+                  (long long) question->id);
+  if (r == 0)
+    r = serve_build_hold(db, question->id, &question->hold, err);
+  return r < 0 ? r : 0;
+}
+
+static const char *
+words_of_hold(struct arena *arena, int64_t count)
+{
+  if (count == 0)
+    return "No other build waits for it. It can be restarted later.";
+  if (count == 1)
+    return "One more build waits for it and is cancelled too. Both can be restarted later.";
+  return arena_printf(arena,
+                      "%s%lld builds wait for it, directly or by others, and are cancelled too. "
+                      "All can be restarted later.",
+                      count >= 1000 ? "More than " : "", (long long) count);
+}
+
+static int
+ask_cancel(struct http_request *request, void *context, struct error *err)
+{
+  const struct serve_context *serve = context;
+  struct cancel_question question = { .arena = http_arena(request) };
+  int r = http_param_id(request, "id", &question.id, err);
+  if (r == 0)
+    r = db_pool_run(serve->pool, DB_READ, read_hold, &question, err);
+  if (r < 0)
+    return r;
+  struct arena *arena = question.arena;
+  struct ui_frame frame;
+  accounts_frame(request, serve->pool, &frame);
+  const struct ui_question asked = {
+    .title = str_of(arena_printf(arena, "Cancel %.*s?", STR_FMT(question.build.name))),
+    .what = str_of(words_of_hold(arena, question.hold.count)),
+    .button = STR("Cancel it"),
+    .action = arena_printf(arena, "%s/cancel", build_path(request, question.id)),
+    .back = build_path(request, question.id),
+  };
+  return ui_ask(request, &frame, &asked);
+}
+
+static int
+get_cancel(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, ask_cancel);
+}
+
+static int
+cancel_build(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  int64_t id = 0;
+  int r = http_param_id(request, "id", &id, err);
+  if (r == 0)
+    r = farm_build_cancel(serve->farm, id, err);
+  return r < 0 ? r
+               : ui_done(request, build_path(request, id), "Build %lld is cancelled.",
+                         (long long) id);
+}
+
+static int
+post_cancel(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, cancel_build);
+}
+
 static const struct http_route routes[] = {
-  { "GET", "/builds", get_builds, .summary = "Builds" },
   { "GET", "/builds/{id}", get_build, .summary = "A build" },
+  { "POST", "/builds/{id}/restart", post_restart, .form = true, .role = "admin",
+    .body_limit = FORM_LIMIT, .summary = "Build it again" },
+  { "GET", "/builds/{id}/cancel", get_cancel, .role = "admin", .summary = "Cancel it?" },
+  { "POST", "/builds/{id}/cancel", post_cancel, .form = true, .role = "admin",
+    .body_limit = FORM_LIMIT, .summary = "Cancel it, and what needs it" },
 };
 
 struct http_routes

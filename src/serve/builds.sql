@@ -8,26 +8,38 @@
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true) AS "mode!";
 
 -- name: serve_builds :many
--- Newest first. The name is the derivation's, without ".drv".
-SELECT build.id, left(substr(basename, 34), -4) AS "name!",
-       '/gnu/store/' || basename AS "derivation!", derivation_id, system.name AS system,
-       build_state_name(state) AS "state!", priority, timeout_s, max_silent_s, created_at,
-       finished_at, failed_build_id
+-- Newest first; those next to AFTER, oldest first, when IS_FORWARD. The name is the
+-- derivation's, without ".drv"; begun_at and ran_until are of the newest attempt.
+SELECT build.id AS "id!", left(substr(basename, 34), -4) AS "name!",
+       '/gnu/store/' || basename AS "derivation!", derivation_id AS "derivation_id!",
+       system.name AS "system!", build_state_name(build.state) AS "state!",
+       priority AS "priority!", timeout_s AS "timeout_s!", max_silent_s AS "max_silent_s!",
+       build.created_at AS "created_at!", build.finished_at, failed_build_id,
+       newest.created_at AS begun_at, newest.finished_at AS ran_until
 FROM build
 JOIN derivation ON derivation.id = derivation_id
 JOIN system ON system.id = system_id
 JOIN store_path ON store_path.id = derivation_id
-WHERE build.id < :before
-  AND (:state?::smallint IS NULL OR state = :state?)
+LEFT JOIN LATERAL (SELECT created_at, finished_at FROM attempt
+                   WHERE attempt.build_id = build.id
+                   ORDER BY attempt.id DESC LIMIT 1) AS newest ON true
+WHERE build.id < :before AND build.id > :after
+  AND (:state?::smallint IS NULL OR build.state = :state?)
   AND (:system?::text IS NULL
        OR system_id = (SELECT system.id FROM system WHERE system.name = :system?))
   AND (:name?::text IS NULL OR strpos(basename, :name?) > 33)
   AND (:evaluation?::bigint IS NULL
        OR build.id IN (SELECT build_id FROM job WHERE evaluation_id = :evaluation?))
-ORDER BY build.id DESC LIMIT :limit::bigint;
+ORDER BY CASE WHEN :is_forward::boolean THEN build.id END,
+         CASE WHEN NOT :is_forward THEN build.id END DESC
+LIMIT :limit::bigint;
+
+-- name: serve_systems :many
+SELECT name FROM system ORDER BY name;
 
 -- name: serve_build_outputs :many
 SELECT derivation_output.name, '/gnu/store/' || basename AS "path!",
+       '/' || left(basename, 32) || '.narinfo' AS "narinfo!",
        nar.path_id IS NOT NULL AS "available!", nar_size AS "nar_size?"
 FROM derivation_output
 JOIN store_path ON store_path.id = derivation_output.path_id
@@ -68,13 +80,86 @@ ORDER BY dependent.id LIMIT 100;
 
 -- name: serve_build_jobs :many
 -- Newest evaluations first.
-SELECT specification.name AS specification, evaluation_id AS evaluation, job_name.name
-FROM job
-JOIN job_name ON job_name.id = name_id
-JOIN evaluation ON evaluation.id = evaluation_id
+SELECT specification_id, specification.name AS specification, asked.evaluation_id AS evaluation,
+       asked.name_id, job_name.name, evaluation.created_at
+FROM (SELECT evaluation_id, name_id FROM job WHERE build_id = :build_id
+      ORDER BY evaluation_id DESC LIMIT 20) AS asked
+JOIN job_name ON job_name.id = asked.name_id
+JOIN evaluation ON evaluation.id = asked.evaluation_id
 JOIN specification ON specification.id = specification_id
-WHERE build_id = :build_id
-ORDER BY evaluation_id DESC, job_name.name LIMIT 20;
+ORDER BY asked.evaluation_id DESC, job_name.name;
+
+-- name: serve_build_neighbours :many
+-- Builds next to a derivation's: what it needs, and what needs it; on either side those
+-- that failed or are not finished first, then the oldest. Of each as many as are asked
+-- for, and COUNT, which says how many there are, up to 5,000.
+SELECT 'needs' AS "side!", side.id AS "id!", left(substr(basename, 34), -4) AS "name!",
+       build_state_name(state) AS "state!", count AS "count!"
+FROM (SELECT found.*, count(*) OVER () AS count
+      FROM (SELECT DISTINCT needed.id, needed.state, needed.derivation_id
+            FROM derivation_input
+            JOIN derivation ON derivation.id = input_id
+            JOIN build AS needed ON needed.output_key = derivation.output_key
+            WHERE derivation_input.derivation_id = :derivation_id
+            LIMIT 5000) AS found
+      ORDER BY state = 2, id LIMIT :limit::bigint) AS side
+JOIN store_path ON store_path.id = side.derivation_id
+UNION ALL
+SELECT 'needed by', side.id, left(substr(basename, 34), -4), build_state_name(state), count
+FROM (SELECT found.*, count(*) OVER () AS count
+      FROM (SELECT DISTINCT dependent.id, dependent.state, dependent.derivation_id
+            FROM derivation AS own
+            JOIN derivation AS same ON same.output_key = own.output_key
+            JOIN derivation_input ON input_id = same.id
+            JOIN build AS dependent ON dependent.derivation_id = derivation_input.derivation_id
+            WHERE own.id = :derivation_id
+            LIMIT 5000) AS found
+      ORDER BY state = 2, id LIMIT :limit::bigint) AS side
+JOIN store_path ON store_path.id = side.derivation_id;
+
+-- name: serve_job_history :many
+-- What the latest 500 evaluations of a specification asked for by this name, newest first.
+SELECT evaluation.id AS evaluation, evaluation.created_at, build_id AS build,
+       build_state_name(build.state) AS "state!", left(substr(basename, 34), -4) AS "name!"
+FROM (SELECT id, created_at FROM evaluation
+      WHERE specification_id = :specification_id
+      ORDER BY id DESC LIMIT 500) AS evaluation
+JOIN job ON job.evaluation_id = evaluation.id AND job.name_id = :name_id
+JOIN build ON build.id = build_id
+JOIN store_path ON store_path.id = build.derivation_id
+ORDER BY evaluation.id DESC, build_id DESC;
+
+-- name: serve_evaluation_channels :many
+-- From what an evaluation was made, for others to make it again.
+SELECT channel, url, commit_hash AS commit,
+       COALESCE(definition ->> 'mode', 'overlay') = 'time-machine' AS "is_whole!",
+       COALESCE((SELECT given -> 'introduction' ->> 'commit'
+                 FROM jsonb_array_elements(definition -> 'channels') AS given
+                 WHERE given ->> 'name' = channel LIMIT 1), '') AS "introduction_commit!",
+       COALESCE((SELECT given -> 'introduction' ->> 'signer'
+                 FROM jsonb_array_elements(definition -> 'channels') AS given
+                 WHERE given ->> 'name' = channel LIMIT 1), '') AS "introduction_signer!"
+FROM evaluation
+JOIN evaluation_revision ON evaluation_id = evaluation.id
+JOIN revision ON revision.id = revision_id
+JOIN repository ON repository.id = repository_id
+WHERE evaluation.id = :evaluation_id
+ORDER BY channel;
+
+-- name: serve_build_hold :one
+-- How much is cancelled with a build, about: what needs it, directly and by others, and
+-- is not finished. Counts up to 1,000.
+WITH RECURSIVE held AS (
+  SELECT id, derivation_id FROM build WHERE id = :build_id
+  UNION
+  SELECT dependent.id, dependent.derivation_id
+  FROM held
+  JOIN derivation AS own ON own.id = held.derivation_id
+  JOIN derivation AS same ON same.output_key = own.output_key
+  JOIN derivation_input ON input_id = same.id
+  JOIN build AS dependent ON dependent.derivation_id = derivation_input.derivation_id
+                         AND dependent.finished_at IS NULL)
+SELECT count(*) - 1 AS "count!" FROM (SELECT id FROM held LIMIT 1001) AS held;
 
 -- name: serve_attempt_of_build :one
 -- The one that is named, or the one whose log people want: what runs now, else the newest

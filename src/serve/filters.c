@@ -36,10 +36,22 @@ build_filter_read(struct http_request *request, int64_t limit, struct build_filt
   if (r == 0)
     r = http_query_i64(request, "before", 1, INT64_MAX, INT64_MAX, &ret->before, err);
   if (r == 0)
+    r = http_query_i64(request, "after", 0, INT64_MAX, 0, &ret->after, err);
+  if (r == 0)
     r = http_query_i64(request, "evaluation", 0, INT64_MAX, 0, &ret->evaluation_value, err);
   if (r == 0 && ret->evaluation_value != 0)
     ret->evaluation = &ret->evaluation_value;
   return r == 0 ? read_state(http_query(request, "state"), ret, err) : r;
+}
+
+static void
+turn_round(struct serve_builds_rows *rows)
+{
+  for (size_t i = 0; i < rows->count / 2; i++) {
+    struct serve_builds_row row = rows->items[i];
+    rows->items[i] = rows->items[rows->count - 1 - i];
+    rows->items[rows->count - 1 - i] = row;
+  }
 }
 
 int
@@ -50,8 +62,12 @@ build_filter_run(struct db *db, const struct build_filter *filter, struct arena 
   int r = serve_plan_anew(db, arena, &plan, err);
   if (r < 0)
     return r;
-  return serve_builds(db, filter->before, filter->state, filter->system, filter->name,
-                      filter->evaluation, filter->limit, arena, ret, err);
+  bool is_forward = filter->after > 0;
+  r = serve_builds(db, filter->before, filter->after, filter->state, filter->system, filter->name,
+                   filter->evaluation, is_forward, filter->limit, arena, ret, err);
+  if (r == 0 && is_forward)
+    turn_round(ret);
+  return r;
 }
 
 int

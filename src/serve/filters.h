@@ -8,6 +8,7 @@
 struct build_filter
 {
   int64_t before;
+  int64_t after; /* 0 = none; else those next to it */
   int64_t limit;
   int16_t state_value;
   const int16_t *state; /* NULL = any */
@@ -17,9 +18,10 @@ struct build_filter
   const int64_t *evaluation;
 };
 
-/* Reads state, system, name, evaluation, before and limit; -EINVAL with ERR set. */
+/* Reads state, system, name, evaluation, before, after and limit; -EINVAL with ERR set. */
 int build_filter_read(struct http_request *request, int64_t limit, struct build_filter *ret,
                       struct error *err);
+/* Newest first, in any case. */
 int build_filter_run(struct db *db, const struct build_filter *filter, struct arena *arena,
                      struct serve_builds_rows *ret, struct error *err);
 /* One build; -ENOENT when there is none. */

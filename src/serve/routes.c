@@ -33,6 +33,7 @@ serve_collect_routes(struct serve_context *context)
   struct http_routes *ret = context->routes;
   size_t count = 0;
   ret[count++] = serve_overview_page(context);
+  ret[count++] = serve_builds_page(context);
   ret[count++] = serve_build_pages(context);
   ret[count++] = serve_agent_pages(context);
   ret[count++] = serve_queue(context);
@@ -53,5 +54,7 @@ serve_collect_routes(struct serve_context *context)
   ret[count++] = evaluations_specification_pages(context->evaluations);
   ret[count++] = evaluations_specification_forms(context->evaluations);
   ret[count++] = evaluations_page(context->evaluations);
+  ret[count++] = evaluations_actions(context->evaluations);
+  ret[count++] = evaluations_changes(context->evaluations);
   context->routes_count = count;
 }

@@ -63,6 +63,7 @@ void serve_wake_scheduler(const struct serve_context *serve);
 int serve_check_cache(struct http_request *request, void *context, struct error *err);
 
 struct http_routes serve_overview_page(struct serve_context *context);
+struct http_routes serve_builds_page(struct serve_context *context);
 struct http_routes serve_build_pages(struct serve_context *context);
 struct http_routes serve_agent_pages(struct serve_context *context);
 struct http_routes serve_queue(struct serve_context *context);

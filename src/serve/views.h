@@ -4,6 +4,7 @@
 
 #include "evaluation/evaluation_sql.h"
 #include "serve/serve_sql.h"
+#include "serve/story.h"
 #include "ui/frame.h"
 
 struct overview_view
@@ -18,23 +19,54 @@ struct overview_view
   struct overview_failed_rows failed;
 };
 
+struct state_chip
+{
+  struct str state;
+  int64_t count;
+  bool is_chosen;
+};
+
 struct builds_view
 {
   struct serve_builds_rows builds;
-  const char *state; /* the filter; "" = all */
-  struct str name;   /* likewise */
-  int64_t next;      /* id from which older ones go on; 0 = none */
+  struct serve_systems_rows systems;
+  struct
+  {
+    struct state_chip *items;
+    size_t count;
+  } chips;
+  struct state_chip chip_room[FARM_BUILD_STATE_MAX];
+  int64_t all;          /* builds there are */
+  const char *state;    /* the filter; "" = all */
+  struct str name;      /* likewise */
+  struct str system;    /* likewise */
+  int64_t evaluation;   /* likewise; 0 = all */
+  bool is_paged;        /* not the newest */
+  int64_t older, newer; /* cursors; 0 = there are none */
+};
+
+struct attempt_view
+{
+  struct serve_build_attempts_row row;
+  struct cause_words words;
 };
 
 struct build_view
 {
   struct serve_builds_row build;
   struct serve_build_outputs_rows outputs;
-  struct serve_build_attempts_rows attempts;
-  struct serve_build_dependencies_rows dependencies;
-  struct serve_build_dependents_rows dependents;
+  struct
+  {
+    struct attempt_view *items; /* newest first */
+    size_t count;
+  } attempts;
+  struct serve_build_neighbours_rows neighbours;
   struct serve_build_jobs_rows jobs;
-  const char *cause;  /* of the newest attempt; "" = none */
+  struct farm_explanation why; /* it waits */
+  struct history history;
+  struct reproduction reproduction;
+  int64_t needs, needed_by; /* counts, up to 5,000 */
+  bool waits, runs, can_restart;
   int64_t attempt_id; /* whose log is shown; 0 = none */
   struct str log;     /* the end of its log */
   int64_t log_from;   /* byte from which a follower goes on */
