@@ -80,6 +80,16 @@ struct agents_view
   struct serve_running_rows running;
 };
 
+struct joining_view
+{
+  struct serve_join_tokens_rows tokens;
+  struct str url;     /* of this server, as the visitor knows it */
+  struct str made;    /* a token that was just made; size 0 = none */
+  struct str name;    /* as typed */
+  struct str days;    /* likewise */
+  struct str problem; /* with what was typed; size 0 = none */
+};
+
 /* A bar of the picture of an agent's last day; in units of the picture. */
 struct agent_bar
 {
