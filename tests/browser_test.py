@@ -18,6 +18,15 @@ CHROMIUM = os.environ.get("PANOPLY_CHROMIUM", "/usr/bin/chromium")
 SCRIPT = "<script>alert(1)</script>\"'&<b>"
 BACKWARDS = "\u202edrawkcab"
 HOSTILE = f"{SCRIPT} \x1b[31mred{BACKWARDS} {'x' * 10000}"
+# Prints its lines with the time at which it does, in seconds and microseconds.
+TICKING = """\
+for number in $(seq 1 50); do
+  set -- $(adjtimex | grep time.tv)
+  echo "tick $number at $2 $4"
+  sleep 0.2
+done
+mkdir $out
+"""
 
 
 def scheme_text(text: str) -> str:
@@ -59,13 +68,26 @@ class Browser(Case):
         add_harm(cls.farm.channel)
         hostile_agent = enrol_hostile_agent(cls.farm.server)
         evaluation = cls.farm.evaluate()
+        lost = cls.add_lost_specification()
+        waiting = cls.farm.evaluate(name="boats", systems=["aarch64-linux"])
         builds = cls.farm.finish(evaluation)
         cls.config = cls.farm.server.folder / "farm.json"
         cls.config.write_text(json.dumps({
             "base": cls.farm.server.url, "token": cls.farm.server.token(), "chromium": CHROMIUM,
             "time_factor": TIME_FACTOR, "evaluation": evaluation["id"],
             "agent": cls.farm.builders[0].name, "hostile_agent": hostile_agent,
+            "lost": lost, "boats": waiting["id"],
+            "waiting_build": cls.farm.builds(waiting)["tide-calendar"]["id"],
             "builds": {name: build["id"] for name, build in builds.items()}}))
+
+    @classmethod
+    def add_lost_specification(cls) -> str:
+        """One whose channel is not there; returns its name."""
+        specification = cls.farm.channel.specification(
+            "lost", channels=[{"name": "example", "url": "file:///nowhere"}])
+        cls.farm.server.add_specification(specification)
+        cls.farm.server.wait_for("/specifications/lost", lambda value: value["failure"])
+        return specification["name"]
 
     def setUp(self) -> None:
         super().setUp()
@@ -91,6 +113,9 @@ class Browser(Case):
 
     # ---- every page ----
 
+    def test_complete(self) -> None:
+        self.drive("complete.mjs")
+
     def test_layout(self) -> None:
         self.drive("layout.mjs")
 
@@ -105,3 +130,34 @@ class Browser(Case):
         shutil.rmtree(folder, ignore_errors=True)
         self.drive("screenshots.mjs", folder)
         self.assertGreater(len(list(folder.glob("*.png"))), 50)
+
+    def test_keyboard(self) -> None:
+        self.drive("keyboard.mjs")
+
+    def test_forms(self) -> None:
+        self.drive("forms.mjs")
+
+    def test_hostile(self) -> None:
+        self.drive("hostile.mjs")
+
+    def test_text(self) -> None:
+        self.drive("text.mjs")
+
+    # ---- what happens while a page is open ----
+
+    def start_ticking(self) -> int:
+        """The id of a build that runs and prints line after line."""
+        self.farm.channel.add_package("ticking", TICKING)
+        build = self.farm.builds(self.farm.push())["ticking"]
+        self.farm.wait_for_build(build["id"], "running")
+        return build["id"]
+
+    def pause(self, word: str = "pause") -> None:
+        self.farm.client.api("POST", f"/agents/{self.farm.builders[0].name}/{word}")
+
+    def test_live(self) -> None:
+        self.drive("live.mjs", start_ticking=self.start_ticking)
+
+    def test_connection(self) -> None:
+        self.drive("connection.mjs", stop=self.farm.server.stop, start=self.farm.server.start,
+                   pause=self.pause, resume=lambda: self.pause("resume"))

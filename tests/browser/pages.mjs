@@ -4,42 +4,61 @@
 
 import { farm } from "./browser.mjs";
 
-const { agent, builds, evaluation, hostile_agent: hostileAgent } = farm;
+const { agent, boats, builds, evaluation, lost, hostile_agent: hostileAgent } = farm;
+const SCRIPT = "<script>alert(1)</script>"; // as in browser_test.py
 const build = (name) => `/builds/${builds[name]}`;
 
 // name     of the screenshots, too
 // path
-// says     what a reader finds in w3m: its title and its main facts, states as words
+// says     what a visitor finds in w3m: its title and its main facts, states as words
 // status   200 unless told
 // isLog    may have more than 150 kB
-// hostile  shows what means harm
+// hostile  what it shows that means harm
 // signedIn false: only for who is not signed in; true: only for who is; otherwise both see it
 export const pages = [
   { name: "overview", path: "/", says: ["Overview", "failed", "example", "succeeded"] },
   { name: "specifications", path: "/specifications", says: ["Specifications", "example"] },
-  { name: "specification", path: "/specifications/example", hostile: true,
+  { name: "specification", path: "/specifications/example", hostile: SCRIPT,
     says: ["example", "Evaluations", "succeeded"] },
-  { name: "evaluation", path: `/evaluations/${evaluation}`, hostile: true,
+  { name: "specification-lost", path: `/specifications/${lost}`, says: [lost, "nowhere"] },
+  { name: "specification-add", path: "/add-specification", signedIn: true },
+  { name: "specification-add-json", path: "/add-specification?as=json", signedIn: true },
+  { name: "specification-edit", path: "/specifications/example/edit", signedIn: true },
+  { name: "specification-delete", path: "/specifications/example/delete", signedIn: true },
+  { name: "evaluation", path: `/evaluations/${evaluation}`, hostile: SCRIPT,
     says: [`Evaluation ${evaluation}`, "succeeded", "lighthouse", "dependency-failed", "almanac"] },
   { name: "evaluation-failed", path: `/evaluations/${evaluation}?state=failed`,
     says: [`Evaluation ${evaluation}`, "sextant"] },
+  { name: "evaluation-waiting", path: `/evaluations/${boats}`,
+    says: [`Evaluation ${boats}`, "waiting", "almanac"] },
   { name: "builds", path: "/builds", says: ["Builds", "almanac", "succeeded", "failed"] },
   { name: "builds-failed", path: "/builds?state=failed", says: ["Builds", "sextant", "failed"] },
   { name: "builds-none", path: "/builds?name=nothing-has-this-name", says: ["Builds"] },
+  { name: "build-waiting", path: `/builds/${farm.waiting_build}`, says: ["tide-calendar", "waiting"] },
+  { name: "build-cancel", path: `/builds/${farm.waiting_build}/cancel`, signedIn: true },
   { name: "build-succeeded", path: build("almanac"),
     says: ["almanac", "succeeded", "/gnu/store/", agent] },
   { name: "build-failed", path: build("sextant"),
     says: ["sextant", "failed", "the mirror is broken", "navigator"] },
   { name: "build-dependency-failed", path: build("navigator"),
     says: ["navigator", "dependency-failed", "sextant"] },
-  { name: "build-long-log", path: build("sounding-log"), isLog: true, hostile: true,
+  { name: "build-long-log", path: build("sounding-log"), isLog: true, hostile: "<b>&amp; no markup</b>",
     says: ["sounding-log", "succeeded", "end of the log"] },
-  { name: "build-hostile", path: build("hostile"), isLog: true, hostile: true,
+  { name: "build-hostile", path: build("hostile"), isLog: true, hostile: SCRIPT,
     says: ["hostile", "failed", "<script>"] },
+  { name: "builds-hostile-name", path: `/builds?name=${encodeURIComponent(SCRIPT)}`, hostile: SCRIPT,
+    says: ["Builds"] },
   { name: "agents", path: "/agents", says: ["Agents", agent, "connected"] },
   { name: "agent", path: `/agents/${agent}`, says: [agent, "connected", "x86_64-linux"] },
-  { name: "agent-hostile", path: `/agents/${hostileAgent}`, hostile: true,
+  { name: "agent-hostile", path: `/agents/${hostileAgent}`, hostile: SCRIPT,
     says: [hostileAgent, "<script>"] },
+  { name: "agent-release", path: `/agents/${hostileAgent}/release`, signedIn: true },
+  { name: "queue", path: "/queue", says: ["Queue", "aarch64-linux", "boats"] },
+  { name: "search", path: "/search", says: ["Search"] },
+  { name: "search-found", path: "/search?q=almanac", says: ["Search", "almanac", "succeeded"] },
+  { name: "search-commit", path: "/search?q=alert", hostile: SCRIPT, says: ["Search", "<script>"] },
+  { name: "search-none", path: `/search?q=${encodeURIComponent(SCRIPT)}nothing`, hostile: SCRIPT,
+    says: ["Search", "<script>"] },
   { name: "substitutes", path: "/substitutes", says: ["Substitutes", "guix archive --authorize"] },
   { name: "sign-in", path: "/sign-in", says: ["Sign in", "Administrator token"] },
   { name: "not-found", path: "/nothing", status: 404, says: ["404"] },

@@ -190,7 +190,7 @@ class TestRefusals(PagegenTest):
                 "html": "manifest", "iframe": "src srcdoc", "image": "href src", "img": "srcset longdesc usemap lowsrc",
                 "input": "src formaction", "link": "href imagesrcset rel", "meta": "content http-equiv", "object": "data codebase",
                 "p": "style is slot", "param": "value name", "script": "src nonce", "set": "to", "source": "srcset",
-                "td": "background", "use": "href xlink:href", "x-y": "whatever"}.items():
+                "td": "background", "use": "xlink:href", "x-y": "whatever"}.items():
             for attribute in attributes.split():
                 with self.subTest(f"{tag} {attribute}"):
                     self.refuse(f'\n<{tag} id="x"\n{attribute.title()}="{{{{ page.title }}}}">', 4,
@@ -334,6 +334,14 @@ class TestEscaping(PagegenTest):
         for comment in ("<!-- > -- -->", "<!-->", "<!--->", "<!-- --!>", "<!---->", "<!-- a\n-- --->", "</ x>"):
             with self.subTest(comment):
                 self.assertEqual(self.render(f"{comment}{{{{ page.title }}}}", "<"), f"{comment}&lt;")
+
+    def test_what_steers_is_replaced(self) -> None:
+        """Control characters, and those that turn the direction of what follows."""
+        page = "<p title=\"{{ page.title }}\">{{ page.title }}"
+        text = "a\x1b[31m\x7f\u202ab\u202ec\u2066d\u2069\u2029\u200f\u20e9e"
+        shown = "a\ufffd[31m\ufffd\ufffdb\ufffdc\ufffdd\ufffd\u2029\u200f\u20e9e"
+        self.assertEqual(self.render(page, text), f'<p title="{shown}">{shown}')
+        self.assertEqual(self.run_again("\u05e9\u05dc\u05d5\u05dd"), '<p title="{0}">{0}'.format("\u05e9\u05dc\u05d5\u05dd"))
 
     def test_literal_text_in_braces_is_text(self) -> None:
         self.assertEqual(self.render("{{ '<&>' }}<p title=\"{{ '\\\"' }}\">"), '&lt;&amp;&gt;<p title="&quot;">')

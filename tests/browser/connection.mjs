@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A page says that it has lost the server, finds it again, and goes on with the event behind the
+// last one that it had.
+
+import { SECONDS, ask, check, farm, newContext, run, same } from "./browser.mjs";
+
+await run(async (browser) => {
+  const context = await newContext(browser);
+  const tab = await context.newPage();
+  const lastIds = [];
+  tab.on("request", (request) => {
+    if (request.url().includes("/api/panoply/v1/events")) lastIds.push(request.headers()["last-event-id"]);
+  });
+  await tab.goto(`/agents/${farm.agent}`);
+  await tab.evaluate(() => (window.isSame = true));
+  const place = tab.locator("#connection");
+  same(await place.isVisible(), false, "the page says that the connection is lost");
+
+  await ask("stop");
+  await place.waitFor({ state: "visible" });
+  check(/^No connection to the server since .*\d/.test(await place.innerText()), await place.innerText());
+  check((await tab.locator("main").innerText()).includes(farm.agent), "the page lost what it showed");
+
+  await ask("start");
+  await place.waitFor({ state: "hidden", timeout: 30 * SECONDS });
+  same(await place.textContent(), "", "the page still says");
+  await ask("pause");
+  await tab.locator("main [data-state=paused]").first().waitFor();
+  await ask("resume");
+  await tab.locator("main [data-state=paused]").first().waitFor({ state: "detached" });
+  check(await tab.evaluate(() => window.isSame === true), "the page was loaded anew");
+
+  same(lastIds[0], undefined, "the first Last-Event-ID");
+  check(lastIds.length > 1 && lastIds.slice(1).every((id) => /^\d+-\d+$/.test(id ?? "")),
+    `Last-Event-ID of all connections: ${JSON.stringify(lastIds)}`);
+  await context.close();
+});
