@@ -104,7 +104,7 @@ read_log(struct build_question *question)
   struct serve_context *serve = question->serve;
   struct build_view *view = &question->view;
   view->attempt_id = question->logged.id;
-  view->log.error = view->log.follow_style = "";
+  view->log = (struct log_window) { .error = "", .follow_style = "", .follow_line = 1 };
   if (view->attempt_id == 0)
     return;
   bool is_running = question->logged.is_running;

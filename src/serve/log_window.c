@@ -283,7 +283,7 @@ log_window_read(struct log_scans *scans, struct cache *cache,
                 const struct log_window_question *question, struct arena *arena,
                 struct log_window *ret, struct error *err)
 {
-  *ret = (struct log_window) { .error = "", .follow_style = "" };
+  *ret = (struct log_window) { .error = "", .follow_style = "", .follow_line = 1 };
   struct log_known *known = get_known(scans, question);
   if (known == NULL)
     return error_set(err, -EBUSY, "too many logs are being looked at");

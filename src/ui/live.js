@@ -139,4 +139,3 @@ async function followLog(element) {
 const live = [...document.querySelectorAll("[data-live][id]")];
 if (live.length > 0) followAll(live);
 for (const element of document.querySelectorAll("[data-follow]")) followLog(element);
-if (document.querySelector("pre.lines")) import("/static/log.js");
