@@ -37,6 +37,7 @@ serve_collect_routes(struct serve_context *context)
   ret[count++] = serve_build_pages(context);
   ret[count++] = serve_log_page(context);
   ret[count++] = serve_agent_pages(context);
+  ret[count++] = serve_joining(context);
   ret[count++] = serve_queue(context);
   ret[count++] = serve_search(context);
   ret[count++] = serve_substitutes_page(context);

@@ -135,11 +135,11 @@ function putText(element, line, style) {
   put(element, text.slice(end), style);
 }
 
-function makeLine(number, text, style, page) {
+function makeLine(number, text, style) {
   const line = document.createElement("span");
   const link = document.createElement("a");
   line.id = `L${number}`;
-  link.href = page ? `${page}&line=${number}#L${number}` : `#L${number}`;
+  link.href = `#L${number}`;
   link.tabIndex = -1;
   link.textContent = number;
   line.append(link, " ");
@@ -152,14 +152,13 @@ function makeLine(number, text, style, page) {
 
 // Feeds the text of a log, in any pieces, into its element.
 function follower(element) {
-  const { page, begun } = element.dataset;
   let number = Number(element.dataset.line);
   let style = styleOf(element.dataset.style ?? "");
   let rest = ""; // of a line that is not whole, shown all the same
-  let shown = begun === "yes" ? element.lastElementChild : null;
+  let shown = element.dataset.begun === "yes" ? element.lastElementChild : null;
   const show = (text, after) => {
     shown?.remove();
-    shown = makeLine(number, text, after, page);
+    shown = makeLine(number, text, after);
     element.append(shown);
   };
   return (text) => {
