@@ -47,6 +47,7 @@ serve_collect_routes(struct serve_context *context)
   ret[count++] =
       (struct http_routes) { description_routes, ARRAY_SIZE(description_routes), context };
   ret[count++] = ui_routes();
+  ret[count++] = ui_style_routes();
   ret[count++] = accounts_routes(context->pool);
   ret[count++] = events_routes(context->feed, context->pool);
   ret[count++] = cache_routes(context->cache);

@@ -6,7 +6,9 @@ import { pagesFor } from "./pages.mjs";
 
 // What the data brought into the page, beside text.
 function intruders() {
-  const ours = (element) => element.matches("script[src^='/static/']");
+  // matrix.js gives sizes to what it draws on.
+  const ours = (element) =>
+    element.matches("script[src^='/static/'], #matrix canvas[style], #matrix .matrix-room[style]");
   const elements = [...document.querySelectorAll("script, b, img, iframe, object, embed, base, style, [style]")];
   const handlers = [...document.querySelectorAll("*")].filter((element) =>
     [...element.attributes].some(({ name, value }) => name.startsWith("on") || /^\s*javascript:/i.test(value)));
