@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "serve/routes.h"
 
+#include <assert.h>
+
 #include "serve/openapi.h"
 #include "ui/ui.h"
 
@@ -59,5 +61,6 @@ serve_collect_routes(struct serve_context *context)
   ret[count++] = evaluations_page(context->evaluations);
   ret[count++] = evaluations_actions(context->evaluations);
   ret[count++] = evaluations_changes(context->evaluations);
+  assert(count <= SERVE_ROUTES_MAX);
   context->routes_count = count;
 }
