@@ -89,11 +89,20 @@ export async function signIn() {
   return session;
 }
 
-// The HTML of PATH as it is sent.
-export async function source(path, signedIn = false) {
+async function request(path, signedIn, fields = null) {
   const headers = { Accept: "text/html", ...(signedIn && { Cookie: await signIn() }) };
-  const reply = await fetch(address(path), { headers });
+  const form = fields && { method: "POST", body: new URLSearchParams(fields) };
+  const reply = await fetch(address(path), { headers, ...form });
   return { status: reply.status, text: await reply.text() };
+}
+
+// The HTML of PAGE as it is sent, after its form was sent where it sends one.
+export async function source(page, signedIn = false) {
+  const asked = await request(page.path, signedIn);
+  if (!page.sends) return asked;
+  const form = asked.text.match(/<main.*?<form[^>]*? action="([^"]*)".*?<\/form>/s);
+  const hidden = [...form[0].matchAll(/type="hidden" name="([^"]*)" value="([^"]*)"/g)];
+  return request(form[1], signedIn, { ...Object.fromEntries(hidden.map((it) => it.slice(1))), ...page.sends });
 }
 
 // ---- tabs ----
@@ -118,7 +127,7 @@ export async function look(tab, { width, scheme }) {
 }
 
 // Notes what goes wrong in a tab: what the console shows, what fails to load, what opens.
-export function watch(tab, name, { status = 200 } = {}) {
+export function watch(tab, name, { status = 200, sends = null } = {}) {
   tab.on("pageerror", (error) => check(false, `${name}: ${error.stack}`));
   tab.on("requestfailed", (request) => {
     const { errorText } = request.failure();
@@ -126,7 +135,7 @@ export function watch(tab, name, { status = 200 } = {}) {
     check(errorText === "net::ERR_ABORTED", `${name}: ${request.url()}: ${errorText}`);
   });
   tab.on("response", (reply) => {
-    const expected = reply.request().isNavigationRequest() ? status : 200;
+    const expected = reply.request().isNavigationRequest() && !isFirstOfTwo(reply, sends) ? status : 200;
     check(reply.status() === expected || reply.status() === 304 || isRedirection(reply),
       `${name}: ${reply.url()}: status ${reply.status()}`);
   });
@@ -142,8 +151,18 @@ export function watch(tab, name, { status = 200 } = {}) {
   });
 }
 
+// The page with the form; what its sending gives comes second.
+function isFirstOfTwo(reply, sends) {
+  return sends !== null && reply.request().method() === "GET";
+}
+
 function isRedirection(reply) {
   return reply.status() >= 300 && reply.status() < 400;
+}
+
+async function send(tab, fields) {
+  for (const [name, value] of Object.entries(fields)) await tab.fill(`main [name="${name}"]`, value);
+  await Promise.all([tab.waitForEvent("load"), tab.click("main form button")]);
 }
 
 // Opens each of PAGES in CONTEXT, a few at a time, and gives the tab to WORK(tab, page).
@@ -155,6 +174,7 @@ export async function eachPage(context, pages, work) {
       watch(tab, page.name, page);
       try {
         await tab.goto(page.path);
+        if (page.sends) await send(tab, page.sends);
         await work(tab, page);
       } catch (error) {
         check(false, `${page.name} (${page.path}): ${error.stack}`);

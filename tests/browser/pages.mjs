@@ -12,6 +12,7 @@ const build = (name) => `/builds/${builds[name]}`;
 // path
 // says     what a visitor finds in w3m: its title and its main facts, states as words
 // status   200 unless told
+// sends    fields of the page's form, which is filled in and sent; `status` is of what comes then
 // isLog    may have more than 150 kB
 // hostile  what it shows that means harm
 // signedIn false: only for who is not signed in; true: only for who is; otherwise both see it
@@ -23,6 +24,8 @@ export const pages = [
   { name: "specification-lost", path: `/specifications/${lost}`, says: [lost, "nowhere"] },
   { name: "specification-add", path: "/add-specification", signedIn: true },
   { name: "specification-add-json", path: "/add-specification?as=json", signedIn: true },
+  { name: "specification-add-wrong", path: "/add-specification?as=json", signedIn: true,
+    sends: { definition: `{"name": "${SCRIPT}"}` }, status: 422, hostile: SCRIPT },
   { name: "specification-edit", path: "/specifications/example/edit", signedIn: true },
   { name: "specification-delete", path: "/specifications/example/delete", signedIn: true },
   { name: "evaluation", path: `/evaluations/${evaluation}`, hostile: SCRIPT,
@@ -61,6 +64,8 @@ export const pages = [
     says: ["Search", "<script>"] },
   { name: "substitutes", path: "/substitutes", says: ["Substitutes", "guix archive --authorize"] },
   { name: "sign-in", path: "/sign-in", says: ["Sign in", "Administrator token"] },
+  { name: "sign-in-wrong", path: "/sign-in", sends: { token: "wrong" }, status: 403,
+    says: ["Sign in"] },
   { name: "not-found", path: "/nothing", status: 404, says: ["404"] },
   { name: "wrong-filter", path: "/builds?state=odd", status: 400, says: ["400"] },
 ];
