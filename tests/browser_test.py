@@ -57,7 +57,7 @@ def enrol_hostile_agent(server) -> str:
 
 
 class Browser(Case):
-    timeout = 180
+    timeout = 300
 
     @classmethod
     def setUpClass(cls) -> None:

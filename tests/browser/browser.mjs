@@ -114,6 +114,7 @@ export async function newContext(browser, { width = 1280, signedIn = false, ...o
     ...options,
   });
   context.setDefaultTimeout(15 * SECONDS);
+  context.setDefaultNavigationTimeout(60 * SECONDS);
   if (signedIn) {
     const [name, value] = (await signIn()).split("=");
     await context.addCookies([{ name, value, url: farm.base, httpOnly: true, sameSite: "Lax" }]);

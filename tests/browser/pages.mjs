@@ -25,7 +25,7 @@ export const pages = [
   { name: "specification-add", path: "/add-specification", signedIn: true },
   { name: "specification-add-json", path: "/add-specification?as=json", signedIn: true },
   { name: "specification-add-wrong", path: "/add-specification?as=json", signedIn: true,
-    sends: { definition: `{"name": "${SCRIPT}"}` }, status: 422, hostile: SCRIPT },
+    sends: { definition: `{"name": "${SCRIPT}"}` }, status: 400, hostile: SCRIPT },
   { name: "specification-edit", path: "/specifications/example/edit", signedIn: true },
   { name: "specification-delete", path: "/specifications/example/delete", signedIn: true },
   { name: "evaluation", path: `/evaluations/${evaluation}`, hostile: SCRIPT,
