@@ -105,6 +105,13 @@ export async function source(page, signedIn = false) {
   return request(form[1], signedIn, { ...Object.fromEntries(hidden.map((it) => it.slice(1))), ...page.sends });
 }
 
+// ---- harm ----
+
+// Characters that steer a terminal or turn the direction of what follows.
+export function steering(text) {
+  return text.match(/[\u0000-\u0008\u000b-\u001f\u007f\u202a-\u202e\u2066-\u2069]/g) ?? [];
+}
+
 // ---- tabs ----
 
 export async function newContext(browser, { width = 1280, signedIn = false, ...options } = {}) {

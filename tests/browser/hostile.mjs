@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Names, messages and logs that mean harm are shown as the text that they are.
 
-import { check, eachPage, newContext, run, same } from "./browser.mjs";
+import { check, eachPage, newContext, run, same, steering } from "./browser.mjs";
 import { pagesFor } from "./pages.mjs";
 
 // What the data brought into the page, beside text.
@@ -20,8 +20,7 @@ async function examine(tab, page) {
     [document.documentElement.textContent, ...[...document.forms].flatMap((form) =>
       [...form.elements].map((it) => it.value))].join("\n"));
   check(text.includes(page.hostile), `${page.name} does not show ${page.hostile}`);
-  const characters = text.match(/[\u0000-\u0008\u000b-\u001f\u007f\u202a-\u202e\u2066-\u2069]/g) ?? [];
-  same(characters.length, 0, `${page.name}: characters that steer`);
+  same(steering(text).length, 0, `${page.name}: characters that steer`);
   const { width, room } = await tab.evaluate(() => ({
     width: document.documentElement.scrollWidth, room: document.documentElement.clientWidth }));
   check(width <= room, `${page.name}: ${width} px wide`);
