@@ -4,12 +4,12 @@ store."""
 
 import json
 import os
-import pty
 import re
 import subprocess
 
 from support.case import Case
 from support.panoply import Refused, Server, executable
+from support.terminal import on_a_terminal
 
 HOSTILE = "\x1b[2J\x1b]0;title\x07\x1b[31mred\x1b[0m caf\u00e9 \u009b1m \u202eback\n"
 SHOWN = "^[[2J^[]0;title^Gred caf\u00e9 \ufffd1m \ufffdback\n"
@@ -93,7 +93,7 @@ class OfClients(Case):
     def test_verbs_refuse_options_that_they_do_not_take(self):
         for words in (("spec", "list", "--force"), ("spec", "list", "--limit", "1"),
                       ("spec", "add", "x", "--follow"), ("key", "show", "--state", "x"),
-                      ("evaluation", "list", "--state", "failed"), ("doctor", "--follow"),
+                      ("spec", "list", "--state", "failed"), ("doctor", "--follow"),
                       ("build", "log", "1", "--json"), ("agents", "list", "--dependents"),
                       ("key", "rotate", "/x", "--url", "http://localhost")):
             with self.subTest(" ".join(words)):
@@ -138,20 +138,8 @@ class OfClients(Case):
             self.assertRegex(value, TIME)
 
     def on_a_terminal(self, *words: str) -> str:
-        """What the command writes to a terminal."""
-        ours, theirs = pty.openpty()
-        process = subprocess.Popen([executable(), *words], stdin=subprocess.DEVNULL,
-                                   stdout=theirs, env={**os.environ, "PANOPLY_URL": self.hub.url})
-        os.close(theirs)
-        written = b""
-        try:
-            while piece := os.read(ours, 65536):
-                written += piece
-        except OSError:  # the other side was closed
-            pass
-        os.close(ours)
-        process.wait(20)
-        return written.decode().replace("\r\n", "\n")
+        return on_a_terminal([executable(), *words],
+                             {**os.environ, "PANOPLY_URL": self.hub.url})
 
     def test_a_log_cannot_give_orders_to_the_terminal(self):
         self.add("one", period=0)

@@ -5,7 +5,9 @@ for people and, with --json, for programs. errors_test.py has what goes wrong.""
 import itertools
 import json
 import re
+import socket
 import subprocess
+import threading
 import unittest
 import urllib.parse
 
@@ -13,6 +15,7 @@ from support import channel as example
 from support.case import Case
 from support.farm import Farm
 from support.panoply import API, Agent, Client, Refused, executable
+from support.terminal import on_a_terminal
 from support.waiting import wait_until
 
 SECONDS = 5  # how long sea-floor-survey takes
@@ -254,7 +257,7 @@ class Builds(OfFarm):
     def test_pages_of_lists_are_linked(self):
         """By the header as by the body, with the filters; who has a page already is told so."""
         jobs = f"{API}/evaluations/{self.evaluation['id']}/jobs"
-        for first, count in ((f"{API}/builds?state=succeeded&limit=4", None),
+        for first, count in ((f"{API}/builds?evaluation={self.evaluation['id']}&limit=4", None),
                              (f"{jobs}?name=e&limit=3", None), (f"{jobs}?limit=1000", 11)):
             url, seen = first, []
             while url:
@@ -520,7 +523,7 @@ class Agents(OfFarm):
         for method, path in (("POST", f"/specifications/{name}/evaluate?force=bogus"),
                              ("POST", f"/specifications/{name}/pause?force=yes"),
                              ("POST", "/builds/1/restart?dependents=maybe"),
-                             ("GET", "/builds?foo=bar"), ("GET", "/evaluations?state=failed"),
+                             ("GET", "/builds?foo=bar"), ("GET", "/evaluations?state=dependency-failed"),
                              ("GET", "/builds/1/log?follow=1"), ("GET", "/events?sort=name")):
             with self.subTest(path):
                 with self.assertRaises(Refused) as refused:
@@ -544,9 +547,178 @@ class Server(OfFarm):
                          [(True, line.removeprefix("ok").strip()) for line in said])
 
     def test_help(self):
-        for command in ("spec", "evaluation", "build", "agents", "key", "doctor"):
+        for command in ("spec", "evaluation", "build", "agents", "key", "cache", "events",
+                        "doctor"):
             with self.subTest(command):
                 self.assertIn(f"Usage: panoply {command}", self.command(command, "--help"))
+
+
+class Tables(OfFarm):
+    """They fit a terminal, and are whole where none is."""
+
+    COLOUR = re.compile(r"\x1b\[\d*m")
+
+    def shown(self, *words: str, columns: int, **environment: str) -> str:
+        return on_a_terminal([executable(), *words],
+                             {**self.farm.server.client_environment(), "TERM": "xterm",
+                              **environment}, columns)
+
+    def test_lines_fit(self):
+        whole = self.command("build", "list").splitlines()
+        self.assertGreater(max(map(len, whole)), 80)
+        self.assertNotIn("…", "".join(whole))
+        for columns, environment, width in ((80, {}, 80), (120, {}, 120), (60, {}, 60),
+                                            (0, {"COLUMNS": "70"}, 70), (0, {}, 80),
+                                            (80, {"COLUMNS": "200"}, 80)):
+            with self.subTest(columns=columns, **environment):
+                environment = {"COLUMNS": "", **environment}
+                for words in (("build", "list"), ("spec", "list"), ("evaluation", "list"),
+                              ("agents", "list"),
+                              ("evaluation", "errors", str(self.evaluation["id"]))):
+                    text = self.COLOUR.sub("", self.shown(*words, columns=columns, **environment))
+                    self.assertLessEqual(max(map(len, text.splitlines())), width)
+                lines = self.COLOUR.sub("", self.shown("build", "list", columns=columns,
+                                                       **environment)).splitlines()
+                self.assertEqual(len(lines), len(whole))
+        self.assertIn("sea-floor-survey-7.0", self.shown("build", "list", columns=200))
+
+    def test_colours_of_states(self):
+        failed = "\x1b[31mfailed\x1b[m"
+        number = str(self.builds["sextant"]["id"])
+        for words in (("build", "list"), ("build", "show", number)):
+            self.assertIn(failed, self.shown(*words, columns=100, NO_COLOR=""))
+            for environment in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+                self.assertNotIn("\x1b", self.shown(*words, columns=100, **environment))
+            self.assertNotIn("\x1b", self.command(*words))
+        self.assertNotIn("\x1b", self.shown("build", "list", "--json", columns=100))
+
+    def test_filters(self):
+        builds = self.client.api("GET", "/builds?limit=1000")["items"]
+        for words, condition in (
+                (("--name", "tide", "--state", "succeeded"),
+                 lambda it: "tide" in it["name"] and it["state"] == "succeeded"),
+                (("--system", "riscv64-linux"), lambda it: False),
+                (("--evaluation", str(self.evaluation["id"])),
+                 lambda it: it["id"] in {build["id"] for build in self.builds.values()})):
+            told = self.told("build", "list", "--limit", "1000", *words)["items"]
+            self.assertEqual(told, [it for it in builds if condition(it)])
+        self.assertIn("There is no evaluation",
+                      self.command("evaluation", "list", "--state", "cancelled"))
+        jobs = rows(self.command("evaluation", "jobs", self.evaluation["id"], "--name", "tide"))
+        self.assertTrue(jobs and all("tide" in row["JOB"] for row in jobs))
+
+
+class NextSteps(OfFarm):
+    """Whoever asks for what is not there is told where to look."""
+
+    def test_hints(self):
+        ended = str(self.builds["almanac"]["id"])
+        for words, hint in (
+                (("spec", "show", "nowhere"), "panoply spec list"),
+                (("evaluation", "list", "nowhere"), "panoply spec list"),
+                (("evaluation", "show", "99999"), "panoply evaluation list"),
+                (("build", "show", "99999"), "panoply build list"),
+                (("build", "show", "abc"), "panoply build list"),
+                (("build", "cancel", ended), "panoply build show"),
+                (("agents", "show", "nowhere"), "panoply agents list"),
+                (("agents", "token", "revoke", "99999"), "panoply agents token list"),
+                (("agents", "token"), "create, list, revoke"),
+                (("build", "lits"), "panoply build --help")):
+            with self.subTest(words):
+                done = self.farm.server.command_line(*words, check=False)
+                self.assertIn(done.returncode, (1, 2))
+                self.assertIn(hint, done.stderr)
+                self.assertLessEqual(len(done.stderr.splitlines()), 2)
+
+
+class FollowedEvents(OfFarm):
+    def events(self, *words: str) -> subprocess.Popen:
+        process = subprocess.Popen([executable(), "events", *words], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True,
+                                   env=self.farm.server.client_environment())
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.kill)
+        return process
+
+    def test_those_that_are_kept(self):
+        lines = self.command("events", "--since", "0-0", "--limit", "5").splitlines()
+        self.assertEqual(len(lines), 5)
+        for line in lines:
+            self.assertRegex(line, r"^\d{4}-\d\d-\d\dT[\d:.]+Z [a-z_]+\.[a-z_]+ \d+")
+        failed = self.command("events", "--since", "0-0", "--kind", "build.failed", "--limit",
+                              "1")
+        self.assertRegex(failed, r" build\.failed \d+ .*derivation=sextant-1\.0\.drv .*"
+                                 r"agent=builder-1 .*cause=build")
+        raw = self.command("events", "--since", "0-0", "--limit", "3", "--json").splitlines()
+        self.assertEqual([set(json.loads(line)) for line in raw],
+                         [{"id", "happened_at", "kind", "subject", "facts"}] * 3)
+
+    def test_as_they_happen_and_over_a_lost_connection(self):
+        """The server is away in between, and nothing is missed or told twice."""
+        proxy = Cut(self.farm.server.address)
+        self.addCleanup(proxy.close)
+        process = self.events("--kind", "agent.", "--json", "--url", proxy.url)
+        proxy.wait_for_connection()
+        verbs = ("pause", "resume", "pause", "resume")
+        told = []
+        for verb in verbs:
+            self.command("agents", verb, "builder-1")
+            told.append(json.loads(process.stdout.readline())["kind"])
+            proxy.cut()
+        self.assertEqual(told, [f"agent.{verb}d" for verb in verbs])
+        self.assertIsNone(process.poll())
+
+    def test_what_cannot_be(self):
+        for words in (("--since", "yesterday"), ("--kind", "BUILD"), ("--limit", "0"),
+                      ("--url", "http://127.0.0.1:1")):
+            done = self.farm.server.command_line("events", *words, check=False)
+            self.assertEqual(done.returncode, 2, done.stderr)
+
+
+class Cut:
+    """A door to a server whose connections can be cut."""
+
+    def __init__(self, address: str):
+        self.address = address
+        self.pairs = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.count = 0
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self) -> None:
+        while True:
+            try:
+                ours, _ = self.listener.accept()
+            except OSError:
+                return
+            theirs = socket.create_connection(self.address.rsplit(":", 1))
+            self.pairs.append((ours, theirs))
+            for one, other in ((ours, theirs), (theirs, ours)):
+                threading.Thread(target=self.pump, args=(one, other), daemon=True).start()
+
+    def pump(self, one: socket.socket, other: socket.socket) -> None:
+        try:
+            while piece := one.recv(65536):
+                other.sendall(piece)
+                self.count += 1
+        except OSError:
+            pass
+
+    def wait_for_connection(self) -> None:
+        wait_until(lambda: self.count >= 2, 20, "the stream begins")
+
+    def cut(self) -> None:
+        pairs, self.pairs = self.pairs, []
+        for pair in pairs:
+            for one in pair:
+                one.shutdown(socket.SHUT_RDWR)
+                one.close()
+
+    def close(self) -> None:
+        self.listener.close()
+        self.cut()
 
 
 class Events(OfFarm):

@@ -261,6 +261,10 @@ class Live(OfDescription):
                 ("/builds", "/builds", f"evaluation={number}&system=x86_64-linux",
                  lambda it: it["id"] in asked_for),
                 ("/builds", "/builds", "system=riscv64-linux", lambda it: False),
+                ("/evaluations", "/evaluations", "state=failed",
+                 lambda it: it["state"] == "failed"),
+                (f"/evaluations/{number}/jobs", "/evaluations/{id}/jobs", "system=i686-linux",
+                 lambda it: it["system"] == "i686-linux"),
                 ("/evaluations", "/evaluations", "specification=example",
                  lambda it: it["specification"] == "example"),
                 (f"/evaluations/{number}/jobs", "/evaluations/{id}/jobs", "state=failed",
@@ -351,6 +355,10 @@ class Live(OfDescription):
     def do_with_builds(self, do) -> None:
         failed = self.builds["sextant"]
         do(202, "POST", "/agents/{name}/pause", name="builder-1")
+        do(202, "POST", "/evaluations/{id}/restart", id=self.evaluation["id"])
+        self.farm.server.wait_for(f"/builds/{failed['id']}", lambda it: it["state"] == "waiting")
+        do(202, "POST", "/builds/{id}/cancel", id=failed["id"])
+        self.farm.server.wait_for(f"/builds/{failed['id']}", lambda it: it["state"] == "cancelled")
         do(202, "POST", "/builds/{id}/restart", id=failed["id"], query="?dependents=yes")
         _, explained = self.call("GET", "/builds/{id}/explain", id=failed["id"])
         self.assertEqual(explained["reason"], "agents-paused")

@@ -4,6 +4,7 @@
   embed.py migrations OUTPUT.c FILE...   db_migrations (db/migrate.h), by number
   embed.py assets OUTPUT.c FILE...       ui_assets (ui/assets.h), by path
   embed.py json OUTPUT.c FILE            a text named as the file, in short form
+  embed.py texts OUTPUT.c FILE...        texts named as the files: "a.bash" is a_bash
 """
 
 from __future__ import annotations
@@ -100,8 +101,17 @@ def json_text(files: list[Path]) -> str:
     return f"{HEAD}extern const char {name}[];\nconst char {name}[] =\n{pieces};\n"
 
 
+def texts(files: list[Path]) -> str:
+    text = HEAD
+    for file in files:
+        name = re.sub(r"\W", "_", file.name)
+        text += (f"\nextern const char {name}[];\nconst char {name}[] =\n"
+                 f'{c_text(file.read_text(encoding="utf-8"))};\n')
+    return text
+
+
 def main() -> int:
-    writers = {"migrations": migrations, "assets": assets, "json": json_text}
+    writers = {"texts": texts, "migrations": migrations, "assets": assets, "json": json_text}
     if len(sys.argv) < 4 or sys.argv[1] not in writers:
         print(__doc__, file=sys.stderr)
         return 2

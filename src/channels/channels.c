@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "channels/channels.h"
+#include "channels/channels_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,20 +11,11 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "channels/channels_sql.h"
-#include "channels/git.h"
 
 #define URL_MAX 2000
 #define BRANCH_MAX 255
 #define LOCK_LOOK_MS 100
 #define TEXT_MAX 1000 /* bytes of an author or subject that we keep */
-
-struct channels
-{
-  char *folder;
-  struct db_pool *pool;
-  struct git_limits limits;
-  atomic_bool quit;
-};
 
 struct channels *
 channels_new(const struct channels_options *options)
@@ -32,6 +23,7 @@ channels_new(const struct channels_options *options)
   struct channels *channels = mem_alloc(sizeof *channels);
   channels->folder = mem_strdup(options->folder);
   channels->pool = options->pool;
+  pthread_mutex_init(&channels->lock, NULL);
   channels->limits = (struct git_limits) {
     .timeout_s = options->fetch_timeout_s > 0 ? options->fetch_timeout_s : 600,
     .quit = &channels->quit,
@@ -50,6 +42,8 @@ channels_free(struct channels *channels)
 {
   if (channels == NULL)
     return;
+  channels_forget_ranges(channels);
+  pthread_mutex_destroy(&channels->lock);
   free(channels->folder);
   free(channels);
 }
@@ -127,8 +121,8 @@ channels_check_commit(struct str commit, struct error *err)
 
 /* ---- the clone of a repository ---- */
 
-static char *
-clone_folder(const struct channels *channels, int64_t repository_id)
+char *
+channels_clone_folder(const struct channels *channels, int64_t repository_id)
 {
   return mem_printf("%s/%lld.git", channels->folder, (long long) repository_id);
 }
@@ -233,7 +227,7 @@ fetch_and_record(struct channels *channels, const char *branch, struct sighting 
                  struct error *err)
 {
   CLEANUP_ARENA struct arena arena = { 0 };
-  CLEANUP_FREE char *clone = clone_folder(channels, sighting->repository_id);
+  CLEANUP_FREE char *clone = channels_clone_folder(channels, sighting->repository_id);
   CLEANUP_FD int lock = lock_clone(channels, clone, err);
   if (lock < 0)
     return lock;
@@ -311,7 +305,7 @@ channels_checkout(struct channels *channels, const char *url, const char *branch
     r = db_pool_run(channels->pool, DB_READ, find_repository, &lookup, err);
   if (r < 0)
     return r;
-  CLEANUP_FREE char *clone = clone_folder(channels, lookup.repository_id);
+  CLEANUP_FREE char *clone = channels_clone_folder(channels, lookup.repository_id);
   CLEANUP_FD int lock = lock_clone(channels, clone, err);
   if (lock < 0)
     return lock;

@@ -3,6 +3,7 @@
    a child that can be killed. */
 #pragma once
 
+#include "channels/forge.h" /* links to commits and files */
 #include "events/events.h"
 
 struct channels_options
@@ -43,3 +44,25 @@ int channels_poll(struct channels *channels, const char *url, const char *branch
    have polled. */
 int channels_checkout(struct channels *channels, const char *url, const char *branch,
                       const char *commit, const char *folder, struct error *err);
+
+/* ---- what came between two commits ---- */
+
+struct channels_commit
+{
+  struct str commit, author, subject;
+  int64_t committed_at; /* microseconds since 1970 */
+};
+
+struct channels_range
+{
+  int64_t total;                       /* commits that TO has and FROM has not */
+  const struct channels_commit *items; /* the newest of them, newest first */
+  size_t count;
+};
+
+#define CHANNELS_RANGE_SHOWN 50
+
+/* Asks the clone, or remembers what it said; in ARENA. Takes its time: not for server
+   threads. Negative when the clone lacks one of them, as where another process polls. */
+int channels_range(struct channels *channels, int64_t repository_id, struct str from, struct str to,
+                   struct arena *arena, struct channels_range *ret, struct error *err);

@@ -14,6 +14,7 @@
 
 #define OUTPUT_MAX (64 << 10) /* bytes of git's output that we read */
 static const struct git_limits local = { .timeout_s = 120 };
+static const struct git_limits brief = { .timeout_s = 3 }; /* while somebody waits for a page */
 
 bool
 git_commit_hash_is_valid(struct str commit)
@@ -217,6 +218,55 @@ git_read_commit(const char *folder, const char *commit, struct arena *arena, str
   ret->author = arena_str(arena, author);
   ret->subject = arena_str(arena, rest);
   return 0;
+}
+
+/* Reads "HASH, seconds, author, subject", each but the last with a NUL behind it. */
+static bool
+read_range_line(struct str line, struct arena *arena, struct git_range_commit *ret)
+{
+  struct str commit;
+  struct str seconds;
+  struct str author;
+  if (!str_split(&line, '\0', &commit) || !str_split(&line, '\0', &seconds)
+      || !str_split(&line, '\0', &author) || !git_commit_hash_is_valid(commit)
+      || str_to_i64(seconds, &ret->details.committed_s) < 0)
+    return false;
+  ret->commit = arena_str(arena, commit);
+  ret->details.author = arena_str(arena, str_trim(author));
+  ret->details.subject = arena_str(arena, str_trim(line));
+  return true;
+}
+
+int
+git_read_range(const char *folder, const char *from, const char *to, size_t limit,
+               struct arena *arena, struct git_range *ret, struct error *err)
+{
+  CLEANUP_FREE char *git_dir = mem_printf("--git-dir=%s", folder);
+  CLEANUP_FREE char *range = mem_printf("%s..%s", from, to);
+  CLEANUP_FREE char *most = mem_printf("-%zu", limit);
+  CLEANUP_BUF struct buf number = { 0 };
+  CLEANUP_BUF struct buf output = { 0 };
+  const char *count[] = { git_dir, "rev-list", "--count", range, "--", NULL };
+  const char *log[] = { git_dir,
+                        "log",
+                        most,
+                        "--no-show-signature",
+                        "--encoding=UTF-8",
+                        "--format=%H%x00%ct%x00%<(80,trunc)%an%x00%<(200,trunc)%s",
+                        range,
+                        "--",
+                        NULL };
+  *ret = (struct git_range) { .items = arena_array(arena, limit, sizeof *ret->items) };
+  int r = git(count, NULL, &brief, &number, err);
+  if (r == 0)
+    r = git(log, NULL, &brief, &output, err);
+  if (r == 0 && str_to_i64(str_trim(buf_str(&number)), &ret->total) < 0)
+    r = error_set(err, -EPROTO, "git's count of %s cannot be read", range);
+  struct str rest = buf_str(&output);
+  struct str line;
+  while (r == 0 && ret->count < limit && str_split(&rest, '\n', &line))
+    ret->count += read_range_line(line, arena, &ret->items[ret->count]);
+  return r;
 }
 
 int

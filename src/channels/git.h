@@ -43,5 +43,20 @@ bool git_has_commit(const char *folder, const char *commit);
 int git_read_commit(const char *folder, const char *commit, struct arena *arena,
                     struct git_commit *ret, struct error *err);
 
+/* What TO has and FROM has not: how many commits, and the newest LIMIT of them. */
+struct git_range
+{
+  int64_t total;
+  struct git_range_commit
+  {
+    struct str commit;
+    struct git_commit details;
+  } * items;
+  size_t count;
+};
+
+int git_read_range(const char *folder, const char *from, const char *to, size_t limit,
+                   struct arena *arena, struct git_range *ret, struct error *err);
+
 /* Writes the files of COMMIT below TARGET, which must not exist. */
 int git_export(const char *folder, const char *commit, const char *target, struct error *err);

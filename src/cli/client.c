@@ -10,8 +10,8 @@
 #include "cli/cli.h"
 #include "cli/terminal.h"
 
-static struct http_client *
-new_client(const struct cli *cli, int silence_s)
+struct http_client *
+cli_client(const struct cli *cli, int silence_s)
 {
   return http_client_new(&(struct http_client_options) {
       .base_url = cli->url, .token = cli->token, .silence_timeout_s = silence_s });
@@ -34,9 +34,37 @@ exit_status(const struct error *err)
   }
 }
 
-static int
-fail_call(const struct cli *cli, struct error *err)
+/* What somebody does next who asked for what is not there, or is there already. */
+static const struct
 {
+  int code;
+  const char *path; /* the beginning */
+  const char *hint;
+} next_steps[] = {
+  { -ENOENT, "/specifications/", "'panoply spec list' shows those that there are." },
+  { -ENOENT, "/evaluations?specification=", "'panoply spec list' shows those that there are." },
+  { -ENOENT, "/evaluations/", "'panoply evaluation list' shows those that there are." },
+  { -ENOENT, "/builds/", "'panoply build list' shows those that there are." },
+  { -ENOENT, "/agents/tokens/", "'panoply agents token list' shows those that there are." },
+  { -ENOENT, "/agents/", "'panoply agents list' shows those that there are." },
+  { -EEXIST, "/specifications", "'panoply spec edit NAME FILE' changes the one that is there." },
+  { -EEXIST, "/builds/", "'panoply build show ID' tells its state." },
+  { -EEXIST, "/evaluations/", "'panoply evaluation show ID' tells its state." },
+};
+
+/* Unless the server has told already. */
+static void
+hint_next_step(const char *path, int code, struct error *err)
+{
+  for (size_t i = 0; i < ARRAY_SIZE(next_steps) && err->hint[0] == '\0'; i++)
+    if (next_steps[i].code == code && str_starts(str_of(path), str_of(next_steps[i].path)))
+      error_hint(err, "%s", next_steps[i].hint);
+}
+
+int
+cli_fail_call(const struct cli *cli, const char *path, struct error *err)
+{
+  hint_next_step(path, err->code, err);
   if (err->code == -EACCES) /* the server's own hint is for those who write programs */
     error_hint(err, "Give the administrator token: PANOPLY_TOKEN, or --token-file "
                     "STATE/admin-token.");
@@ -50,7 +78,7 @@ cli_call(struct cli *cli, const char *method, const char *path, const char *body
 {
   struct error err = { 0 };
   struct http_answer answer = { 0 };
-  struct http_client *client = new_client(cli, 60);
+  struct http_client *client = cli_client(cli, 60);
   int r = http_client_expect(
       client,
       &(struct http_call) { .method = method,
@@ -68,7 +96,7 @@ cli_call(struct cli *cli, const char *method, const char *path, const char *body
   }
   http_answer_free(&answer);
   if (r < 0)
-    return fail_call(cli, &err);
+    return cli_fail_call(cli, path, &err);
   if (ret != NULL)
     *ret = value;
   else
@@ -113,7 +141,7 @@ cli_stream(struct cli *cli, const char *path)
   struct http_answer answer = { 0 };
   struct output output = { 0 };
   /* A followed log may be silent for as long as a build may. */
-  struct http_client *client = new_client(cli, 7 * 24 * 3600);
+  struct http_client *client = cli_client(cli, 7 * 24 * 3600);
   int r = http_client_expect(
       client,
       &(struct http_call) { .method = "GET",
@@ -127,7 +155,7 @@ cli_stream(struct cli *cli, const char *path)
   http_answer_free(&answer);
   if (output.result < 0)
     return fail_output(output.result);
-  return r < 0 ? fail_call(cli, &err) : CLI_DONE;
+  return r < 0 ? cli_fail_call(cli, path, &err) : CLI_DONE;
 }
 
 int
@@ -162,4 +190,24 @@ cli_encode(struct cli *cli, const char *text)
       buf_printf(&out, "%%%02X", (unsigned) (unsigned char) *p);
   }
   return arena_printf(&cli->arena, "%s", buf_text(&out));
+}
+
+const char *
+cli_path_of(struct cli *cli, const char *prefix, const char *name, const char *suffix)
+{
+  return arena_printf(&cli->arena, "%s%s%s", prefix, cli_encode(cli, name), suffix);
+}
+
+/* Only a number, so that nothing else gets into the path. */
+const char *
+cli_path_of_id(struct cli *cli, const char *prefix, const char *word, const char *suffix)
+{
+  struct error err = { 0 };
+  int64_t id;
+  if (str_to_i64(str_of(word), &id) == 0 && id > 0)
+    return cli_path_of(cli, prefix, word, suffix);
+  error_set(&err, -EINVAL, "\"%s\" is no number of a build or evaluation", word);
+  hint_next_step(prefix, -ENOENT, &err);
+  (void) cli_fail(CLI_USAGE, &err);
+  return NULL;
 }

@@ -29,7 +29,7 @@ cli_fail(int status, const struct error *err)
 #define MEMBER(member) offsetof(struct cli, member)
 
 /* In the order of the bits. */
-static const struct option options[] = {
+const struct option cli_options[] = {
   { "url", OPTION_TEXT, MEMBER(url), 0, 0, NULL, "URL",
     "the server [PANOPLY_URL, or http://127.0.0.1:8080]" },
   { "token-file", OPTION_TEXT, MEMBER(token_file), 0, 0, NULL, "FILE",
@@ -47,9 +47,18 @@ static const struct option options[] = {
     "do not wait until its channels were looked at" },
   { "withdraw", OPTION_FLAG, MEMBER(withdraw), 0, 0, "no", NULL,
     "offer it no more, and build it again" },
+  { "name", OPTION_TEXT, MEMBER(name), 0, 0, NULL, "TEXT", "only those whose name contains it" },
+  { "system", OPTION_TEXT, MEMBER(system), 0, 0, NULL, "SYSTEM",
+    "only those for it, x86_64-linux for example" },
+  { "evaluation", OPTION_TEXT, MEMBER(evaluation), 0, 0, NULL, "ID",
+    "only what this evaluation asked for" },
+  { "kind", OPTION_TEXT, MEMBER(kind), 0, 0, NULL, "PREFIX",
+    "only kinds that begin so, build. for example" },
+  { "since", OPTION_TEXT, MEMBER(since), 0, 0, NULL, "PLACE",
+    "begin behind this place in the stream; 0-0: with the first that is kept" },
   { 0 },
 };
-static_assert(CLI_WITHDRAW == 1 << (ARRAY_SIZE(options) - 2), "a bit for each option");
+static_assert(CLI_SINCE == 1 << (ARRAY_SIZE(cli_options) - 2), "a bit for each option");
 
 /* Takes the options out; the words that stay are in WORDS. Returns the bits of the
    options, or -EINVAL. */
@@ -61,11 +70,11 @@ take_options(struct cli *cli, int argc, char **argv, char **words, int *ret_coun
   unsigned given = 0;
   for (int i = 1; i < argc; i++) {
     const struct option *option;
-    int r = options_take(options, argc, argv, &i, cli, &option, err);
+    int r = options_take(cli_options, argc, argv, &i, cli, &option, err);
     if (r < 0)
       return r;
     if (r == 1)
-      given |= 1u << (option - options);
+      given |= 1u << (option - cli_options);
     else if (count < WORDS_MAX)
       words[count++] = argv[i];
   }
@@ -100,22 +109,24 @@ print_verb(const struct verb *verb, FILE *out)
 {
   CLEANUP_BUF struct buf left = { 0 };
   buf_printf(&left, "%s%s%s", verb->name, before(verb->arguments), verb->arguments);
-  for (size_t i = 0; options[i].name != NULL; i++)
+  for (size_t i = 0; cli_options[i].name != NULL; i++)
     if ((verb->options & ~(unsigned) CLI_CALL & 1u << i) != 0)
-      buf_printf(&left, " [--%s%s%s]", options[i].name, options[i].placeholder != NULL ? " " : "",
-                 options[i].placeholder != NULL ? options[i].placeholder : "");
+      buf_printf(&left, " [--%s%s%s]", cli_options[i].name,
+                 cli_options[i].placeholder != NULL ? " " : "",
+                 cli_options[i].placeholder != NULL ? cli_options[i].placeholder : "");
   if (left.size > HELP_COLUMN)
     fprintf(out, "  %s\n  %*s %s\n", buf_text(&left), HELP_COLUMN, "", verb->help);
   else
     fprintf(out, "  %-*s %s\n", HELP_COLUMN, buf_text(&left), verb->help);
 }
 
-static void
-print_usage(FILE *out, const char *command, const struct verb *table)
+void
+cli_print_usage(const struct command *command, FILE *out)
 {
+  const struct verb *table = command->verbs;
   bool has_verbs = table->name[0] != '\0';
   unsigned taken = 0;
-  fprintf(out, "Usage: panoply %s %s[OPTION]...\n%s\n", command,
+  fprintf(out, "Usage: panoply %s %s[OPTION]...\n%s\n", command->name,
           has_verbs ? "VERB [ARGUMENT]... " : "", has_verbs ? "" : table->help);
   for (const struct verb *verb = table; verb->name != NULL; verb++) {
     if (has_verbs)
@@ -123,19 +134,37 @@ print_usage(FILE *out, const char *command, const struct verb *table)
     taken |= verb->options;
   }
   fputs("\nOptions:\n", out);
-  for (size_t i = 0; options[i].name != NULL; i++)
+  for (size_t i = 0; cli_options[i].name != NULL; i++)
     if ((taken & 1u << i) != 0)
-      option_print(&options[i], out);
+      option_print(&cli_options[i], out);
+  fprintf(out, "\n'man panoply-%s' has examples.\n", command->name);
 }
 
 /* ---- verbs ---- */
 
-static const struct verb *
-find_verb(const struct verb *table, const char *name)
+/* How many of WORDS NAME ("token create") consists of; 0 = they say something else. */
+static int
+count_words_of(const char *name, int count, char *const *words)
 {
-  for (const struct verb *verb = table; verb->name != NULL; verb++)
-    if (strcmp(verb->name, name) == 0)
+  int used = 0;
+  struct str rest = str_of(name);
+  struct str word;
+  while (str_split(&rest, ' ', &word)) {
+    if (used == count || !str_equal(word, str_of(words[used])))
+      return 0;
+    used++;
+  }
+  return used;
+}
+
+const struct verb *
+cli_find_verb(const struct verb *table, int count, char *const *words, int *ret_used)
+{
+  for (const struct verb *verb = table; verb->name != NULL; verb++) {
+    *ret_used = verb->name[0] == '\0' ? 0 : count_words_of(verb->name, count, words);
+    if (*ret_used > 0 || verb->name[0] == '\0')
       return verb;
+  }
   return NULL;
 }
 
@@ -144,10 +173,10 @@ find_verb(const struct verb *table, const char *name)
 static int
 check_options(const struct cli *cli, const struct verb *verb, unsigned given, struct error *err)
 {
-  for (size_t i = 0; options[i].name != NULL; i++)
+  for (size_t i = 0; cli_options[i].name != NULL; i++)
     if ((given & ~verb->options & 1u << i) != 0)
       return error_set(err, -EINVAL, "'panoply %s%s%s' takes no --%s", cli->command,
-                       before(verb->name), verb->name, options[i].name);
+                       before(verb->name), verb->name, cli_options[i].name);
   return 0;
 }
 
@@ -166,22 +195,38 @@ check_words(const struct cli *cli, const struct verb *verb, int count, char **wo
                    verb->name, before(verb->arguments), verb->arguments);
 }
 
-/* The verb that the first word names; a command without verbs has one named "". */
+/* "token" alone is the beginning of several verbs: what could follow? */
+static int
+refuse_verb(const struct cli *cli, const struct verb *table, const char *word, struct error *err)
+{
+  CLEANUP_BUF struct buf seconds = { 0 };
+  size_t size = strlen(word);
+  for (; table->name != NULL; table++)
+    if (strncmp(table->name, word, size) == 0 && table->name[size] == ' ')
+      buf_printf(&seconds, "%s%s", seconds.size == 0 ? "" : ", ", table->name + size + 1);
+  if (seconds.size > 0)
+    return error_set(err, -EINVAL, "'panoply %s %s' needs one of: %s", cli->command, word,
+                     buf_text(&seconds));
+  return error_set(err, -EINVAL, "'panoply %s' has no verb \"%s\"", cli->command, word);
+}
+
+/* The verb that the first words name; they are then taken off. A command without verbs
+   has one named "". */
 static const struct verb *
 pick_verb(const struct cli *cli, const struct verb *table, int *count, char ***words,
           struct error *err)
 {
-  if (table->name[0] == '\0')
-    return table;
-  if (*count == 0) {
-    error_set(err, -EINVAL, "'panoply %s' needs a verb", cli->command);
+  int used;
+  const struct verb *verb = cli_find_verb(table, *count, *words, &used);
+  if (verb == NULL) {
+    if (*count == 0)
+      error_set(err, -EINVAL, "'panoply %s' needs a verb", cli->command);
+    else
+      refuse_verb(cli, table, (*words)[0], err);
     return NULL;
   }
-  const struct verb *verb = find_verb(table, (*words)[0]);
-  if (verb == NULL)
-    error_set(err, -EINVAL, "'panoply %s' has no verb \"%s\"", cli->command, (*words)[0]);
-  ++*words;
-  --*count;
+  *words += used;
+  *count -= used;
   return verb;
 }
 
@@ -212,18 +257,24 @@ wants_help(int argc, char **argv)
   return false;
 }
 
+void
+cli_read_environment(struct cli *cli)
+{
+  const char *url = getenv("PANOPLY_URL");
+  cli->url = url != NULL && url[0] != '\0' ? url : "http://127.0.0.1:8080";
+  cli->token = getenv("PANOPLY_TOKEN");
+}
+
 int
-cli_dispatch(const char *command, const struct verb *table, int argc, char **argv)
+cli_dispatch(const struct command *command, int argc, char **argv)
 {
   if (wants_help(argc, argv)) {
-    print_usage(stdout, command, table);
+    cli_print_usage(command, stdout);
     return CLI_DONE;
   }
-  const char *url = getenv("PANOPLY_URL");
-  struct cli cli = { .command = command,
-                     .url = url != NULL && url[0] != '\0' ? url : "http://127.0.0.1:8080",
-                     .token = getenv("PANOPLY_TOKEN") };
-  int status = run(&cli, table, argc, argv);
+  struct cli cli = { .command = command->name };
+  cli_read_environment(&cli);
+  int status = run(&cli, command->verbs, argc, argv);
   arena_free(&cli.arena);
   return status;
 }

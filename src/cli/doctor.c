@@ -107,13 +107,7 @@ doctor_run(struct cli *cli, int count, char **words)
   return r != CLI_DONE ? r : findings.all_good ? CLI_DONE : CLI_FAILED;
 }
 
-static const struct verb doctor_verbs[] = {
-  { "", "", CLI_CALL, "Asks a server how it is, and says where to look.", 0, 0, doctor_run },
+const struct verb cli_doctor_verbs[] = {
+  { "", "", CLI_CALL, "Asks a server how it is, and says where to look.", 0, 0, doctor_run, { 0 } },
   { 0 },
 };
-
-int
-cli_doctor(int argc, char **argv)
-{
-  return cli_dispatch("doctor", doctor_verbs, argc, argv);
-}

@@ -5,21 +5,14 @@
 #include "cli/cli.h"
 #include "evaluation/evaluation.h"
 
+/* Not for people: what installed files and scripts ask for. */
 static const struct
 {
   const char *name;
-  int (*run)(int argc, char **argv);
-  const char *help;
-} commands[] = {
-  { "serve", cli_serve, "run the server" },
-  { "agent", cli_agent, "run the agent of a build machine" },
-  { "spec", cli_spec, "specifications: what to evaluate and build" },
-  { "evaluation", cli_evaluation, "evaluations of specifications" },
-  { "build", cli_build, "builds, their logs, why they wait" },
-  { "agents", cli_agents, "build machines, and tokens for new ones" },
-  { "key", cli_key, "the key that signs substitutes" },
-  { "cache", cli_cache, "whether all that is offered is there" },
-  { "doctor", cli_doctor, "look for what is wrong with a server" },
+  int (*run)(int count, char **words);
+} hidden[] = {
+  { "complete", cli_complete },
+  { "manual", cli_manual },
 };
 
 static void
@@ -28,8 +21,8 @@ print_help(FILE *out)
   fputs("Usage: panoply COMMAND [ARGUMENT]...\n"
         "Carries a GNU Guix change from commit to signed substitutes.\n\n",
         out);
-  for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-    fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].help);
+  for (const struct command *command = cli_commands; command->name != NULL; command++)
+    fprintf(out, "  %-12s %s\n", command->name, command->help);
   fputs("\n'panoply COMMAND --help' tells more. Client commands ask the server at --url or\n"
         "PANOPLY_URL (http://127.0.0.1:8080); what changes something needs the administrator\n"
         "token, in PANOPLY_TOKEN or in the file that --token-file names.\n"
@@ -51,9 +44,14 @@ int
 main(int argc, char **argv)
 {
   const char *name = argc > 1 ? argv[1] : "";
-  for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-    if (strcmp(commands[i].name, name) == 0)
-      return end(commands[i].run(argc - 1, argv + 1));
+  const struct command *command = cli_find_command(name);
+  if (command != NULL && command->verbs != NULL)
+    return end(cli_dispatch(command, argc - 1, argv + 1));
+  if (command != NULL)
+    return end(command->run(argc - 1, argv + 1));
+  for (size_t i = 0; i < ARRAY_SIZE(hidden); i++)
+    if (strcmp(hidden[i].name, name) == 0)
+      return end(hidden[i].run(argc - 2, argv + 2));
   if (strcmp(name, KEEPER_COMMAND) == 0)
     return evaluation_keep(argv + 2);
   if (strcmp(name, "--version") == 0) {

@@ -89,7 +89,7 @@ struct agent_command
 
 #define MEMBER(member) offsetof(struct agent_command, member)
 
-static const struct option agent_table[] = {
+const struct option cli_agent_options[] = {
   { "server", OPTION_TEXT, MEMBER(options.server), 0, 0, NULL, "URL", "the server" },
   { "token-file", OPTION_TEXT, MEMBER(options.token_file), 0, 0, NULL, "FILE",
     "this agent's own token [STATE/token]" },
@@ -117,7 +117,7 @@ print_agent_help(void)
   fputs("Usage: panoply agent --server URL [OPTION]...\n"
         "Builds for a server on this machine, through its guix-daemon.\n\n",
         stdout);
-  options_print(agent_table, stdout);
+  options_print(cli_agent_options, stdout);
 }
 
 static int
@@ -144,12 +144,12 @@ parse_agent(int argc, char **argv, struct arena *arena, struct agent_options *re
             struct error *err)
 {
   struct agent_command command = { 0 };
-  options_set_defaults(agent_table, &command);
+  options_set_defaults(cli_agent_options, &command);
   for (int i = 1; i < argc; i++) {
     const struct option *option;
     if (strcmp(argv[i], "--help") == 0)
       return 1;
-    int r = options_take(agent_table, argc, argv, &i, &command, &option, err);
+    int r = options_take(cli_agent_options, argc, argv, &i, &command, &option, err);
     if (r == 0)
       return error_set(err, -EINVAL, "unexpected argument \"%s\"", argv[i]);
     if (r < 0)

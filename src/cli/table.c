@@ -1,264 +1,235 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Showing what the server answered. */
-#include <stdio.h>
+#include "cli/table.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
-#include "cli/terminal.h"
+#define WIDTH_DEFAULT 80
+#define WIDTH_LEAST 20 /* what says less is no terminal that anybody reads */
+#define COLUMN_LEAST 4
+#define GAP 2 /* between columns */
+#define ELLIPSIS "…"
 
-#define COLUMNS_MAX 12
-#define WIDTH_DEFAULT 100
+/* ---- what standard output is ---- */
 
-void
-cli_print_json(const json_t *value)
+static size_t
+output_width(void)
 {
-  /* The same JSON, without a byte that a terminal could take for an order. */
-  size_t escape = isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0;
-  json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | escape);
-  putchar('\n');
+  struct winsize size;
+  int64_t columns = 0;
+  if (!isatty(STDOUT_FILENO))
+    return 0;
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= WIDTH_LEAST)
+    return size.ws_col;
+  if (str_to_i64(str_of(getenv("COLUMNS")), &columns) == 0 && columns >= WIDTH_LEAST)
+    return (size_t) columns;
+  return WIDTH_DEFAULT;
 }
 
-const char *
-cli_text(struct cli *cli, const json_t *value)
+/* https://no-color.org: any text but the empty one says no. */
+static bool
+wants_colours(void)
 {
-  switch (json_typeof(value)) {
-  case JSON_STRING:
-    return terminal_line(&cli->arena, str_of(json_string_value(value)));
-  case JSON_INTEGER:
-    return arena_printf(&cli->arena, "%lld", (long long) json_integer_value(value));
-  case JSON_REAL:
-    return arena_printf(&cli->arena, "%g", json_real_value(value));
-  case JSON_TRUE:
-    return "yes";
-  case JSON_FALSE:
-    return "no";
-  case JSON_NULL:
-    return "-";
-  case JSON_ARRAY:
-  case JSON_OBJECT:
-    break;
+  const char *refused = getenv("NO_COLOR");
+  const char *terminal = getenv("TERM");
+  return isatty(STDOUT_FILENO) && (refused == NULL || refused[0] == '\0')
+         && (terminal == NULL || strcmp(terminal, "dumb") != 0);
+}
+
+struct table_style
+table_style_of_output(void)
+{
+  return (struct table_style) { .width = output_width(), .colours = wants_colours() };
+}
+
+/* ---- widths ---- */
+
+/* What takes two columns, and what takes none: the blocks that matter, not every one. */
+static const struct
+{
+  uint32_t first, last;
+  size_t width;
+} wide_blocks[] = {
+  { 0x0300, 0x036f, 0 },   { 0x1100, 0x115f, 2 },   { 0x200b, 0x200f, 0 },
+  { 0x20d0, 0x20ff, 0 },   { 0x2e80, 0xa4cf, 2 },   { 0xac00, 0xd7a3, 2 },
+  { 0xf900, 0xfaff, 2 },   { 0xfe00, 0xfe0f, 0 },   { 0xfe30, 0xfe6f, 2 },
+  { 0xff00, 0xff60, 2 },   { 0xffe0, 0xffe6, 2 },   { 0x1f300, 0x1f64f, 2 },
+  { 0x1f680, 0x1f6ff, 2 }, { 0x1f900, 0x1f9ff, 2 }, { 0x20000, 0x3fffd, 2 },
+};
+
+/* The bytes of the character at the beginning of TEXT, which is valid UTF-8, and its
+   width. */
+static size_t
+take_character(struct str text, size_t *ret_width)
+{
+  unsigned char first = (unsigned char) text.data[0];
+  size_t size = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+  size = size < text.size ? size : text.size;
+  uint32_t point = size == 1 ? first : first & (0xffu >> (size + 1));
+  for (size_t i = 1; i < size; i++)
+    point = point << 6 | ((unsigned char) text.data[i] & 0x3f);
+  *ret_width = 1;
+  for (size_t i = 0; i < ARRAY_SIZE(wide_blocks); i++)
+    if (point >= wide_blocks[i].first && point <= wide_blocks[i].last)
+      *ret_width = wide_blocks[i].width;
+  return size;
+}
+
+size_t
+table_text_width(struct str text)
+{
+  size_t total = 0;
+  for (size_t width; text.size > 0; total += width)
+    text = str_from(text, take_character(text, &width));
+  return total;
+}
+
+/* As much of the beginning as WIDTH holds; and of the end. */
+static struct str
+first_part(struct str text, size_t width)
+{
+  size_t bytes = 0, used = 0;
+  while (bytes < text.size) {
+    size_t one;
+    size_t size = take_character(str_from(text, bytes), &one);
+    if (used + one > width)
+      break;
+    used += one;
+    bytes += size;
   }
-  char *dump = json_dumps(value, JSON_COMPACT);
-  const char *text = terminal_line(&cli->arena, str_of(dump));
-  free(dump);
+  return str_make(text.data, bytes);
+}
+
+static struct str
+last_part(struct str text, size_t width)
+{
+  size_t left = table_text_width(text);
+  while (left > width) {
+    size_t one;
+    text = str_from(text, take_character(text, &one));
+    left -= one;
+  }
   return text;
 }
 
-/* Follows "build.state" into nested objects; NULL where something is missing. */
-static const json_t *
-member_at(const json_t *item, const char *path)
+/* ---- layout ---- */
+
+static const char *
+cell_of(const struct table *table, size_t row, size_t column)
 {
-  struct str rest = str_of(path);
-  struct str part;
-  while (item != NULL && str_split(&rest, '.', &part)) {
-    char name[64];
-    snprintf(name, sizeof name, "%.*s", STR_FMT(part));
-    item = json_object_get(item, name);
-  }
-  return item;
+  return table->cells[row * table->columns_count + column];
 }
 
-/* ---- tables ---- */
-
-struct table
+/* "2026-11-23T08:04:52.120000Z" without what follows the seconds. */
+static struct str
+shown_cell(const struct table *table, const struct table_style *style, size_t row, size_t column)
 {
-  const struct column *columns;
-  size_t columns_count;
-  const char **cells; /* row by row */
-  size_t rows;
-  size_t widths[COLUMNS_MAX];
+  struct str text = str_of(cell_of(table, row, column));
+  ptrdiff_t point = str_find(text, '.');
+  if (table->columns[column].kind == COLUMN_TIME && style->width > 0 && point > 0)
+    text.size = (size_t) point;
+  return text;
+}
+
+static void
+measure(const struct table *table, const struct table_style *style, size_t widths[])
+{
+  for (size_t c = 0; c < table->columns_count; c++) {
+    widths[c] = table_text_width(str_of(table->columns[c].title));
+    for (size_t i = 0; i < table->rows; i++) {
+      size_t width = table_text_width(shown_cell(table, style, i, c));
+      widths[c] = width > widths[c] ? width : widths[c];
+    }
+  }
+}
+
+/* Takes what is too much from the widest columns. */
+static void
+fit(const struct table *table, size_t bound, size_t widths[])
+{
+  size_t total = GAP * (table->columns_count - 1);
+  for (size_t c = 0; c < table->columns_count; c++)
+    total += widths[c];
+  while (total > bound) {
+    size_t widest = 0;
+    for (size_t c = 1; c < table->columns_count; c++)
+      if (widths[c] > widths[widest])
+        widest = c;
+    if (widths[widest] <= COLUMN_LEAST)
+      return;
+    widths[widest]--;
+    total--;
+  }
+}
+
+/* ---- writing ---- */
+
+static const struct
+{
+  const char *state;
+  const char *colour;
+} colours[] = {
+  { "succeeded", "32" }, { "failed", "31" },  { "dependency-failed", "33" },
+  { "running", "36" },   { "waiting", "90" }, { "cancelled", "90" },
 };
 
-/* Characters, not bytes: a rough measure, right for all but wide scripts. */
-static size_t
-text_width(const char *text)
+void
+table_write_state(const char *state, bool with_colours, struct buf *out)
 {
-  size_t width = 0;
-  for (; *text != '\0'; text++)
-    width += ((unsigned char) *text & 0xc0) != 0x80;
-  return width;
-}
-
-static void
-fill_table(struct cli *cli, const json_t *items, struct table *table)
-{
-  while (table->columns[table->columns_count].title != NULL)
-    table->columns_count++;
-  table->rows = json_array_size(items);
-  table->cells =
-      arena_array(&cli->arena, table->rows * table->columns_count + 1, sizeof *table->cells);
-  for (size_t c = 0; c < table->columns_count; c++)
-    table->widths[c] = text_width(table->columns[c].title);
-  for (size_t i = 0; i < table->rows * table->columns_count; i++) {
-    size_t c = i % table->columns_count;
-    const json_t *value =
-        member_at(json_array_get(items, i / table->columns_count), table->columns[c].path);
-    table->cells[i] = value == NULL ? "-" : cli_text(cli, value);
-    size_t width = text_width(table->cells[i]);
-    if (width > table->widths[c])
-      table->widths[c] = width;
-  }
-}
-
-static size_t
-terminal_width(void)
-{
-  struct winsize size;
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20)
-    return size.ws_col;
-  return isatty(STDOUT_FILENO) ? WIDTH_DEFAULT : 0; /* 0 = no bound */
-}
-
-/* Takes what is too much from the widest column. */
-static void
-fit(struct table *table)
-{
-  size_t bound = terminal_width();
-  size_t total = 0;
-  size_t widest = 0;
-  for (size_t c = 0; c < table->columns_count; c++) {
-    total += table->widths[c] + 2;
-    if (table->widths[c] > table->widths[widest])
-      widest = c;
-  }
-  if (bound > 0 && total > bound && table->widths[widest] > total - bound + 10)
-    table->widths[widest] -= total - bound;
-}
-
-static void
-print_cell(const char *text, size_t width, bool last)
-{
-  size_t used = text_width(text);
-  if (used > width) {
-    size_t bytes = 0;
-    for (size_t kept = 0; text[bytes] != '\0'; bytes++) {
-      kept += ((unsigned char) text[bytes] & 0xc0) != 0x80;
-      if (kept == width)
-        break;
+  for (size_t i = 0; with_colours && i < ARRAY_SIZE(colours); i++)
+    if (strcmp(colours[i].state, state) == 0) {
+      buf_printf(out, "\x1b[%sm%s\x1b[m", colours[i].colour, state);
+      return;
     }
-    printf("%.*s…%s", (int) bytes, text, last ? "" : "  ");
-    return;
-  }
-  printf("%s%*s", text, last ? 0 : (int) (width - used + 2), "");
+  buf_append_text(out, state);
 }
 
+/* Returns how many columns it took: one less than WIDTH where a wide character would have
+   been halved. */
+static size_t
+write_cut(struct str text, enum column_kind kind, size_t width, struct buf *out)
+{
+  size_t tail = kind == COLUMN_NAME ? (width - 1) / 2 : 0;
+  struct str first = first_part(text, width - 1 - tail);
+  struct str last = last_part(text, tail);
+  buf_append_str(out, first);
+  buf_append_text(out, ELLIPSIS);
+  buf_append_str(out, last);
+  return table_text_width(first) + 1 + table_text_width(last);
+}
+
+/* WIDTH: of the column; what is wider is cut. LAST: nothing stands behind it. */
 static void
-print_table(struct table *table)
+write_cell(struct str text, enum column_kind kind, size_t width, bool with_colours, bool last,
+           struct buf *out)
 {
-  fit(table);
-  for (size_t c = 0; c < table->columns_count; c++)
-    print_cell(table->columns[c].title, table->widths[c], c + 1 == table->columns_count);
-  putchar('\n');
-  for (size_t i = 0; i < table->rows * table->columns_count; i++) {
-    size_t c = i % table->columns_count;
-    print_cell(table->cells[i], table->widths[c], c + 1 == table->columns_count);
-    if (c + 1 == table->columns_count)
-      putchar('\n');
-  }
-}
-
-static const char *
-with_parameter(struct cli *cli, const char *path, const char *name, const char *value)
-{
-  if (value == NULL)
-    return path;
-  return arena_printf(&cli->arena, "%s%c%s=%s", path, strchr(path, '?') != NULL ? '&' : '?', name,
-                      cli_encode(cli, value));
-}
-
-static const char *
-with_filters(struct cli *cli, const char *path)
-{
-  const char *limit =
-      cli->limit > 0 ? arena_printf(&cli->arena, "%lld", (long long) cli->limit) : NULL;
-  path = with_parameter(cli, path, "state", cli->state);
-  path = with_parameter(cli, path, "before", cli->before);
-  return with_parameter(cli, path, "limit", limit);
-}
-
-int
-cli_list(struct cli *cli, const char *path, const struct column *columns, const char *empty)
-{
-  json_t *answer = NULL;
-  int status = cli_call(cli, "GET", with_filters(cli, path), NULL, &answer);
-  if (status != CLI_DONE)
-    return status;
-  const json_t *items = json_object_get(answer, "items");
-  struct table table = { .columns = columns };
-  if (cli->json)
-    cli_print_json(answer);
-  else if (json_array_size(items) == 0)
-    puts(empty);
-  else {
-    fill_table(cli, items, &table);
-    print_table(&table);
-    const json_t *next = json_object_get(answer, "next");
-    if (json_is_string(next))
-      printf("(there are more: go on with --before %s)\n", cli_text(cli, next));
-  }
-  json_decref(answer);
-  return CLI_DONE;
-}
-
-/* ---- one thing ---- */
-
-static void
-print_items(struct cli *cli, const char *key, const json_t *list)
-{
-  size_t i;
-  json_t *item;
-  printf("%s:\n", terminal_line(&cli->arena, str_of(key)));
-  json_array_foreach((json_t *) list, i, item)
-  {
-    const char *name;
-    json_t *member;
-    const char *separator = "  - ";
-    json_object_foreach(item, name, member)
-    {
-      if (json_is_null(member) || (json_is_string(member) && json_string_length(member) == 0))
-        continue;
-      printf("%s%s: %s", separator, terminal_line(&cli->arena, str_of(name)),
-             cli_text(cli, member));
-      separator = ", ";
-    }
-    putchar('\n');
-  }
-}
-
-/* A member of a member is named "builds.failed". As deep as jansson reads. */
-static void
-print_members(struct cli *cli, const char *prefix, const json_t *object)
-{
-  const char *name;
-  json_t *value;
-  json_object_foreach((json_t *) object, name, value)
-  {
-    const char *key = arena_printf(&cli->arena, "%s%s", prefix, name);
-    if (json_object_size(value) > 0)
-      print_members(cli, arena_printf(&cli->arena, "%s.", key), value);
-    else if (json_is_array(value) && json_is_object(json_array_get(value, 0)))
-      print_items(cli, key, value);
-    else if (json_is_object(value) || (json_is_array(value) && json_array_size(value) == 0))
-      printf("%-16s -\n", terminal_line(&cli->arena, str_of(key)));
-    else
-      printf("%-16s %s\n", terminal_line(&cli->arena, str_of(key)), cli_text(cli, value));
-  }
-}
-
-int
-cli_show(struct cli *cli, const char *path)
-{
-  json_t *answer = NULL;
-  int status = cli_call(cli, "GET", path, NULL, &answer);
-  if (status != CLI_DONE)
-    return status;
-  if (cli->json)
-    cli_print_json(answer);
+  size_t used = table_text_width(text);
+  if (used > width)
+    used = write_cut(text, kind, width, out);
+  else if (kind == COLUMN_STATE)
+    table_write_state(text.data, with_colours, out);
   else
-    print_members(cli, "", answer);
-  json_decref(answer);
-  return CLI_DONE;
+    buf_append_str(out, text);
+  for (; !last && used < width + GAP; used++)
+    buf_append_char(out, ' ');
+  if (last)
+    buf_append_char(out, '\n');
+}
+
+void
+table_write(const struct table *table, const struct table_style *style, struct buf *out)
+{
+  size_t widths[TABLE_COLUMNS_MAX];
+  measure(table, style, widths);
+  if (style->width > 0)
+    fit(table, style->width, widths);
+  size_t count = table->columns_count;
+  for (size_t c = 0; c < count; c++)
+    write_cell(str_of(table->columns[c].title), COLUMN_TEXT, widths[c], false, c + 1 == count, out);
+  for (size_t i = 0; i < table->rows; i++)
+    for (size_t c = 0; c < count; c++)
+      write_cell(shown_cell(table, style, i, c), table->columns[c].kind, widths[c], style->colours,
+                 c + 1 == count, out);
 }

@@ -25,9 +25,10 @@ struct question
   int64_t before;
   int64_t limit;
   struct str after_name;
-  const int16_t *state; /* NULL = any */
-  struct str json;      /* the answer; data NULL = there is no such thing */
-  struct str next;      /* of a page of a list: the cursor behind it; data NULL = the last one */
+  const int16_t *state;        /* of builds; NULL = any */
+  struct str evaluation_state; /* data NULL = any */
+  struct str json;             /* the answer; data NULL = there is no such thing */
+  struct str next; /* of a page of a list: the cursor behind it; data NULL = the last one */
 };
 
 static int
@@ -237,8 +238,8 @@ query_evaluations(struct db *db, void *context, struct error *err)
 {
   struct question *question = context;
   struct evaluation_json_list_row row = { 0 };
-  int r = evaluation_json_list(db, question->before, question->name, question->limit,
-                               question->arena, &row, err);
+  int r = evaluation_json_list(db, question->before, question->name, question->evaluation_state,
+                               question->limit, question->arena, &row, err);
   if (r >= 0 && !row.known)
     return no_specification(question->name, err);
   question->json = row.json;
@@ -247,10 +248,27 @@ query_evaluations(struct db *db, void *context, struct error *err)
 }
 
 static int
+read_state(struct question *question, struct error *err)
+{
+  static const char *const states[] = { "waiting", "running", "succeeded", "failed", "cancelled" };
+  struct str name = http_query(question->request, "state");
+  if (name.size == 0)
+    return 0;
+  for (size_t i = 0; i < ARRAY_SIZE(states); i++)
+    if (str_equal(name, str_of(states[i]))) {
+      question->evaluation_state = name;
+      return 0;
+    }
+  return error_set(err, -EINVAL, "there is no state \"%.*s\"", STR_FMT(name));
+}
+
+static int
 get_evaluations(struct http_request *request, void *context, struct error *err)
 {
   struct question question = { .request = request, .name = http_query(request, "specification") };
   int r = read_page(&question, err);
+  if (r == 0)
+    r = read_state(&question, err);
   return r < 0 ? r : ask(context, request, query_evaluations, &question, err);
 }
 
@@ -301,6 +319,7 @@ struct jobs_question
   struct question question;
   int64_t evaluation_id;
   struct str name;
+  struct str system;
 };
 
 static int
@@ -310,8 +329,8 @@ query_jobs(struct db *db, void *context, struct error *err)
   struct question *question = &jobs->question;
   struct evaluation_jobs_json_row row = { 0 };
   int r = evaluation_jobs_json(db, jobs->evaluation_id, question->after_name, question->id,
-                               question->state, jobs->name, question->limit, question->arena, &row,
-                               err);
+                               question->state, jobs->name, jobs->system, question->limit,
+                               question->arena, &row, err);
   if (r == 0)
     return no_evaluation(jobs->evaluation_id, err);
   question->json = row.json;
@@ -336,7 +355,9 @@ evaluation_build_state(struct str name, int16_t *state, const int16_t **ret, str
 static int
 get_jobs(struct http_request *request, void *context, struct error *err)
 {
-  struct jobs_question jobs = { .question.request = request, .name = http_query(request, "name") };
+  struct jobs_question jobs = { .question.request = request,
+                                .name = http_query(request, "name"),
+                                .system = http_query(request, "system") };
   int16_t state;
   int r = http_param_id(request, "id", &jobs.evaluation_id, err);
   if (r == 0)
@@ -415,11 +436,11 @@ static const struct http_route routes[] = {
   { "POST", HTTP_API "/specifications/{name}/resume", post_resume, .body_limit = 1024,
     .role = "admin", .summary = "Look at its channels by its period again", .status = 202 },
   { "GET", HTTP_API "/evaluations", get_evaluations, .summary = "Evaluations, newest first",
-    .query = "before limit specification", .reply = "Evaluations" },
+    .query = "before limit specification state", .reply = "Evaluations" },
   { "GET", HTTP_API "/evaluations/{id}", get_evaluation, .summary = "One evaluation",
     .reply = "Evaluation" },
   { "GET", HTTP_API "/evaluations/{id}/jobs", get_jobs, .summary = "Its jobs, by name",
-    .query = "before limit name state", .reply = "Jobs" },
+    .query = "before limit name state system", .reply = "Jobs" },
   { "GET", HTTP_API "/evaluations/{id}/errors", get_errors,
     .summary = "What could not be evaluated", .query = "before limit",
     .reply = "EvaluationErrors" },

@@ -38,6 +38,7 @@ SELECT finished_at IS NULL AS "awaits_end!" FROM evaluation WHERE id = :id;
 WITH page AS (
   SELECT id, json FROM evaluation_json
   WHERE id < :before AND (:specification?::text IS NULL OR specification = :specification?)
+    AND (:state?::text IS NULL OR json ->> 'state' = :state?)
   ORDER BY id DESC LIMIT :limit::bigint),
 last AS (SELECT CASE WHEN count(*) = :limit THEN min(id)::text END AS next FROM page)
 SELECT json_build_object('items', coalesce(json_agg(json ORDER BY id DESC), '[]'),
@@ -62,6 +63,7 @@ WITH page AS (
     AND (job_name.name, job.derivation_id) > (:after_name COLLATE "C", :after_id)
     AND (:state?::smallint IS NULL OR build.state = :state?)
     AND (:name?::text IS NULL OR strpos(job_name.name, :name?) > 0)
+    AND (:system?::text IS NULL OR system.name = :system?)
   ORDER BY job_name.name, job.derivation_id
   LIMIT :limit::bigint),
 last AS (

@@ -13,6 +13,7 @@ struct evaluation_options
   struct db_pool *pool;
   struct channels *channels;
   struct cache *cache;
+  struct farm *farm;         /* takes orders */
   const char *folder;        /* STATE/evaluations: one folder each, with log */
   const char *store_root;    /* "" = none */
   const char *guix;          /* command, shell words; NULL = "guix", or with a
@@ -92,6 +93,11 @@ int evaluations_request(struct evaluations *evaluations, struct str specificatio
 /* -ENOENT; -EEXIST: it has ended. */
 int evaluations_cancel(struct evaluations *evaluations, int64_t evaluation_id, struct error *err);
 
+/* Restarts the builds of its jobs that failed, with what failed through them. RET_COUNT:
+   how many of its builds. -ENOENT; -EEXIST: none has failed. */
+int evaluations_restart_failed(struct evaluations *evaluations, int64_t evaluation_id,
+                               size_t *ret_count, struct error *err);
+
 /* Answers with an evaluation's log (Guix's own words) from byte FROM; FOLLOW
    keeps the reply open while it runs. */
 int evaluations_log_reply(struct evaluations *evaluations, struct http_request *request,
@@ -103,6 +109,10 @@ struct http_routes evaluations_routes(struct evaluations *evaluations);
 struct http_routes evaluations_specification_pages(struct evaluations *evaluations);
 struct http_routes evaluations_specification_forms(struct evaluations *evaluations);
 struct http_routes evaluations_page(struct evaluations *evaluations);
+/* What can be done to an evaluation, by pages and API. */
+struct http_routes evaluations_actions(struct evaluations *evaluations);
+/* An evaluation held against another: API, and the data of the page's matrix. */
+struct http_routes evaluations_changes(struct evaluations *evaluations);
 
 /* ---- keeper.c: the process between the server and an evaluator ---- */
 

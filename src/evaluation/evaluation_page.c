@@ -1,86 +1,346 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One evaluation. */
+/* One evaluation: what changed, by which commits, its jobs, errors and log. */
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "evaluation/comparison.h"
 #include "evaluation/evaluation_pages.h"
-#include "evaluation/evaluation_private.h"
 #include "evaluation/pages.h"
 #include "ui/ui.h"
 
 #define JOBS_SHOWN 200
-#define ERRORS_SHOWN 500
+#define ERRORS_SHOWN 25
+#define MESSAGE_SHOWN 2000   /* bytes of an error */
+#define LONG_MESSAGE 200     /* bytes from which on the rest is folded */
+#define LOG_SHOWN (16 << 10) /* bytes of the log's end */
 
 struct evaluation_query
 {
-  struct arena *arena;
-  int64_t id;
-  int16_t state;
-  const int16_t *wanted; /* state, or NULL */
-  struct str after_name;
-  int64_t after_id;
+  struct changes_question changes;
+  struct comparison_page page;
+  struct str errors; /* "new", "gone", else all */
+  int64_t errors_after;
+  struct page_revisions_rows revisions;
+  struct page_errors_rows errors_rows;
   struct evaluation_view view;
 };
 
+/* ---- reading ---- */
+
 static int
-read_head(struct db *db, struct evaluation_query *query, struct error *err)
+read_errors(struct db *db, struct evaluation_query *query, struct error *err)
 {
-  struct page_evaluations_rows found;
-  int r = page_evaluations(db, str_of(NULL), query->id + 1, 1, query->arena, &found, err);
-  if (r < 0)
-    return r;
-  if (found.count == 0 || found.items[0].id != query->id)
-    return error_set(err, -ENOENT, "there is no evaluation %lld", (long long) query->id);
-  query->view.evaluation = found.items[0];
-  return 0;
+  const struct changes_head_row *head = &query->changes.head;
+  struct evaluation_view *view = &query->view;
+  bool gone = str_equal(query->errors, STR("gone")) && head->against != 0;
+  bool fresh = str_equal(query->errors, STR("new")) && head->against != 0;
+  view->errors_shown = gone ? "gone" : fresh ? "new" : "all";
+  int r = page_errors(db, gone ? head->id : head->against, gone ? head->against : head->id,
+                      query->errors_after, gone || fresh, ERRORS_SHOWN + 1, query->changes.arena,
+                      &query->errors_rows, err);
+  struct changes_errors_count_row count = { 0 };
+  if (r == 0 && head->against != 0)
+    r = changes_errors_count(db, head->id, head->against, &count, err);
+  view->errors_added = count.added;
+  view->errors_gone = count.gone;
+  return r < 0 ? r : 0;
 }
 
-static void
-set_cursor(struct evaluation_query *query)
+/* When it will end, by those before it. */
+static int
+read_pace(struct db *db, struct evaluation_query *query, struct error *err)
 {
-  const struct page_evaluation_jobs_rows *jobs = &query->view.jobs;
-  if (jobs->count < JOBS_SHOWN)
-    return;
-  const struct page_evaluation_jobs_row *last = &jobs->items[jobs->count - 1];
-  query->view.cursor = str_of(arena_printf(query->arena, "%.*s/%lld", STR_FMT(last->name),
-                                           (long long) last->derivation_id));
+  const struct changes_head_row *head = &query->changes.head;
+  struct evaluation_view *view = &query->view;
+  struct page_pace_row pace = { 0 };
+  if (head->state != EVALUATION_RUNNING)
+    return 0;
+  int r = page_pace(db, head->specification_id, head->id, &pace, err);
+  view->elapsed = clock_now_us() - head->started_at;
+  view->jobs_expected = pace.jobs;
+  if (pace.took > 0)
+    view->ends_at = head->started_at + pace.took;
+  return r < 0 ? r : 0;
 }
 
 static int
 read_evaluation(struct db *db, void *context, struct error *err)
 {
   struct evaluation_query *query = context;
+  int r = changes_read(db, &query->changes, err);
+  if (r == 0)
+    r = page_revisions(db, query->changes.head.against, query->changes.id, query->changes.arena,
+                       &query->revisions, err);
+  if (r == 0)
+    r = read_errors(db, query, err);
+  if (r == 0)
+    r = read_pace(db, query, err);
+  return r;
+}
+
+/* ---- jobs ---- */
+
+/* What the counts say, in their order; the first ones need something to be held against. */
+static const struct
+{
+  const char *show, *label, *mark;
+  bool is_change;
+  bool always; /* also when there are none */
+} chips[] = {
+  { "broken", "newly broken", "broken", true, true },
+  { "fixed", "fixed", "fixed", true, true },
+  { "failing", "still failing", "failing", true, false },
+  { "added", "new", "added", true, false },
+  { "removed", "removed", "removed", true, false },
+  { "unfinished", "not decided yet", "waiting", true, false },
+  { "succeeded", "succeeded", "succeeded", false, true },
+  { "failed", "failed", "failed", false, false },
+  { "dependency-failed", "dependency-failed", "dependency-failed", false, false },
+  { "running", "running", "running", false, false },
+  { "waiting", "waiting", "waiting", false, false },
+  { "cancelled", "cancelled", "cancelled", false, false },
+};
+
+static int64_t
+count_of(const struct comparison *comparison, const char *show)
+{
+  for (int i = 0; i < JOB_SHOWS; i++)
+    if (strcmp(job_shows[i].name, show) == 0)
+      return comparison->counts[i];
+  return 0;
+}
+
+static void
+show_chips(struct evaluation_query *query)
+{
   struct evaluation_view *view = &query->view;
-  struct arena *arena = query->arena;
-  int r = read_head(db, query, err);
+  view->show = query->page.show < 0 ? "" : job_shows[query->page.show].name;
+  view->show_label = view->show;
+  for (size_t i = 0; i < ARRAY_SIZE(chips); i++) {
+    struct job_chips *row = chips[i].is_change ? &view->changes : &view->states;
+    bool is_current = strcmp(view->show, chips[i].show) == 0;
+    int64_t count = count_of(query->changes.comparison, chips[i].show);
+    if (is_current)
+      view->show_label = chips[i].label;
+    if (count > 0 || is_current || chips[i].always)
+      row->items[row->count++] =
+          (struct job_chip) { chips[i].show, chips[i].label, chips[i].mark, count, is_current };
+  }
+}
+
+static const char *
+state_name(int16_t state)
+{
+  return state < 0 ? "" : farm_build_state_name((enum farm_build_state) state);
+}
+
+static void
+show_jobs(struct evaluation_query *query)
+{
+  const struct comparison *comparison = query->changes.comparison;
+  struct arena *arena = query->changes.arena;
+  struct evaluation_view *view = &query->view;
+  size_t list[JOBS_SHOWN];
+  bool more;
+  size_t count = comparison_list(comparison, &query->page, list, &more);
+  struct job_line *lines = arena_array(arena, count + 1, sizeof *lines);
+  for (size_t i = 0; i < count; i++) {
+    const struct compared_job *job = &comparison->jobs[list[i]];
+    enum job_change change = comparison->changes[list[i]];
+    lines[i] = (struct job_line) {
+      .name = arena_str(arena, job->name), /* outlives the comparison */
+      .build_id = job->build_id,
+      .state = state_name(comparison->states[list[i]]),
+      .before_id = job->before_id,
+      .before = state_name(comparison->before[list[i]]),
+      .change = change == JOB_SAME ? "" : job_change_name(change),
+    };
+  }
+  view->jobs.items = lines;
+  view->jobs.count = count;
+  view->jobs_present = comparison->present;
+  view->name = query->page.name;
+  view->cursor = more ? comparison_cursor(comparison, list[count - 1], arena) : STR("");
+  view->has_failed = count_of(comparison, "failed") + count_of(comparison, "dependency-failed") > 0;
+}
+
+/* ---- commits ---- */
+
+static void
+show_range(struct evaluation_query *query, const struct forge *forge, struct revision_line *line)
+{
+  struct arena *arena = query->changes.arena;
+  const struct page_revisions_row *row = &line->row;
+  struct channels_range range;
+  if (row->before_null || str_equal(row->before, row->commit))
+    return;
+  line->compare_url = forge_compare(forge, row->before, row->commit, arena);
+  line->is_known = channels_range(query->changes.evaluations->options.channels, row->repository_id,
+                                  row->before, row->commit, arena, &range, NULL)
+                   == 0;
+  line->total = range.total;
+  line->commits.count = range.count;
+  line->commits.items = arena_array(arena, range.count + 1, sizeof *line->commits.items);
+  for (size_t i = 0; i < range.count; i++)
+    line->commits.items[i] =
+        (struct commit_line) { range.items[i], forge_commit(forge, range.items[i].commit, arena) };
+}
+
+static void
+show_revisions(struct evaluation_query *query)
+{
+  struct arena *arena = query->changes.arena;
+  size_t count = query->revisions.count;
+  struct revision_line *lines = arena_array(arena, count + 1, sizeof *lines);
+  for (size_t i = 0; i < count; i++) {
+    lines[i].row = query->revisions.items[i];
+    const struct forge forge = forge_of(lines[i].row.url, arena);
+    lines[i].commit_url = forge_commit(&forge, lines[i].row.commit, arena);
+    lines[i].compare_url = STR("");
+    show_range(query, &forge, &lines[i]);
+  }
+  query->view.revisions.items = lines;
+  query->view.revisions.count = count;
+}
+
+/* ---- errors ---- */
+
+/* A place is told below its channel, which it does not name: the only one; or among
+   several Guix's own by its folders, and otherwise the only other one. */
+static const struct page_revisions_row *
+channel_of_file(const struct page_revisions_rows *revisions, struct str file)
+{
+  bool is_guix = str_starts(file, STR("gnu/")) || str_starts(file, STR("guix/"));
+  const struct page_revisions_row *found = NULL;
+  size_t others = 0;
+  for (size_t i = 0; i < revisions->count; i++) {
+    bool names_guix = str_equal(revisions->items[i].channel, STR("guix"));
+    if (revisions->count > 1 && names_guix != is_guix)
+      continue;
+    found = &revisions->items[i];
+    others++;
+  }
+  return others == 1 ? found : NULL;
+}
+
+static struct str
+shortened(struct str text)
+{
+  size_t size = text.size < MESSAGE_SHOWN ? text.size : MESSAGE_SHOWN;
+  while (size > 0 && size < text.size && ((unsigned char) text.data[size] & 0xc0) == 0x80)
+    size--;
+  return str_make(text.data, size);
+}
+
+static void
+show_errors(struct evaluation_query *query)
+{
+  struct arena *arena = query->changes.arena;
+  struct evaluation_view *view = &query->view;
+  const struct page_errors_rows *rows = &query->errors_rows;
+  bool gone = strcmp(view->errors_shown, "gone") == 0;
+  size_t count = rows->count < ERRORS_SHOWN ? rows->count : ERRORS_SHOWN;
+  struct error_line *lines = arena_array(arena, count + 1, sizeof *lines);
+  for (size_t i = 0; i < count; i++) {
+    struct error_line *line = &lines[i];
+    const struct page_revisions_row *channel =
+        channel_of_file(&query->revisions, rows->items[i].file);
+    *line = (struct error_line) { .row = rows->items[i], .url = STR("") };
+    line->message = shortened(line->row.message);
+    line->is_long = line->row.message.size > LONG_MESSAGE;
+    line->is_cut = line->message.size < line->row.message.size;
+    if (channel == NULL || gone) /* those of the other one stood in other commits */
+      continue;
+    const struct forge forge = forge_of(channel->url, arena);
+    line->url = forge_file(&forge, channel->commit, line->row.file, line->row.line, arena);
+  }
+  view->errors.items = lines;
+  view->errors.count = count;
+  view->errors_next = rows->count > count ? lines[count - 1].row.id : 0;
+}
+
+/* ---- the log ---- */
+
+/* Its end, from a whole line on. A missing log is an empty one: a page is no place to
+   fail for it. */
+static void
+show_log(struct evaluation_query *query)
+{
+  struct evaluation_view *view = &query->view;
+  CLEANUP_FREE char *path = workspace_log_path(query->changes.evaluations, query->changes.id);
+  CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+  struct stat status;
+  if (fd < 0 || fstat(fd, &status) != 0)
+    return;
+  off_t start = status.st_size > LOG_SHOWN ? status.st_size - LOG_SHOWN : 0;
+  char *text = arena_alloc(query->changes.arena, LOG_SHOWN + 1);
+  ssize_t got = pread(fd, text, LOG_SHOWN, start);
+  if (got <= 0)
+    return;
+  const char *newline = start > 0 ? memchr(text, '\n', (size_t) got) : NULL;
+  view->log_is_cut = start > 0;
+  view->log_from = start + got;
+  for (ssize_t i = 0; i < got; i++)
+    if (text[i] == '\0')
+      text[i] = '?';
+  str_mend_utf8(text);
+  view->log = str_of(newline == NULL ? text : newline + 1);
+}
+
+/* ---- the page ---- */
+
+static void
+show(struct evaluation_query *query)
+{
+  struct evaluation_view *view = &query->view;
+  view->evaluation = query->changes.head;
+  view->against = query->changes.head.against;
+  view->is_open = query->changes.head.finished_at_null;
+  show_chips(query);
+  show_jobs(query);
+  show_revisions(query);
+  show_errors(query);
+  show_log(query);
+}
+
+static int
+read_query(struct http_request *request, struct evaluations *evaluations,
+           struct evaluation_query *ret, struct error *err)
+{
+  struct str show_name = http_query(request, "show");
+  if (show_name.size == 0)
+    show_name = http_query(request, "state"); /* its name in older links */
+  *ret = (struct evaluation_query) { .page = { .limit = JOBS_SHOWN } };
+  ret->page.name = http_query(request, "name");
+  ret->errors = http_query(request, "errors");
+  int r = changes_ask(request, evaluations, &ret->changes, err);
   if (r == 0)
-    r = page_evaluation_revisions(db, query->id, arena, &view->revisions, err);
+    r = evaluation_job_cursor(http_query(request, "after"), &ret->page.after_name,
+                              &ret->page.after_id, err);
   if (r == 0)
-    r = page_evaluation_builds(db, query->id, arena, &view->builds, err);
+    r = job_show_parse(show_name, &ret->page.show, err);
   if (r == 0)
-    r = page_evaluation_errors(db, query->id, ERRORS_SHOWN, arena, &view->errors, err);
-  if (r == 0)
-    r = page_evaluation_jobs(db, query->id, query->after_name, query->after_id, query->wanted,
-                             JOBS_SHOWN, arena, &view->jobs, err);
-  if (r == 0)
-    set_cursor(query);
+    r = http_query_i64(request, "errors_after", 0, INT64_MAX, 0, &ret->errors_after, err);
+  ret->view.asked_against = ret->changes.against != NULL ? http_query(request, "against") : STR("");
   return r;
 }
 
 static int
-get_evaluation(struct http_request *request, void *context, struct error *err)
+answer_page(struct http_request *request, void *context, struct error *err)
 {
   struct evaluations *evaluations = context;
-  struct evaluation_query query = { .arena = http_arena(request) };
-  int r = http_param_id(request, "id", &query.id, err);
-  if (r == 0)
-    r = evaluation_job_cursor(http_query(request, "after"), &query.after_name, &query.after_id,
-                              err);
-  if (r == 0)
-    r = evaluation_build_state(http_query(request, "state"), &query.state, &query.wanted, err);
-  query.view.state =
-      query.wanted != NULL ? farm_build_state_name((enum farm_build_state) query.state) : "";
+  struct evaluation_query query;
+  int r = read_query(request, evaluations, &query, err);
   if (r == 0)
     r = db_pool_run(evaluations->options.pool, DB_READ, read_evaluation, &query, err);
+  if (r == 0)
+    show(&query);
+  comparison_drop(query.changes.comparison);
   if (r < 0)
     return r;
   CLEANUP_BUF struct buf page = { 0 };
@@ -88,6 +348,14 @@ get_evaluation(struct http_request *request, void *context, struct error *err)
   accounts_frame(request, evaluations->options.pool, &frame);
   evaluation_page(&page, &query.view, &frame);
   return ui_reply(request, &frame, &page);
+}
+
+/* It asks a clone and reads a log, and may count a hundred thousand jobs. */
+static int
+get_evaluation(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return evaluations_later(context, request, answer_page);
 }
 
 static const struct http_route routes[] = {

@@ -10,6 +10,8 @@
 #include "base/work.h"
 #include "evaluation/evaluation.h"
 
+#define EVALUATION_ANSWERERS 2 /* threads for answers that take a while */
+
 /* Numbers stand in the database. */
 enum evaluation_state
 {
@@ -22,7 +24,10 @@ enum evaluation_state
 
 #define EVALUATION_POLLERS 4 /* threads: a remote that hangs must not stop the others */
 
+#define COMPARISONS_KEPT 8
+
 struct follower;
+struct comparison;
 
 struct evaluations
 {
@@ -37,12 +42,14 @@ struct evaluations
   struct polled *polled;      /* specifications under poll in this process */
   struct running *running;    /* evaluations under way in this process */
   struct follower *followers; /* of their logs */
+  struct comparison *comparisons[COMPARISONS_KEPT]; /* newest first (comparison.h) */
 
   /* Held from reading `polled` to adding what was claimed: two pollers never take
      the same. Taken before `lock`. */
   pthread_mutex_t claiming;
 
   struct work_pool deletions; /* of specifications */
+  struct work_pool answers;   /* that take a while */
   pthread_t pollers[EVALUATION_POLLERS];
   pthread_t *evaluators;
   pthread_t tailer;
@@ -70,6 +77,10 @@ unsigned evaluations_seen(struct evaluations *evaluations);
 void evaluations_pause(struct evaluations *evaluations, unsigned seen, int64_t milliseconds);
 /* Wakes pollers, evaluators and the tailer. */
 void evaluations_poke(struct evaluations *evaluations);
+/* Defers REQUEST: HANDLER, which gets EVALUATIONS, answers it on a worker, where it may
+   wait. Returns 0, for the handler of the route to return. */
+int evaluations_later(struct evaluations *evaluations, struct http_request *request,
+                      http_handler *handler);
 /* Tells the feeds of all processes that events were appended. */
 void evaluations_wake_feeds(struct evaluations *evaluations);
 

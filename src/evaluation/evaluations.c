@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "evaluation/comparison.h"
 #include "evaluation/evaluation_private.h"
 #include "evaluation/evaluation_sql.h"
 
@@ -56,6 +57,39 @@ evaluations_wake_feeds(struct evaluations *evaluations)
     return; /* the feeds look by themselves after a while */
   (void) events_wake(db, NULL);
   db_pool_put(evaluations->options.pool, db);
+}
+
+/* ---- answering later ---- */
+
+struct answer
+{
+  struct work work;
+  struct http_request *request; /* deferred */
+  http_handler *handler;
+};
+
+static void
+answer_run(void *context, struct work *work, bool stopping)
+{
+  struct answer *answer = (struct answer *) work;
+  struct error err = { 0 };
+  int r = stopping ? error_set(&err, -EBUSY, "the server stops")
+                   : answer->handler(answer->request, context, &err);
+  if (r < 0)
+    http_reply_failure(answer->request, &err);
+  free(answer);
+}
+
+int
+evaluations_later(struct evaluations *evaluations, struct http_request *request,
+                  http_handler *handler)
+{
+  struct answer *answer = mem_alloc(sizeof *answer);
+  *answer =
+      (struct answer) { .work = { .run = answer_run }, .request = request, .handler = handler };
+  http_defer(request);
+  work_pool_put(&evaluations->answers, &answer->work);
+  return 0;
 }
 
 /* ---- starting and stopping ---- */
@@ -132,7 +166,10 @@ evaluations_start(const struct evaluation_options *options, struct evaluations *
   pthread_condattr_destroy(&monotonic);
   copy_options(evaluations, options);
   work_pool_init(&evaluations->deletions, evaluations);
+  work_pool_init(&evaluations->answers, evaluations);
   int r = work_pool_start(&evaluations->deletions, 1);
+  if (r == 0)
+    r = work_pool_start(&evaluations->answers, EVALUATION_ANSWERERS);
   if (r < 0)
     (void) error_set(err, r, "cannot start a thread");
   else if (!options->passive)
@@ -164,8 +201,11 @@ evaluations_stop(struct evaluations *evaluations)
     return;
   evaluations_quit(evaluations);
   work_pool_stop(&evaluations->deletions);
+  work_pool_stop(&evaluations->answers);
   join_threads(evaluations);
   work_pool_free(&evaluations->deletions);
+  work_pool_free(&evaluations->answers);
+  comparisons_expire(evaluations);
   free(evaluations->evaluators);
   arena_free(&evaluations->arena);
   free(evaluations);

@@ -2,6 +2,7 @@
 /* What the templates of this room are given. */
 #pragma once
 
+#include "channels/channels.h"
 #include "evaluation/evaluation_sql.h"
 #include "ui/frame.h"
 
@@ -38,13 +39,97 @@ struct specification_form
   struct str wrong;   /* name of the field that PROBLEM is about; "" = of none alone */
 };
 
+/* ---- one evaluation ---- */
+
+/* A count that narrows the list of jobs to what was counted. */
+struct job_chip
+{
+  const char *show, *label;
+  const char *mark; /* of marks.svg */
+  int64_t count;
+  bool is_current;
+};
+
+struct job_chips
+{
+  struct job_chip items[12];
+  size_t count;
+};
+
+struct job_line
+{
+  struct str name;
+  int64_t build_id; /* 0 = removed */
+  const char *state;
+  int64_t before_id; /* in the other evaluation; 0 = added */
+  const char *before;
+  const char *change; /* "" = none */
+};
+
+struct revision_line
+{
+  struct page_revisions_row row;
+  struct str commit_url, compare_url; /* "" = none */
+  bool is_known;                      /* whether the clone could tell what came between */
+  int64_t total;                      /* commits since the other evaluation */
+  struct commit_lines
+  {
+    struct commit_line
+    {
+      struct channels_commit row;
+      struct str url;
+    } * items;
+    size_t count;
+  } commits;
+};
+
+struct error_line
+{
+  struct page_errors_row row;
+  struct str url;     /* of its place at the forge; "" = none */
+  struct str message; /* not more than is shown */
+  bool is_long, is_cut;
+};
+
 struct evaluation_view
 {
-  struct page_evaluations_row evaluation;
-  struct page_evaluation_revisions_rows revisions;
-  struct page_evaluation_builds_rows builds;
-  struct page_evaluation_jobs_rows jobs;
-  struct page_evaluation_errors_rows errors;
-  const char *state; /* the filter on jobs; "" = all */
+  struct changes_head_row evaluation;
+  int64_t against;          /* 0 = there is nothing to hold it against */
+  struct str asked_against; /* as it stands in the query; "" = not at all */
+  bool is_open;             /* waits or runs */
+  bool has_failed;          /* there is something to restart */
+
+  struct job_chips changes, states;
+  const char *show;       /* "" = all */
+  const char *show_label; /* of `show` */
+  struct str name;        /* filter */
+  int64_t jobs_present, errors_added, errors_gone;
+
+  struct job_lines
+  {
+    struct job_line *items;
+    size_t count;
+  } jobs;
   struct str cursor; /* of the next page of jobs; "" = none */
+
+  struct revision_lines
+  {
+    struct revision_line *items;
+    size_t count;
+  } revisions;
+
+  struct error_lines
+  {
+    struct error_line *items;
+    size_t count;
+  } errors;
+  const char *errors_shown; /* "all", "new", "gone" */
+  int64_t errors_next;      /* id behind which they go on; 0 = none */
+
+  /* While it runs; 0 = not known. */
+  int64_t elapsed, ends_at, jobs_expected;
+
+  struct str log;
+  int64_t log_from; /* byte from which a follower goes on */
+  bool log_is_cut;
 };

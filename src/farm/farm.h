@@ -102,6 +102,9 @@ int farm_build_cancel(struct farm *farm, int64_t build_id, struct error *err);
 /* Failed, dependency-failed or cancelled builds only, and with it those that
    failed below it; DEPENDENTS: also those that failed or were cancelled with it. */
 int farm_build_restart(struct farm *farm, int64_t build_id, bool dependents, struct error *err);
+/* The same, with dependents, for those among many that failed or are dependency-failed. */
+int farm_builds_restart(struct farm *farm, const int64_t *build_ids, size_t count,
+                        struct error *err);
 int farm_agent_pause(struct farm *farm, struct str name, bool paused, struct error *err);
 /* Revokes the agent's token, at once for all but the open session, which ends within
    a minute; the name may be enrolled anew, and keeps its history. -EEXIST: it was

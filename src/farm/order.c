@@ -103,6 +103,7 @@ struct order
   int64_t build_id;
   struct str agent;
   bool dependents;
+  struct db_i64s builds; /* items NULL = it is of one build, or of an agent */
 };
 
 static int
@@ -137,6 +138,17 @@ store_build_order(struct db *db, const struct order *order, struct error *err)
 }
 
 static int
+store_builds_order(struct db *db, const struct order *order, struct error *err)
+{
+  static const int16_t failed[] = { FARM_BUILD_FAILED, FARM_BUILD_DEPENDENCY_FAILED };
+  int r = farm_order_restart_failed(db, ORDER_RESTART, order->builds,
+                                    (struct db_i16s) { failed, ARRAY_SIZE(failed) }, err);
+  if (r >= 0)
+    r = farm_order_restart_dependents(db, ORDER_RESTART_DEPENDENT, order->builds, err);
+  return r < 0 ? r : 0;
+}
+
+static int
 store_agent_order(struct db *db, const struct order *order, struct error *err)
 {
   struct farm_agent_named_row row;
@@ -152,6 +164,8 @@ static int
 store_order(struct db *db, void *context, struct error *err)
 {
   const struct order *order = context;
+  if (order->builds.items != NULL)
+    return store_builds_order(db, order, err);
   return order->agent.data != NULL ? store_agent_order(db, order, err)
                                    : store_build_order(db, order, err);
 }
@@ -186,6 +200,13 @@ farm_build_restart(struct farm *farm, int64_t build_id, bool dependents, struct 
 {
   struct order order = { .kind = ORDER_RESTART, .build_id = build_id, .dependents = dependents };
   return give_order(farm, &order, err);
+}
+
+int
+farm_builds_restart(struct farm *farm, const int64_t *build_ids, size_t count, struct error *err)
+{
+  struct order order = { .kind = ORDER_RESTART, .builds = { build_ids, count } };
+  return count == 0 ? 0 : give_order(farm, &order, err);
 }
 
 /* ---- releasing: no order, for the rows are not the scheduler's ---- */

@@ -11,6 +11,18 @@ INSERT INTO farm_order (kind, build_id) VALUES (:kind, :build_id);
 INSERT INTO farm_order (kind, build_id)
 SELECT :kind::smallint, b.id FROM build b WHERE b.failed_build_id = :build_id ORDER BY b.id;
 
+-- name: farm_order_restart_failed :exec
+-- For those of these builds that are in one of these states.
+INSERT INTO farm_order (kind, build_id)
+SELECT :kind::smallint, b.id FROM build b
+ WHERE b.id = ANY (:build_ids::bigint[]) AND b.state = ANY (:states::smallint[]) ORDER BY b.id;
+
+-- name: farm_order_restart_dependents :exec
+-- For all that failed, or were cancelled, on account of one of these builds.
+INSERT INTO farm_order (kind, build_id)
+SELECT :kind::smallint, b.id FROM build b
+ WHERE b.failed_build_id = ANY (:build_ids::bigint[]) ORDER BY b.id;
+
 -- name: farm_order_rebuild :many
 -- For builds that had succeeded, but whose outputs are among these items.
 INSERT INTO farm_order (kind, build_id, priority, timeout_s, max_silent_s)

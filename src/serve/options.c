@@ -16,7 +16,7 @@
 
 #define MEMBER(member) offsetof(struct serve_options, member)
 
-static const struct option table[] = {
+const struct option serve_options_table[] = {
   { "state", OPTION_TEXT, MEMBER(state), 0, 0, "/var/lib/panoply", "DIR",
     "folder for all that lasts: database, nars, logs, keys" },
   { "database", OPTION_TEXT, MEMBER(database), 0, 0, NULL, "URI",
@@ -65,7 +65,7 @@ static int
 on_entry(void *context, const char *section, const char *name, const char *value)
 {
   struct file *file = context;
-  const struct option *option = options_find(table, str_of(name));
+  const struct option *option = options_find(serve_options_table, str_of(name));
   if (section[0] != '\0')
     file->result = error_set(file->err, -EINVAL, "the file has no sections: [%s]", section);
   else if (option == NULL || strcmp(name, "config") == 0)
@@ -95,7 +95,7 @@ read_words(int argc, char **argv, struct serve_options *options, struct error *e
 {
   for (int i = 1; i < argc; i++) {
     const struct option *option;
-    int r = options_take(table, argc, argv, &i, options, &option, err);
+    int r = options_take(serve_options_table, argc, argv, &i, options, &option, err);
     if (r == 0)
       return error_set(err, -EINVAL, "unexpected argument \"%s\"", argv[i]);
     if (r < 0)
@@ -108,7 +108,7 @@ static void
 set_defaults(struct serve_options *options)
 {
   *options = (struct serve_options) { 0 };
-  options_set_defaults(table, options);
+  options_set_defaults(serve_options_table, options);
 }
 
 static int
@@ -157,7 +157,7 @@ serve_options_help(FILE *out)
   fputs("Usage: panoply serve [OPTION]...\n"
         "Runs the server: pages, API, substitutes, scheduler and evaluator.\n\n",
         out);
-  options_print(table, out);
+  options_print(serve_options_table, out);
   fputs("\nA joining token for agents and an administrator token for the client commands are\n"
         "made at first start: STATE/join-token and STATE/admin-token.\n",
         out);

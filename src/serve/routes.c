@@ -54,5 +54,7 @@ serve_collect_routes(struct serve_context *context)
   ret[count++] = evaluations_specification_pages(context->evaluations);
   ret[count++] = evaluations_specification_forms(context->evaluations);
   ret[count++] = evaluations_page(context->evaluations);
+  ret[count++] = evaluations_actions(context->evaluations);
+  ret[count++] = evaluations_changes(context->evaluations);
   context->routes_count = count;
 }

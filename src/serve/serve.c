@@ -203,6 +203,7 @@ start_evaluations(struct server *server, struct error *err)
           .pool = server->pool,
           .channels = server->channels,
           .cache = server->cache,
+          .farm = server->farm,
           .folder = in_state(server, "evaluations"),
           .store_root = options->store_root,
           .guix = options->guix,

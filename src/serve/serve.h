@@ -32,6 +32,8 @@ struct serve_options
   bool verbose;
 };
 
+extern const struct option serve_options_table[]; /* ended by a NULL name */
+
 /* Parses command-line options (argv[0] is skipped) and the file they name with
    --config; the command line wins. -EINVAL with ERR set. 1 = --help was asked
    for and printed. */

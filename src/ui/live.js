@@ -3,7 +3,8 @@
 //
 // <section id="builds" data-live="/builds" data-live-kinds="build. agent.">
 //   is replaced by the element with its id in the page /builds whenever an event
-//   comes whose kind begins with one of the words; without kinds, at any event.
+//   comes whose kind begins with one of the words; without kinds, at any event. While
+//   something in it has data-live-often, every other second too: progress has no events.
 //
 // <pre class="log" data-follow="/api/panoply/v1/builds/7/log?follow=yes" data-follow-from="1024">
 //   has the log's first 1024 bytes; the rest is added as it is written.
@@ -80,6 +81,10 @@ function followAll(elements) {
     receive: ({ kind }) => states.filter((state) => wants(state, kind)).forEach(schedule),
     catchUp: () => states.forEach(schedule),
   });
+  setInterval(() => {
+    if (!document.hidden)
+      states.filter((state) => state.element.querySelector("[data-live-often]")).forEach(schedule);
+  }, PAUSE_MS);
 }
 
 // ---- logs ----

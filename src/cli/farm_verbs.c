@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Agents, the signing key and the cache. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "cli/cli.h"
+#include "serve/serve.h"
+
+/* ---- agents ---- */
+
+static int
+agents_list(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  (void) words;
+  static const struct column columns[] = { { "NAME", "name", COLUMN_NAME },
+                                           { "CONNECTED", "connected", COLUMN_TEXT },
+                                           { "PAUSED", "paused", COLUMN_TEXT },
+                                           { "SYSTEMS", "systems", COLUMN_TEXT },
+                                           { "JOBS", "jobs", COLUMN_TEXT },
+                                           { "SEEN", "seen_at", COLUMN_TIME },
+                                           { 0 } };
+  return cli_list(cli, "/agents", columns,
+                  "There is no agent yet: start one with the token in STATE/join-token.");
+}
+
+static int
+agents_show(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  return cli_show(cli, cli_path_of(cli, "/agents/", words[0], ""));
+}
+
+static int
+agents_release(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  return cli_action(cli, cli_path_of(cli, "/agents/", words[0], "/release"),
+                    "released: it is shut out, and its name may be enrolled anew with a joining "
+                    "token, also by that machine once its token file is removed");
+}
+
+static int
+agents_pause(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  return cli_action(cli, cli_path_of(cli, "/agents/", words[0], "/pause"),
+                    "paused: what it builds goes on, nothing new begins");
+}
+
+static int
+agents_resume(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  return cli_action(cli, cli_path_of(cli, "/agents/", words[0], "/resume"), "it takes work again");
+}
+
+static int
+token_create(struct cli *cli, int count, char **words)
+{
+  CLEANUP_BUF struct buf body = { 0 };
+  struct json json = json_begin(&body);
+  json_object_open(&json);
+  json_put_cstr(&json, "name", count > 0 ? words[0] : "joining token");
+  json_object_close(&json);
+  json_t *answer = NULL;
+  int status = cli_call(cli, "POST", "/agents/tokens", buf_text(&body), &answer);
+  if (status != CLI_DONE)
+    return status;
+  if (cli->json)
+    cli_print_json(answer);
+  else
+    puts(cli_text(cli, json_object_get(answer, "token")));
+  json_decref(answer);
+  return CLI_DONE;
+}
+
+static int
+token_list(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  (void) words;
+  static const struct column columns[] = { { "ID", "id", COLUMN_TEXT },
+                                           { "NAME", "name", COLUMN_NAME },
+                                           { "CREATED", "created_at", COLUMN_TIME },
+                                           { "EXPIRES", "expires_at", COLUMN_TIME },
+                                           { 0 } };
+  return cli_list(cli, "/agents/tokens", columns,
+                  "No joining token is valid: make one with 'panoply agents token create'.");
+}
+
+static int
+token_revoke(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  struct error err = { 0 };
+  int64_t number;
+  if (str_to_i64(str_of(words[0]), &number) < 0 || number <= 0) {
+    error_set(&err, -EINVAL, "\"%s\" is no number of a joining token", words[0]);
+    error_hint(&err, "'panoply agents token list' shows them.");
+    return cli_fail(CLI_USAGE, &err);
+  }
+  return cli_action(cli, cli_path_of(cli, "/agents/tokens/", words[0], "/revoke"),
+                    "revoked: it enrols nobody any more; agents that it enrolled stay");
+}
+
+const struct verb cli_agents_verbs[] = {
+  { "list", "", CLI_CALL, "all build machines", 0, 0, agents_list, { 0 } },
+  { "show", "NAME", CLI_CALL, "one, with what it builds", 1, 1, agents_show, { CLI_WORD_AGENT } },
+  { "pause", "NAME", CLI_CALL, "give it no new work", 1, 1, agents_pause, { CLI_WORD_AGENT } },
+  { "resume", "NAME", CLI_CALL, "give it work again", 1, 1, agents_resume, { CLI_WORD_AGENT } },
+  { "release",
+    "NAME",
+    CLI_CALL,
+    "shut it out; its name may be enrolled anew",
+    1,
+    1,
+    agents_release,
+    { CLI_WORD_AGENT } },
+  { "token create",
+    "[NAME]",
+    CLI_CALL,
+    "a joining token, for new agents: shown once",
+    0,
+    1,
+    token_create,
+    { 0 } },
+  { "token list", "", CLI_CALL, "joining tokens that are valid", 0, 0, token_list, { 0 } },
+  { "token revoke",
+    "ID",
+    CLI_CALL,
+    "let a joining token enrol nobody any more",
+    1,
+    1,
+    token_revoke,
+    { CLI_WORD_TOKEN } },
+  { 0 },
+};
+
+/* ---- key ---- */
+
+static int
+key_show(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  (void) words;
+  json_t *answer = NULL;
+  int status = cli_call(cli, "GET", "/key", NULL, &answer);
+  if (status != CLI_DONE)
+    return status;
+  struct str key = str_of(json_string_value(json_object_get(answer, "public_key")));
+  if (cli->json)
+    cli_print_json(answer);
+  else
+    status = cli_write(key);
+  json_decref(answer);
+  return status;
+}
+
+static int
+key_rotate(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  struct error err = { 0 };
+  if (!cli->force) {
+    error_set(&err, -EINVAL, "a new key makes every user of the substitutes authorize it anew");
+    error_hint(&err, "If that is meant, say it with --force.");
+    return cli_fail(CLI_USAGE, &err);
+  }
+  if (serve_rotate_key(words[0], &err) < 0)
+    return cli_fail(err.code == -ENOENT ? CLI_USAGE : CLI_FAILED, &err);
+  const char *key = arena_printf(&cli->arena, "%s/keys/signing-key.pub", words[0]);
+  if (cli->json)
+    return cli_done(cli, json_pack("{s:s}", "public_key_file", key), "");
+  printf("A new signing key is in %s/keys; the old one is beside it, as retired.\n"
+         "Start the server: agents learn the key by themselves, users by\n"
+         "'guix archive --authorize' of %s.\n"
+         "Did somebody else get the old key? Then take it out of /etc/guix/acl everywhere.\n",
+         words[0], key);
+  return CLI_DONE;
+}
+
+const struct verb cli_key_verbs[] = {
+  { "show", "", CLI_CALL, "the public key, for 'guix archive --authorize'", 0, 0, key_show, { 0 } },
+  { "rotate",
+    "STATE",
+    CLI_FORCE | CLI_JSON,
+    "a new signing key for a stopped server; only with --force",
+    1,
+    1,
+    key_rotate,
+    { CLI_WORD_FILE } },
+  { 0 },
+};
+
+/* ---- cache ---- */
+
+static long long
+number(const json_t *answer, const char *name)
+{
+  return json_integer_value(json_object_get(answer, name));
+}
+
+/* Looking at a million files takes its time. */
+static int
+cache_check(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  (void) words;
+  json_t *answer = NULL;
+  cli_show_progress("Looking at all files ...");
+  int status = cli_call(cli, "POST",
+                        arena_printf(&cli->arena, "/cache/check?withdraw=%s&force=%s",
+                                     cli->withdraw ? "yes" : "no", cli->force ? "yes" : "no"),
+                        "{}", &answer);
+  cli_show_progress("");
+  if (status != CLI_DONE)
+    return status;
+  long long lost = number(answer, "lost");
+  if (cli->json)
+    cli_print_json(answer);
+  else if (lost == 0)
+    printf("all %lld files are there\n", number(answer, "files"));
+  else if (cli->withdraw)
+    printf("%lld of %lld files are lost: %lld items are no longer offered, of which %lld were "
+           "taken from this server's store again; %lld builds begin anew\n",
+           lost, number(answer, "files"), number(answer, "withdrawn"), number(answer, "restored"),
+           number(answer, "builds"));
+  else
+    printf("%lld of %lld files are lost: 'panoply cache check --withdraw' has them made again\n",
+           lost, number(answer, "files"));
+  json_decref(answer);
+  return lost == 0 || cli->withdraw ? CLI_DONE : CLI_FAILED;
+}
+
+const struct verb cli_cache_verbs[] = {
+  { "check",
+    "",
+    CLI_CALL | CLI_WITHDRAW | CLI_FORCE,
+    "look for files that are lost; --force: even if all are",
+    0,
+    0,
+    cache_check,
+    { 0 } },
+  { 0 },
+};

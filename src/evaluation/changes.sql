@@ -1,0 +1,54 @@
+-- SPDX-License-Identifier: GPL-3.0-or-later
+-- Evaluations against the one before.
+
+-- name: changes_head :one
+-- An evaluation, its neighbours, and the one that it is held against: the one that is
+-- named, or the newest earlier one that succeeded.
+SELECT evaluation.id, specification_id, specification.name AS specification,
+       evaluation.state, evaluation_state_name(evaluation.state) AS "state_name!",
+       evaluation.created_at, started_at, finished_at, cancel_requested, jobs_count AS jobs,
+       errors_count AS errors, derivations_count AS derivations, message,
+       (SELECT max(id) FROM evaluation AS other
+        WHERE other.specification_id = specification.id AND other.id < evaluation.id) AS "previous?",
+       (SELECT min(id) FROM evaluation AS other
+        WHERE other.specification_id = specification.id AND other.id > evaluation.id) AS "next?",
+       CASE WHEN :against?::bigint IS NOT NULL
+            THEN (SELECT id FROM evaluation AS other
+                  WHERE other.specification_id = specification.id AND other.id = :against?
+                    AND other.id <> evaluation.id AND other.finished_at IS NOT NULL)
+            ELSE (SELECT max(id) FROM evaluation AS other
+                  WHERE other.specification_id = specification.id AND other.id < evaluation.id
+                    AND other.state = 2) END AS "against?"
+FROM evaluation JOIN specification ON specification.id = specification_id
+WHERE evaluation.id = :id;
+
+-- name: changes_pair :many
+-- The jobs of two evaluations by name. side: 1 of the first alone, 2 of the second, 3 of both.
+SELECT job_name.name, pair.derivation_id AS "derivation_id!", pair.build_id AS "build_id!",
+       pair.side AS "side!"
+FROM (SELECT name_id, derivation_id, min(build_id) AS build_id,
+             sum(CASE WHEN evaluation_id = :id THEN 1 ELSE 2 END)::integer AS side
+      FROM job WHERE evaluation_id = ANY (ARRAY[:id, :against]::bigint[])
+      GROUP BY name_id, derivation_id) AS pair
+JOIN job_name ON job_name.id = name_id
+ORDER BY job_name.name, pair.derivation_id;
+
+-- name: changes_states :one
+-- The state of each of these builds, in their order; -1 = there is none. By look-ups
+-- whatever their number: the table may be a hundred times as large.
+SELECT ARRAY(SELECT coalesce((SELECT state FROM build WHERE build.id = input.id), -1)
+             FROM unnest(:ids::bigint[]) AS input (id))::smallint[] AS "states!";
+
+-- name: changes_failed :many
+-- Builds of an evaluation's jobs that failed, themselves or by what they need.
+SELECT DISTINCT build_id FROM job
+WHERE evaluation_id = :id AND (SELECT state FROM build WHERE build.id = build_id) IN (3, 4);
+
+-- name: changes_errors_count :one
+-- Errors of jobs that had none in the other evaluation; jobs that had and have none any more.
+SELECT (SELECT count(*) FROM evaluation_error
+        WHERE evaluation_id = :id
+          AND job NOT IN (SELECT job FROM evaluation_error WHERE evaluation_id = :against)) AS "added!",
+       (SELECT count(DISTINCT job) FROM evaluation_error
+        WHERE evaluation_id = :against
+          AND job NOT IN (SELECT job FROM evaluation_error WHERE evaluation_id = :id)) AS "gone!";

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What can be done to an evaluation: forms of its page and the API. */
+#include <errno.h>
+
+#include "evaluation/comparison.h"
+#include "ui/ui.h"
+
+#define FORM_LIMIT 8192
+
+static const char *
+evaluation_path(struct http_request *request, int64_t id, const char *rest)
+{
+  return arena_printf(http_arena(request), "/evaluations/%lld%s", (long long) id, rest);
+}
+
+/* ---- restarting what failed ---- */
+
+struct failed
+{
+  int64_t evaluation_id;
+  struct arena arena;
+  struct changes_failed_rows rows;
+};
+
+static int
+find_failed(struct db *db, void *context, struct error *err)
+{
+  struct failed *failed = context;
+  struct evaluation_state_row row;
+  int r = evaluation_state(db, failed->evaluation_id, &row, err);
+  if (r == 0)
+    return error_set(err, -ENOENT, "there is no evaluation %lld",
+                     (long long) failed->evaluation_id);
+  if (r > 0)
+    r = changes_failed(db, failed->evaluation_id, &failed->arena, &failed->rows, err);
+  return r;
+}
+
+static int
+restart(struct evaluations *evaluations, struct failed *failed, struct error *err)
+{
+  int r = db_pool_run(evaluations->options.pool, DB_READ, find_failed, failed, err);
+  size_t count = failed->rows.count;
+  if (r < 0)
+    return r;
+  if (count == 0)
+    return error_set(err, -EEXIST, "no build of evaluation %lld has failed",
+                     (long long) failed->evaluation_id);
+  int64_t *ids = arena_array(&failed->arena, count, sizeof *ids);
+  for (size_t i = 0; i < count; i++)
+    ids[i] = failed->rows.items[i].build_id;
+  r = farm_builds_restart(evaluations->options.farm, ids, count, err);
+  comparisons_expire(evaluations);
+  return r;
+}
+
+int
+evaluations_restart_failed(struct evaluations *evaluations, int64_t evaluation_id,
+                           size_t *ret_count, struct error *err)
+{
+  struct failed failed = { .evaluation_id = evaluation_id };
+  int r = restart(evaluations, &failed, err);
+  *ret_count = failed.rows.count;
+  arena_free(&failed.arena);
+  return r;
+}
+
+/* Orders wait for their effect: on a worker. */
+
+static int
+api_restart(struct http_request *request, void *context, struct error *err)
+{
+  int64_t id = 0;
+  size_t count;
+  int r = http_param_id(request, "id", &id, err);
+  if (r == 0)
+    r = evaluations_restart_failed(context, id, &count, err);
+  return r < 0 ? r : http_reply_accepted(request);
+}
+
+static int
+post_api_restart(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return evaluations_later(context, request, api_restart);
+}
+
+static int
+page_restart(struct http_request *request, void *context, struct error *err)
+{
+  int64_t id = 0;
+  size_t count = 0;
+  int r = http_param_id(request, "id", &id, err);
+  if (r == 0)
+    r = evaluations_restart_failed(context, id, &count, err);
+  if (r < 0)
+    return r;
+  return ui_done(request, evaluation_path(request, id, ""), "%zu %s restarted.", count,
+                 count == 1 ? "build is" : "builds are");
+}
+
+static int
+post_restart(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return evaluations_later(context, request, page_restart);
+}
+
+/* ---- asking first ---- */
+
+struct asked
+{
+  struct arena *arena;
+  int64_t id;
+  struct changes_head_row head;
+  size_t failed;
+};
+
+static int
+read_asked(struct db *db, void *context, struct error *err)
+{
+  struct asked *asked = context;
+  struct changes_failed_rows rows = { 0 };
+  int r = changes_head(db, NULL, asked->id, asked->arena, &asked->head, err);
+  if (r == 0)
+    return error_set(err, -ENOENT, "there is no evaluation %lld", (long long) asked->id);
+  if (r > 0)
+    r = changes_failed(db, asked->id, asked->arena, &rows, err);
+  asked->failed = rows.count;
+  return r;
+}
+
+static int
+find_asked(struct evaluations *evaluations, struct http_request *request, struct asked *ret,
+           struct error *err)
+{
+  *ret = (struct asked) { .arena = http_arena(request) };
+  int r = http_param_id(request, "id", &ret->id, err);
+  return r < 0 ? r : db_pool_run(evaluations->options.pool, DB_READ, read_asked, ret, err);
+}
+
+static int
+ask(struct evaluations *evaluations, struct http_request *request,
+    const struct ui_question *question)
+{
+  struct ui_frame frame;
+  accounts_frame(request, evaluations->options.pool, &frame);
+  return ui_ask(request, &frame, question);
+}
+
+static int
+ask_restart(struct http_request *request, void *context, struct error *err)
+{
+  struct asked asked;
+  int r = find_asked(context, request, &asked, err);
+  if (r < 0)
+    return r;
+  if (asked.failed == 0)
+    return error_set(err, -EEXIST, "no build of evaluation %lld has failed", (long long) asked.id);
+  const struct ui_question question = {
+    .title = str_of(arena_printf(asked.arena, "Restart what failed of evaluation %lld of %.*s?",
+                                 (long long) asked.id, STR_FMT(asked.head.specification))),
+    .what =
+        str_of(arena_printf(asked.arena,
+                            "%zu %s tried again, and with %s whatever failed through %s, "
+                            "also of other evaluations.",
+                            asked.failed, asked.failed == 1 ? "build is" : "builds are",
+                            asked.failed == 1 ? "it" : "them", asked.failed == 1 ? "it" : "them")),
+    .button = STR("Restart them"),
+    .action = evaluation_path(request, asked.id, "/restart"),
+    .back = evaluation_path(request, asked.id, ""),
+  };
+  return ask(context, request, &question);
+}
+
+static int
+get_restart(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return evaluations_later(context, request, ask_restart);
+}
+
+static int
+get_cancel(struct http_request *request, void *context, struct error *err)
+{
+  struct asked asked;
+  int r = find_asked(context, request, &asked, err);
+  if (r < 0)
+    return r;
+  const struct ui_question question = {
+    .title = str_of(arena_printf(asked.arena, "Cancel evaluation %lld of %.*s?",
+                                 (long long) asked.id, STR_FMT(asked.head.specification))),
+    .what = STR("What Guix has computed so far is lost, and no build comes of it. The next "
+                "change of a channel makes a new evaluation."),
+    .button = STR("Cancel it"),
+    .action = evaluation_path(request, asked.id, "/cancel"),
+    .back = evaluation_path(request, asked.id, ""),
+  };
+  return ask(context, request, &question);
+}
+
+static int
+post_cancel(struct http_request *request, void *context, struct error *err)
+{
+  int64_t id = 0;
+  int r = http_param_id(request, "id", &id, err);
+  if (r == 0)
+    r = evaluations_cancel(context, id, err);
+  if (r < 0)
+    return r;
+  return ui_done(request, evaluation_path(request, id, ""), "Evaluation %lld is cancelled.",
+                 (long long) id);
+}
+
+static const struct http_route routes[] = {
+  { "GET", "/evaluations/{id}/cancel", get_cancel, .role = "admin", .summary = "Cancel it?" },
+  { "POST", "/evaluations/{id}/cancel", post_cancel, .form = true, .role = "admin",
+    .body_limit = FORM_LIMIT, .summary = "Stop an evaluation" },
+  { "GET", "/evaluations/{id}/restart", get_restart, .role = "admin",
+    .summary = "Restart what failed?" },
+  { "POST", "/evaluations/{id}/restart", post_restart, .form = true, .role = "admin",
+    .body_limit = FORM_LIMIT, .summary = "Build again what failed" },
+  { "POST", HTTP_API "/evaluations/{id}/restart", post_api_restart, .body_limit = 1024,
+    .role = "admin", .summary = "Build again what failed of it", .status = 202 },
+};
+
+struct http_routes
+evaluations_actions(struct evaluations *evaluations)
+{
+  return (struct http_routes) { routes, ARRAY_SIZE(routes), evaluations };
+}

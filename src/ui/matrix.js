@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// All jobs of an evaluation as a field of small squares. The list below it says the same,
+// and is what there is without this script.
+//
+// <form id="filter"><input name="name">...</form>
+// <div id="matrix" data-matrix="/evaluations/7/matrix?against=" data-show="" hidden></div>
+// <div id="list">...</div>
+//
+// Typing narrows the field at once and, after a pause, the list.
+
+const PAUSE_MS = 300; // after the last key, before the list is asked for
+const STATES_MS = 3000; // between two looks at the states
+const STATE_WORDS = {
+  s: "succeeded", f: "failed", d: "dependency-failed", r: "running", w: "waiting",
+  c: "cancelled", "-": "removed",
+};
+const CHANGE_WORDS = { b: "newly broken", x: "fixed", f: "still failing", a: "new" };
+const PAPERS = { s: "good", f: "bad", d: "bad", r: "busy", w: "", c: "warn", "-": "" };
+const LEGEND = [["s", "."], ["x", "x"], ["f", "b"], ["f", "."], ["d", "."], ["r", "."], ["w", "."],
+  ["c", "."], ["s", "a"]];
+// What the page's `show` means: letters of changes, letters of states.
+const SHOWS = {
+  "": ["", "sfdrwc"], broken: ["b", ""], fixed: ["x", ""], failing: ["f", ""], added: ["a", ""],
+  removed: ["r", ""], changed: ["bxar", ""], unfinished: ["", "wr"], waiting: ["", "w"],
+  running: ["", "r"], succeeded: ["", "s"], failed: ["", "f"], "dependency-failed": ["", "d"],
+  cancelled: ["", "c"],
+};
+
+const holder = document.getElementById("matrix");
+const filter = document.getElementById("filter");
+
+// ---- squares ----
+
+function colours() {
+  const style = getComputedStyle(document.documentElement);
+  return (role) => style.getPropertyValue(`--${role}`).trim();
+}
+
+// State by pattern: what succeeded is plain and pale, the others have an edge and a cross,
+// a stroke, half a square, nothing, a bar. What changed is inverted, what is new has a corner.
+function drawSquare(context, state, change, x, y, size, colour) {
+  const role = PAPERS[state];
+  const strong = change === "b" || change === "x";
+  const ink = colour(role || "quiet");
+  const line = Math.max(1, Math.round(size / 7));
+  const end = size - line / 2;
+  context.save();
+  context.translate(x, y);
+  context.lineWidth = line;
+  const plain = state === "s" && !strong;
+  context.fillStyle = strong || plain ? ink : colour(role ? `${role}-paper` : "paper");
+  context.strokeStyle = ink;
+  context.globalAlpha = plain ? 0.35 : 1;
+  context.fillRect(0, 0, size, size);
+  context.globalAlpha = 1;
+  if (!plain) context.strokeRect(line / 2, line / 2, size - line, size - line);
+  context.strokeStyle = strong ? colour("paper") : ink;
+  context.fillStyle = context.strokeStyle;
+  context.beginPath();
+  if (state === "f" || state === "d") { context.moveTo(line, end - line / 2); context.lineTo(end - line / 2, line); }
+  if (state === "f") { context.moveTo(line, line); context.lineTo(end - line / 2, end - line / 2); }
+  if (state === "c" || state === "-") { context.moveTo(0, size / 2); context.lineTo(size, size / 2); }
+  context.stroke();
+  if (state === "r") context.fillRect(0, 0, size / 2, size);
+  if (change === "x") context.fillRect(size / 3, size / 3, size / 3, size / 3);
+  if (change === "a") {
+    context.fillStyle = colour("ink");
+    context.beginPath();
+    context.moveTo(size / 2, 0);
+    context.lineTo(size, 0);
+    context.lineTo(size, size / 2);
+    context.fill();
+  }
+  context.restore();
+}
+
+// One square of each kind, to be copied.
+function makeSprites(size) {
+  const canvas = document.createElement("canvas");
+  const kinds = new Map();
+  const colour = colours();
+  canvas.width = size * Object.keys(STATE_WORDS).length;
+  canvas.height = size * 4;
+  const context = canvas.getContext("2d");
+  Object.keys(STATE_WORDS).forEach((state, column) => {
+    [".", "b", "x", "a"].forEach((change, row) => {
+      drawSquare(context, state, change, column * size, row * size, size, colour);
+      kinds.set(state + change, [column * size, row * size]);
+    });
+  });
+  return { canvas, find: (state, change) => kinds.get(state + change) ?? kinds.get(`${state}.`) };
+}
+
+// ---- the field ----
+
+class Matrix {
+  constructor(element) {
+    this.element = element;
+    this.show = SHOWS[element.dataset.show] ?? SHOWS[""];
+    this.text = "";
+    this.at = 0; // among those shown
+    this.shown = new Int32Array(0);
+    this.view = this.make("div", "matrix-view", element);
+    this.canvas = this.make("canvas", "", this.view);
+    this.room = this.make("div", "matrix-room", this.view);
+    this.line = this.make("p", "matrix-line", element);
+    this.legend = this.make("ul", "matrix-legend", element);
+    this.view.tabIndex = 0;
+    this.view.setAttribute("role", "application");
+    this.view.setAttribute("aria-label", "All jobs: arrow keys move, Enter opens the build");
+    this.view.setAttribute("aria-describedby", "matrix-line");
+    this.canvas.setAttribute("aria-hidden", "true");
+    this.line.id = "matrix-line";
+    this.line.setAttribute("role", "status");
+    this.listen();
+  }
+
+  make(tag, name, parent) {
+    const element = document.createElement(tag);
+    if (name) element.className = name;
+    parent.append(element);
+    return element;
+  }
+
+  listen() {
+    this.view.addEventListener("scroll", () => this.paint(), { passive: true });
+    this.view.addEventListener("keydown", (event) => this.press(event));
+    this.view.addEventListener("focus", () => { this.tell(); this.paint(); });
+    this.view.addEventListener("blur", () => this.paint());
+    this.view.addEventListener("pointermove", (event) => this.point(event));
+    this.view.addEventListener("click", (event) => { if (this.point(event)) this.open(); });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.lay());
+    new ResizeObserver(() => this.lay()).observe(this.element);
+  }
+
+  take(data) {
+    if (data.names) {
+      this.names = data.names;
+      this.ending = data.ending;
+      this.builds = data.builds;
+      this.folded = data.names.map((name) => (name + data.ending).toLowerCase());
+    }
+    this.states = data.states;
+    this.changes = data.changes;
+    this.element.hidden = this.names.length === 0;
+    this.sift();
+  }
+
+  // ---- what is shown ----
+
+  sift() {
+    const [changes, states] = this.show;
+    const shown = new Int32Array(this.names.length);
+    let count = 0;
+    for (let i = 0; i < shown.length; i++)
+      if ((changes.includes(this.changes[i]) || states.includes(this.states[i]))
+          && (this.text === "" || this.folded[i].includes(this.text)))
+        shown[count++] = i;
+    this.shown = shown.subarray(0, count);
+    this.at = Math.min(this.at, Math.max(0, count - 1));
+    this.lay();
+  }
+
+  narrow(text) {
+    this.text = text.toLowerCase();
+    this.at = 0;
+    this.view.scrollTop = 0;
+    this.sift();
+    this.line.textContent = this.text === "" ? "" : `${this.shown.length.toLocaleString("en")} jobs`;
+  }
+
+  // ---- drawing ----
+
+  lay() {
+    const count = this.shown.length;
+    const width = this.element.clientWidth;
+    if (width === 0 || !this.names) return;
+    const size = count > 8000 ? 8 : count > 3000 ? 10 : count > 600 ? 14 : 18;
+    const ratio = devicePixelRatio || 1;
+    this.step = Math.round(size * ratio); // device pixels
+    this.ratio = ratio;
+    this.columns = Math.max(1, Math.floor((width - 12) * ratio / this.step)); // 12: a scroll bar
+    this.rows = Math.ceil(count / this.columns);
+    this.room.style.height = `${this.rows * this.step / ratio}px`;
+    this.sprites = makeSprites(this.step - Math.max(1, Math.round(ratio)));
+    if (this.legend.childElementCount === 0 || this.legendRatio !== ratio) this.explain();
+    const height = Math.min(this.rows * this.step / ratio, this.view.clientHeight);
+    this.canvas.width = this.columns * this.step;
+    this.canvas.height = Math.round(height * ratio);
+    this.canvas.style.width = `${this.canvas.width / ratio}px`;
+    this.canvas.style.height = `${this.canvas.height / ratio}px`;
+    this.paint();
+  }
+
+  paint() {
+    if (!this.sprites) return;
+    const context = this.canvas.getContext("2d");
+    const { step, columns, shown } = this;
+    const top = Math.round(this.view.scrollTop * this.ratio);
+    const first = Math.floor(top / step) * columns;
+    const end = Math.min(shown.length, (Math.floor((top + this.canvas.height) / step) + 1) * columns);
+    const size = step - Math.max(1, Math.round(this.ratio));
+    context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    for (let i = first; i < end; i++) {
+      const job = shown[i];
+      const [x, y] = this.sprites.find(this.states[job], this.changes[job]);
+      context.drawImage(this.sprites.canvas, x, y, size, size, i % columns * step,
+        Math.floor(i / columns) * step - top, size, size);
+    }
+    if (document.activeElement === this.view || this.pointed) this.mark(context, top);
+  }
+
+  mark(context, top) {
+    const { step, columns, at } = this;
+    const line = Math.max(2, Math.round(2 * this.ratio));
+    context.strokeStyle = colours()("ink");
+    context.lineWidth = line;
+    context.strokeRect(at % columns * step - line / 2, Math.floor(at / columns) * step - top - line / 2,
+      step + line / 2, step + line / 2);
+  }
+
+  explain() {
+    const colour = colours();
+    const size = Math.round(14 * this.ratio);
+    this.legendRatio = this.ratio;
+    this.legend.replaceChildren(...LEGEND.map(([state, change]) => {
+      const item = document.createElement("li");
+      const canvas = this.make("canvas", "", item);
+      canvas.width = canvas.height = size;
+      canvas.style.width = canvas.style.height = "14px";
+      canvas.setAttribute("aria-hidden", "true");
+      const real = state === "x" ? "s" : state;
+      drawSquare(canvas.getContext("2d"), real, change, 0, 0, size, colour);
+      item.append(CHANGE_WORDS[change] ?? STATE_WORDS[real]);
+      return item;
+    }));
+  }
+
+  // ---- moving ----
+
+  tell() {
+    const job = this.shown[this.at];
+    if (job === undefined) {
+      this.line.textContent = "No job is like that.";
+      return;
+    }
+    const change = CHANGE_WORDS[this.changes[job]];
+    this.line.textContent =
+      `${this.names[job]}${this.ending}: ${STATE_WORDS[this.states[job]]}${change ? `, ${change}` : ""}`;
+  }
+
+  move(to) {
+    this.at = Math.max(0, Math.min(to, this.shown.length - 1));
+    const y = Math.floor(this.at / this.columns) * this.step / this.ratio;
+    const height = this.view.clientHeight;
+    if (y < this.view.scrollTop) this.view.scrollTop = y;
+    else if (y + this.step / this.ratio > this.view.scrollTop + height)
+      this.view.scrollTop = y + this.step / this.ratio - height;
+    this.pointed = false;
+    this.tell();
+    this.paint();
+  }
+
+  press(event) {
+    const page = Math.max(1, Math.floor(this.canvas.height / this.step)) * this.columns;
+    const moves = {
+      ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns,
+      PageUp: -page, PageDown: page, Home: -Infinity, End: Infinity,
+    };
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    if (event.key === "Enter") this.open();
+    else if (event.key in moves) this.move(this.at + moves[event.key]);
+    else return;
+    event.preventDefault();
+  }
+
+  // Whether a job is there.
+  point(event) {
+    const box = this.view.getBoundingClientRect();
+    const column = Math.floor((event.clientX - box.left - this.view.clientLeft) * this.ratio / this.step);
+    const row = Math.floor((event.clientY - box.top - this.view.clientTop + this.view.scrollTop)
+      * this.ratio / this.step);
+    const at = row * this.columns + column;
+    const there = column >= 0 && column < this.columns && at >= 0 && at < this.shown.length;
+    this.view.classList.toggle("on-job", there);
+    if (there && (at !== this.at || !this.pointed)) {
+      this.at = at;
+      this.pointed = true;
+      this.tell();
+      this.paint();
+    }
+    return there;
+  }
+
+  open() {
+    const job = this.shown[this.at];
+    if (job !== undefined) location.href = `/builds/${this.builds[job]}`;
+  }
+}
+
+// ---- data ----
+
+async function read(address) {
+  const reply = await fetch(address);
+  if (!reply.ok) throw new Error(`the status is ${reply.status}`);
+  return reply.json();
+}
+
+// The states again when the page's counts have changed; all when jobs have come.
+function follow(matrix, address) {
+  let last = Date.now();
+  let due = false;
+  const look = async () => {
+    due = false;
+    last = Date.now();
+    const states = new URL(address);
+    states.searchParams.set("part", "states");
+    try {
+      const data = await read(states);
+      matrix.take(data.states.length === matrix.names.length ? data : await read(address));
+      filter.hidden = matrix.names.length === 0;
+    } catch {
+      // The server is away: the next change tries again.
+    }
+  };
+  new MutationObserver(() => {
+    if (due) return;
+    due = true;
+    setTimeout(look, Math.max(0, last + STATES_MS - Date.now()));
+  }).observe(document.getElementById("summary"), { childList: true });
+}
+
+// ---- the list ----
+
+let asking = null;
+
+async function refreshList() {
+  const address = new URL(filter.action);
+  address.search = new URLSearchParams(new FormData(filter));
+  address.hash = "";
+  asking?.abort();
+  asking = new AbortController();
+  try {
+    const reply = await fetch(address, { headers: { Accept: "text/html" }, signal: asking.signal });
+    if (!reply.ok) return;
+    const page = new DOMParser().parseFromString(await reply.text(), "text/html");
+    for (const id of ["states", "list"])
+      document.getElementById(id)?.replaceChildren(...(page.getElementById(id)?.childNodes ?? []));
+    history.replaceState(null, "", address);
+  } catch {
+    // Another key came, or the server is away: the form itself still works.
+  }
+}
+
+async function start() {
+  const address = new URL(holder.dataset.matrix, location.href);
+  const matrix = new Matrix(holder);
+  holder.hidden = false; // so that it has a width
+  try {
+    matrix.take(await read(address));
+  } catch {
+    holder.hidden = true;
+    return;
+  }
+  const field = filter.elements.name;
+  if (field.value) matrix.narrow(field.value);
+  let timer = 0;
+  field.addEventListener("input", () => {
+    matrix.narrow(field.value);
+    clearTimeout(timer);
+    timer = setTimeout(refreshList, PAUSE_MS);
+  });
+  follow(matrix, address);
+}
+
+if (holder && filter) start();
