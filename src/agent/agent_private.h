@@ -47,6 +47,8 @@ int agent_earn_token(struct agent *agent, struct error *err);
 /* Members `systems`, `jobs`, `facts` of an open JSON object. */
 struct json;
 void agent_describe(const struct agent *agent, struct json *json);
+/* A JSON object that says how the machine fares: the body of a pong. */
+void agent_describe_condition(const struct agent *agent, struct buf *out);
 struct http_client *agent_client_new(const struct agent *agent, int silence_timeout_s);
 
 /* ---- session.c ---- */

@@ -2,7 +2,9 @@
 /* Who this agent is: name, systems, facts about the machine, token. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/file.h>
+#include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -13,6 +15,7 @@
 #include "base/mem.h"
 
 #define TOKEN_FILE_MAX 4096
+#define PROC_FILE_MAX 65536
 
 /* What a machine's kernel can run natively, by uname's machine name. */
 static const struct
@@ -130,6 +133,46 @@ agent_describe(const struct agent *agent, struct json *json)
   json_array_close(json);
   json_put_i64(json, "jobs", agent->jobs);
   describe_machine(json);
+}
+
+/* Bytes that programs could get without swapping: what Linux reckons. */
+static int64_t
+available_memory(void)
+{
+  CLEANUP_BUF struct buf text = { 0 };
+  struct str line;
+  int64_t kib = 0;
+  if (file_read_all("/proc/meminfo", PROC_FILE_MAX, &text, NULL) < 0)
+    return 0;
+  for (struct str rest = buf_str(&text); str_split(&rest, '\n', &line);) {
+    static const struct str key = { "MemAvailable:", 13 };
+    if (!str_starts(line, key))
+      continue;
+    struct str value = str_trim(str_from(line, key.size));
+    struct str number;
+    if (str_split(&value, ' ', &number) && str_to_i64(number, &kib) < 0)
+      return 0;
+  }
+  return kib * 1024;
+}
+
+void
+agent_describe_condition(const struct agent *agent, struct buf *out)
+{
+  struct statvfs disk = { 0 };
+  double load = 0;
+  CLEANUP_FREE char *store = mem_printf("%s/gnu/store", agent->store_root);
+  struct json json = json_begin(out);
+  json_object_open(&json);
+  if (getloadavg(&load, 1) == 1 && statvfs(store, &disk) == 0) {
+    CLEANUP_FREE char *number = mem_printf("%.2f", load);
+    json_key(&json, "load");
+    json_raw(&json, str_of(number));
+    json_put_i64(&json, "memory_free", available_memory());
+    json_put_i64(&json, "disk_free", (int64_t) (disk.f_bavail * disk.f_frsize));
+    json_put_i64(&json, "disk_size", (int64_t) (disk.f_blocks * disk.f_frsize));
+  }
+  json_object_close(&json);
 }
 
 struct http_client *

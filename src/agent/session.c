@@ -92,14 +92,16 @@ on_ping(struct session *session, const json_t *message)
 {
   (void) message;
   struct http_answer answer = { 0 };
+  CLEANUP_BUF struct buf body = { 0 };
   attempts_reap(session->agent, false);
   /* A pong that fails is no matter: without signs of life the server ends the
      session, and we dial again. */
+  agent_describe_condition(session->agent, &body);
   (void) http_client_call(session->pong,
                           &(struct http_call) { .method = "POST",
                                                 .path = "/agent/v1/pong",
                                                 .type = "application/json",
-                                                .body = STR("{}") },
+                                                .body = buf_str(&body) },
                           &answer, NULL);
   http_answer_free(&answer);
 }

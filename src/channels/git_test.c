@@ -111,6 +111,35 @@ test_tip_fetch_export(void **state)
 }
 
 static void
+test_what_came_between(void **state)
+{
+  const struct fixture *fixture = *state;
+  CLEANUP_ARENA struct arena arena = { 0 };
+  struct git_range range;
+  char first[GIT_COMMIT_SIZE];
+  char last[GIT_COMMIT_SIZE];
+  assert_int_equal(git_remote_tip(fixture->remote, "main", &limits, first, NULL), 0);
+  shell(fixture, COMMIT "'second <b>' --allow-empty; " COMMIT "\"$(printf 'x%.0s' $(seq 900))\""
+                        " --allow-empty; " COMMIT "'fourth' --allow-empty");
+  assert_int_equal(git_remote_tip(fixture->remote, "main", &limits, last, NULL), 0);
+  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "main", &limits, NULL), 0);
+
+  assert_int_equal(git_read_range(fixture->clone, first, last, 2, &arena, &range, NULL), 0);
+  assert_int_equal(range.total, 3);
+  assert_int_equal(range.count, 2);
+  assert_true(str_equal(range.items[0].commit, str_of(last)));
+  assert_string_equal(range.items[0].details.subject.data, "fourth");
+  assert_string_equal(range.items[0].details.author.data, "A Name");
+  assert_true(range.items[1].details.subject.size <= 200);
+
+  assert_int_equal(git_read_range(fixture->clone, last, first, 2, &arena, &range, NULL), 0);
+  assert_int_equal(range.total, 0);
+  assert_true(git_read_range(fixture->clone, "0123456789012345678901234567890123456789", last, 2,
+                             &arena, &range, NULL)
+              < 0);
+}
+
+static void
 test_a_rewritten_branch_is_followed(void **state)
 {
   const struct fixture *fixture = *state;
@@ -159,6 +188,7 @@ main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(test_tip_fetch_export, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_what_came_between, setup, teardown),
     cmocka_unit_test_setup_teardown(test_repository_of_another_account, setup, teardown),
     cmocka_unit_test_setup_teardown(test_a_rewritten_branch_is_followed, setup, teardown),
     cmocka_unit_test_setup_teardown(test_failures_carry_the_reason, setup, teardown),

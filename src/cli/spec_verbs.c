@@ -251,6 +251,29 @@ evaluation_jobs(struct cli *cli, int count, char **words)
 }
 
 static int
+evaluation_changes(struct cli *cli, int count, char **words)
+{
+  static const struct column columns[] = { { "JOB", "name", COLUMN_NAME },
+                                           { "CHANGE", "change", COLUMN_TEXT },
+                                           { "BUILD", "build.id", COLUMN_TEXT },
+                                           { "STATE", "build.state", COLUMN_STATE },
+                                           { "BEFORE", "before.state", COLUMN_STATE },
+                                           { 0 } };
+  const char *path = cli_path_of_id(cli, "/evaluations/", words[0], "/changes");
+  if (path != NULL && count > 1)
+    path = cli_path_of(cli, arena_printf(&cli->arena, "%s?show=", path), words[1], "");
+  return path == NULL ? CLI_USAGE : cli_list(cli, path, columns, "No job is like that.");
+}
+
+static int
+evaluation_restart(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  const char *path = cli_path_of_id(cli, "/evaluations/", words[0], "/restart");
+  return path == NULL ? CLI_USAGE : cli_action(cli, path, "what failed will be built again");
+}
+
+static int
 evaluation_errors(struct cli *cli, int count, char **words)
 {
   (void) count;
@@ -297,6 +320,22 @@ const struct verb cli_evaluation_verbs[] = {
     1,
     1,
     evaluation_jobs,
+    { CLI_WORD_EVALUATION } },
+  { "changes",
+    "ID [KIND]",
+    CLI_LIST | CLI_NAME,
+    "jobs that are broken, fixed, added or removed since the one before; or those of one kind",
+    1,
+    2,
+    evaluation_changes,
+    { CLI_WORD_EVALUATION } },
+  { "restart",
+    "ID",
+    CLI_CALL,
+    "build again what failed of it",
+    1,
+    1,
+    evaluation_restart,
     { CLI_WORD_EVALUATION } },
   { "errors",
     "ID",

@@ -20,6 +20,13 @@ RETURNING id;
 UPDATE agent SET token_id = :token_id, systems = :systems::text[], jobs = :jobs, facts = :facts::jsonb
  WHERE id = :id;
 
+-- name: farm_agent_condition :exec
+INSERT INTO agent_condition (agent_id, load, memory_free, disk_free, disk_size)
+SELECT id, :load::double precision, :memory_free, :disk_free, :disk_size FROM agent WHERE token_id = :token_id
+    ON CONFLICT (agent_id) DO UPDATE
+   SET told_at = now(), load = excluded.load, memory_free = excluded.memory_free,
+       disk_free = excluded.disk_free, disk_size = excluded.disk_size;
+
 -- name: farm_attempt_ended :one
 -- How an attempt of that token with that fence ended.
 SELECT a.state, a.cause

@@ -11,6 +11,7 @@
 
 #define CLAIMS_MAX 4096
 #define SYSTEM_SIZE_MAX 64
+#define LOAD_MAX 1e6
 
 /* ---- what agents say of themselves ---- */
 
@@ -327,11 +328,52 @@ agent_session(struct http_request *request, void *context, struct error *err)
   return 0;
 }
 
+struct condition
+{
+  int64_t token_id;
+  double load;
+  int64_t memory_free;
+  int64_t disk_free;
+  int64_t disk_size;
+};
+
+/* False when it says nothing of that, or nonsense: that is for people to see, and no
+   reason to refuse a sign of life. */
+static bool
+read_condition(struct http_request *request, struct condition *ret)
+{
+  json_t *body = NULL;
+  if (http_body(request).size == 0 || http_body_json(request, &body, NULL) < 0)
+    return false;
+  const json_t *load = json_object_get(body, "load");
+  ret->token_id = http_identity(request);
+  ret->load = json_number_value(load);
+  ret->memory_free = json_integer_value(json_object_get(body, "memory_free"));
+  ret->disk_free = json_integer_value(json_object_get(body, "disk_free"));
+  ret->disk_size = json_integer_value(json_object_get(body, "disk_size"));
+  return json_is_number(load) && ret->load >= 0 && ret->load < LOAD_MAX && ret->memory_free >= 0
+         && ret->disk_free >= 0 && ret->disk_free <= ret->disk_size;
+}
+
+static void
+store_condition(struct db_pool *pool, const struct condition *condition)
+{
+  struct db *db = NULL;
+  if (db_pool_get(pool, &db, NULL) < 0)
+    return;
+  (void) farm_agent_condition(db, condition->load, condition->memory_free, condition->disk_free,
+                              condition->disk_size, condition->token_id, NULL);
+  db_pool_put(pool, db);
+}
+
 int
 agent_pong(struct http_request *request, void *context, struct error *err)
 {
   struct farm *farm = context;
+  struct condition condition;
   (void) err;
   open_hear(&farm->open, http_identity(request));
+  if (read_condition(request, &condition))
+    store_condition(farm->options.pool, &condition);
   return http_reply_text(request, 204, NULL, "");
 }

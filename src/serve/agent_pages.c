@@ -49,24 +49,84 @@ get_agents(struct http_request *request, void *context, struct error *err)
   return ui_reply(request, &frame, &page);
 }
 
+/* ---- one agent ---- */
+
+/* The picture of its last day: a bar for each step, as high as it was busy. */
+#define STEP_S 600
+#define BAR_WIDTH 6
+#define PICTURE_HEIGHT 60
+#define ATTEMPTS_SHOWN 15
+
+struct agent_question
+{
+  struct arena *arena;
+  struct str name;
+  struct agent_view view;
+};
+
+static void
+draw_day(struct arena *arena, const struct agent_day_rows *day, struct agent_view *view)
+{
+  int64_t places = 1000 * (int64_t) view->agent.jobs;
+  int64_t busy = 0;
+  struct agent_bar *bars = arena_array(arena, day->count + 1, sizeof *bars);
+  for (size_t i = 0; i < day->count; i++) {
+    const struct agent_day_row *step = &day->items[i];
+    int64_t taken = step->busy < places ? step->busy : places;
+    int64_t height = (PICTURE_HEIGHT * taken + places - 1) / places;
+    bars[i] = (struct agent_bar) { .x = BAR_WIDTH * (int64_t) step->step,
+                                   .y = PICTURE_HEIGHT - height,
+                                   .height = height,
+                                   .failed = step->failures > 0 };
+    busy += taken;
+    view->failures += step->failures;
+  }
+  view->day = (struct agent_bars) { bars, day->count };
+  view->busy_percent = 100 * busy / (places * (86400 / STEP_S));
+}
+
+static int
+read_agent(struct db *db, void *context, struct error *err)
+{
+  struct agent_question *question = context;
+  struct arena *arena = question->arena;
+  struct agent_view *view = &question->view;
+  struct serve_agents_rows found = { 0 };
+  struct agent_day_rows day = { 0 };
+  int r = serve_agents(db, question->name, arena, &found, err);
+  if (r == 0 && found.count == 0)
+    r = error_set(err, -ENOENT, "there is no agent \"%.*s\"", STR_FMT(question->name));
+  if (r < 0)
+    return r;
+  view->agent = found.items[0];
+  int64_t id = view->agent.id;
+  r = serve_running(db, question->name, arena, &view->running, err);
+  if (r == 0)
+    r = agent_facts(db, id, arena, &view->facts, err);
+  if (r == 0)
+    r = agent_day(db, id, STEP_S, arena, &day, err);
+  if (r == 0)
+    r = agent_attempts(db, id, true, ATTEMPTS_SHOWN, arena, &view->failed, err);
+  if (r == 0)
+    r = agent_attempts(db, id, false, ATTEMPTS_SHOWN, arena, &view->newest, err);
+  if (r == 0)
+    draw_day(arena, &day, view);
+  return r;
+}
+
 static int
 get_agent(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
-  struct agents_question question = { .serve = serve,
-                                      .arena = http_arena(request),
-                                      .name = http_param(request, "name") };
-  int r = db_pool_run(serve->pool, DB_READ, read_agents, &question, err);
-  if (r == 0 && question.view.agents.count == 0)
-    r = error_set(err, -ENOENT, "there is no agent \"%.*s\"", STR_FMT(question.name));
+  struct agent_question question = { .arena = http_arena(request),
+                                     .name = http_param(request, "name") };
+  int r = db_pool_run(serve->pool, DB_READ, read_agent, &question, err);
   if (r < 0)
     return r;
-  const struct agent_view view = { .agent = question.view.agents.items[0],
-                                   .running = question.view.running };
   CLEANUP_BUF struct buf page = { 0 };
   struct ui_frame frame;
   accounts_frame(request, serve->pool, &frame);
-  agent_page(&page, &view, &frame);
+  agent_page(&page, &question.view, &frame);
   return ui_reply(request, &frame, &page);
 }
 

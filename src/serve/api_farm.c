@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The API of agents, tokens, the key and the state of the whole: doc/api.md. */
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/mem.h"
 #include "serve/counts.h"
-
-#define TOKEN_VALID_MAX (10LL * 365 * 24 * 3600)
 
 /* ---- status and key ---- */
 
@@ -102,6 +102,25 @@ write_running(struct json *json, const struct agents_facts *facts, int64_t agent
 }
 
 static void
+write_condition(struct json *json, const struct serve_agents_row *row)
+{
+  json_key(json, "condition");
+  if (row->told_at_null) {
+    json_none(json);
+    return;
+  }
+  CLEANUP_FREE char *load = mem_printf("%.2f", row->load);
+  json_object_open(json);
+  json_put_time(json, "told_at", row->told_at, false);
+  json_key(json, "load");
+  json_raw(json, str_of(load));
+  json_put_i64(json, "memory_free", row->memory_free);
+  json_put_i64(json, "disk_free", row->disk_free);
+  json_put_i64(json, "disk_size", row->disk_size);
+  json_object_close(json);
+}
+
+static void
 write_agent(struct json *json, const struct agents_facts *facts, const struct serve_agents_row *row)
 {
   json_object_open(json);
@@ -119,6 +138,7 @@ write_agent(struct json *json, const struct agents_facts *facts, const struct se
   json_put_time(json, "enrolled_at", row->enrolled_at, false);
   json_key(json, "facts");
   json_raw(json, row->facts);
+  write_condition(json, row);
   write_running(json, facts, row->id);
   json_object_close(json);
 }
@@ -203,110 +223,6 @@ post_release(struct http_request *request, void *context, struct error *err)
   return r < 0 ? r : http_reply_accepted(request);
 }
 
-/* ---- joining tokens ---- */
-
-struct token_wish
-{
-  struct str name;
-  int64_t valid_s;
-  int64_t id;
-  char text[ACCOUNTS_TOKEN_SIZE];
-};
-
-static int
-make_token(struct db *db, void *context, struct error *err)
-{
-  struct token_wish *wish = context;
-  return accounts_token_create(db, "join", wish->name, wish->valid_s, wish->text, &wish->id, err);
-}
-
-static int
-post_token(struct http_request *request, void *context, struct error *err)
-{
-  struct serve_context *serve = context;
-  json_t *asked = NULL;
-  int r = http_body_object(request, "name valid_s", &asked, err);
-  if (r < 0)
-    return r;
-  const json_t *valid = json_object_get(asked, "valid_s");
-  struct token_wish wish = { .name = str_of(json_string_value(json_object_get(asked, "name"))),
-                             .valid_s = json_integer_value(valid) };
-  if (wish.name.size == 0 || wish.name.size > 200)
-    return error_set(err, -EINVAL, "\"name\" must be a text of 1 to 200 bytes");
-  if ((valid != NULL && !json_is_integer(valid)) || wish.valid_s < 0
-      || wish.valid_s > TOKEN_VALID_MAX)
-    return error_set(err, -EINVAL, "\"valid_s\" must be 0 (for ever) to ten years in seconds");
-  r = db_pool_run(serve->pool, DB_WRITE, make_token, &wish, err);
-  if (r < 0)
-    return r;
-  CLEANUP_BUF struct buf body = { 0 };
-  struct json json = json_begin(&body);
-  json_object_open(&json);
-  json_put_i64(&json, "id", wish.id);
-  json_put_cstr(&json, "token", wish.text);
-  json_object_close(&json);
-  return http_reply_json(request, 201, &body);
-}
-
-struct token_list
-{
-  struct arena *arena;
-  struct serve_join_tokens_rows rows;
-};
-
-static int
-read_tokens(struct db *db, void *context, struct error *err)
-{
-  struct token_list *list = context;
-  return serve_join_tokens(db, list->arena, &list->rows, err);
-}
-
-static int
-get_tokens(struct http_request *request, void *context, struct error *err)
-{
-  struct serve_context *serve = context;
-  struct token_list list = { .arena = http_arena(request) };
-  int r = db_pool_run(serve->pool, DB_READ, read_tokens, &list, err);
-  if (r < 0)
-    return r;
-  CLEANUP_BUF struct buf body = { 0 };
-  struct json json = json_begin(&body);
-  json_object_open(&json);
-  json_key(&json, "items");
-  json_array_open(&json);
-  for (size_t i = 0; i < list.rows.count; i++) {
-    const struct serve_join_tokens_row *row = &list.rows.items[i];
-    json_object_open(&json);
-    json_put_i64(&json, "id", row->id);
-    json_put_text(&json, "name", row->name);
-    json_put_time(&json, "created_at", row->created_at, false);
-    json_put_time(&json, "expires_at", row->expires_at, row->expires_at_null);
-    json_object_close(&json);
-  }
-  json_array_close(&json);
-  json_put_cstr(&json, "next", NULL);
-  json_object_close(&json);
-  return http_reply_json(request, 200, &body);
-}
-
-static int
-revoke_token(struct db *db, void *context, struct error *err)
-{
-  const int64_t *id = context;
-  return accounts_token_revoke(db, "join", *id, err);
-}
-
-static int
-post_revoke(struct http_request *request, void *context, struct error *err)
-{
-  struct serve_context *serve = context;
-  int64_t id;
-  int r = http_param_id(request, "token", &id, err);
-  if (r == 0)
-    r = db_pool_run(serve->pool, DB_WRITE, revoke_token, &id, err);
-  return r < 0 ? r : http_reply_accepted(request);
-}
-
 static const struct http_route routes[] = {
   { "GET", HTTP_API "/status", get_status, .summary = "State of the whole", .reply = "Status" },
   { "GET", HTTP_API "/key", get_key, .summary = "The key that signs substitutes", .reply = "Key" },
@@ -318,12 +234,6 @@ static const struct http_route routes[] = {
     .summary = "Give it work again", .status = 202 },
   { "POST", HTTP_API "/agents/{name}/release", post_release, .body_limit = 1024, .role = "admin",
     .summary = "Shut it out; its name may be enrolled anew", .status = 202 },
-  { "GET", HTTP_API "/agents/tokens", get_tokens, .role = "admin",
-    .summary = "Joining tokens that are valid, oldest first", .reply = "Tokens" },
-  { "POST", HTTP_API "/agents/tokens/{token}/revoke", post_revoke, .body_limit = 1024,
-    .role = "admin", .summary = "Revoke a joining token", .status = 202 },
-  { "POST", HTTP_API "/agents/tokens", post_token, .body_limit = 4096, .role = "admin",
-    .summary = "Make a joining token", .request = "TokenWish", .reply = "Token", .status = 201 },
   { "POST", HTTP_API "/cache/check", serve_check_cache, .body_limit = 1024, .role = "admin",
     .query = "withdraw? force?", .summary = "Look whether all that is offered is there",
     .reply = "Losses" },

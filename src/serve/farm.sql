@@ -3,12 +3,17 @@
 
 -- name: serve_agents :many
 -- All, or the one with this name.
-SELECT id, name, array_to_string(systems, ', ') AS "systems!", systems AS "systems_list!", jobs,
-       paused, connected_at IS NOT NULL AS "connected!", connected_at, seen_at, enrolled_at,
-       facts::text AS "facts!"
+SELECT agent.id, agent.name, array_to_string(systems, ', ') AS "systems!",
+       systems AS "systems_list!", jobs, paused, connected_at IS NOT NULL AS "connected!",
+       connected_at, seen_at, enrolled_at, revoked_at IS NOT NULL AS "released!",
+       facts::text AS "facts!", told_at AS "told_at?", load::double precision AS "load?",
+       memory_free AS "memory_free?", disk_free AS "disk_free?", disk_size AS "disk_size?",
+       (SELECT count(*) FROM attempt WHERE agent_id = agent.id AND state = 0) AS "running!"
 FROM agent
-WHERE :name?::text IS NULL OR name = :name?
-ORDER BY name;
+JOIN token ON token.id = token_id
+LEFT JOIN agent_condition ON agent_id = agent.id
+WHERE :name?::text IS NULL OR agent.name = :name?
+ORDER BY agent.name;
 
 -- name: serve_running :many
 -- What agents, or the one with this name, work on now.

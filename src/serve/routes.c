@@ -36,6 +36,7 @@ serve_collect_routes(struct serve_context *context)
   ret[count++] = serve_builds_page(context);
   ret[count++] = serve_build_pages(context);
   ret[count++] = serve_agent_pages(context);
+  ret[count++] = serve_joining(context);
   ret[count++] = serve_queue(context);
   ret[count++] = serve_search(context);
   ret[count++] = serve_substitutes_page(context);
@@ -45,6 +46,7 @@ serve_collect_routes(struct serve_context *context)
   ret[count++] =
       (struct http_routes) { description_routes, ARRAY_SIZE(description_routes), context };
   ret[count++] = ui_routes();
+  ret[count++] = ui_style_routes();
   ret[count++] = accounts_routes(context->pool);
   ret[count++] = events_routes(context->feed, context->pool);
   ret[count++] = cache_routes(context->cache);

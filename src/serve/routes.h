@@ -66,6 +66,11 @@ struct http_routes serve_overview_page(struct serve_context *context);
 struct http_routes serve_builds_page(struct serve_context *context);
 struct http_routes serve_build_pages(struct serve_context *context);
 struct http_routes serve_agent_pages(struct serve_context *context);
+/* This server's address as the visitor, or a proxy in front, says that it is; something
+   to be replaced when that makes no sense. In the request's arena. */
+struct str serve_own_url(struct http_request *request);
+
+struct http_routes serve_joining(struct serve_context *context);
 struct http_routes serve_queue(struct serve_context *context);
 struct http_routes serve_search(struct serve_context *context);
 struct http_routes serve_substitutes_page(struct serve_context *context);

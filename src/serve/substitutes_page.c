@@ -21,9 +21,8 @@ is_plain_host(struct str host)
   return host.size > 0 && host.size <= 255;
 }
 
-/* As the visitor, or a proxy in front, says that it is. */
-static struct str
-own_url(struct http_request *request)
+struct str
+serve_own_url(struct http_request *request)
 {
   struct str host = http_header(request, "Host");
   bool tls = str_equal(http_header(request, "X-Forwarded-Proto"), STR("https"));
@@ -47,7 +46,8 @@ show_substitutes(struct http_request *request, void *context, struct error *err)
   accounts_frame(request, serve->pool, &frame);
   guix_key_public_text(cache_key(serve->cache), &key);
   substitutes_page(
-      &page, &(struct substitutes_view) { str_trim(buf_str(&key)), counts.nars, own_url(request) },
+      &page,
+      &(struct substitutes_view) { str_trim(buf_str(&key)), counts.nars, serve_own_url(request) },
       &frame);
   return ui_reply(request, &frame, &page);
 }

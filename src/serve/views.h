@@ -80,10 +80,41 @@ struct agents_view
   struct serve_running_rows running;
 };
 
+struct joining_view
+{
+  struct serve_join_tokens_rows tokens;
+  struct str url;     /* of this server, as the visitor knows it */
+  struct str made;    /* a token that was just made; size 0 = none */
+  struct str name;    /* as typed */
+  struct str days;    /* likewise */
+  struct str problem; /* with what was typed; size 0 = none */
+};
+
+/* A bar of the picture of an agent's last day; in units of the picture. */
+struct agent_bar
+{
+  int64_t x;
+  int64_t y;
+  int64_t height;
+  bool failed; /* an attempt, in these minutes */
+};
+
+struct agent_bars
+{
+  struct agent_bar *items;
+  size_t count;
+};
+
 struct agent_view
 {
   struct serve_agents_row agent;
   struct serve_running_rows running;
+  struct agent_facts_rows facts;
+  struct agent_bars day;
+  int64_t busy_percent; /* of its places, in the last day */
+  int64_t failures;     /* likewise */
+  struct agent_attempts_rows failed;
+  struct agent_attempts_rows newest;
 };
 
 struct search_view

@@ -10,6 +10,10 @@
    ETag, to be asked for again each time (a 304 costs little). */
 struct http_routes ui_routes(void);
 
+/* GET /style, the design system: of development builds alone (meson's buildtype is not
+   "release"). */
+struct http_routes ui_style_routes(void);
+
 /* All but the account: what the request says of its page. Slices live as long as the
    request. accounts_frame does both. */
 void ui_frame_read(struct http_request *request, struct ui_frame *ret);

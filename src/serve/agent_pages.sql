@@ -1,0 +1,40 @@
+-- SPDX-License-Identifier: GPL-3.0-or-later
+-- What the page of an agent shows of its past.
+
+-- name: agent_facts :many
+-- What it says of its machine: the names are the agent's own.
+SELECT left(key, 60) AS "name!", left(coalesce(value, ''), 200) AS "value!"
+FROM agent, jsonb_each_text(facts)
+WHERE agent.id = :id ORDER BY key LIMIT 30;
+
+-- name: agent_day :many
+-- The last day in steps of STEP_S seconds, oldest first: how many of its places were
+-- taken on average (thousandths of a place), and how many attempts failed.
+WITH attempts AS (
+  SELECT state, finished_at,
+         extract(epoch FROM created_at - (now() - interval '1 day')) AS begins,
+         extract(epoch FROM coalesce(finished_at, now()) - (now() - interval '1 day')) AS ends
+  FROM attempt
+  WHERE agent_id = :id AND (state = 0 OR finished_at > now() - interval '1 day')),
+shares AS (
+  SELECT step, least(ends, (step + 1) * :step_s::integer)
+           - greatest(begins, step * :step_s::integer) AS busy,
+         state = 2 AND floor(ends / :step_s::integer) = step AS failed
+  FROM attempts
+  JOIN LATERAL generate_series(greatest(floor(begins / :step_s::integer), 0)::integer,
+                               least(floor(ends / :step_s::integer),
+                                     86400 / :step_s::integer - 1)::integer) AS step ON true)
+SELECT step AS "step!", (1000 * sum(busy) / :step_s::integer)::bigint AS "busy!",
+       count(*) FILTER (WHERE failed) AS "failures!"
+FROM shares GROUP BY step ORDER BY step;
+
+-- name: agent_attempts :many
+-- Its newest attempts, or of these those that failed.
+SELECT attempt.id, build_id AS build, left(substr(basename, 34), -4) AS "name!",
+       (ARRAY['running', 'succeeded', 'failed'])[attempt.state + 1] AS "state!",
+       attempt.cause, message, attempt.created_at, attempt.finished_at
+FROM attempt
+JOIN build ON build.id = build_id
+JOIN store_path ON store_path.id = derivation_id
+WHERE agent_id = :id AND attempt.finished_at IS NOT NULL AND (NOT :failed_only OR attempt.state = 2)
+ORDER BY attempt.finished_at DESC LIMIT :limit::bigint;
