@@ -83,9 +83,9 @@ export async function signIn() {
     body: new URLSearchParams({ token: farm.token, then: "/" }),
     redirect: "manual",
   });
-  const header = reply.headers.getSetCookie().find((it) => it.startsWith("panoply_session="));
-  if (!header) throw new Error(`signing in: ${reply.status} ${await reply.text()}`);
-  session = header.split(";")[0];
+  const cookie = reply.headers.get("Set-Cookie")?.match(/panoply_session=[0-9a-f]+/);
+  if (!cookie) throw new Error(`signing in: ${reply.status} ${await reply.text()}`);
+  session = cookie[0];
   return session;
 }
 

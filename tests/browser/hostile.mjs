@@ -7,7 +7,7 @@ import { pagesFor } from "./pages.mjs";
 // What the data brought into the page, beside text.
 function intruders() {
   const ours = (element) => element.matches("script[src^='/static/']");
-  const elements = [...document.querySelectorAll("script, b, img, iframe, object, embed, base, style, [style]")];
+  const elements = [...document.querySelectorAll("script, b, img, iframe, object, embed, base, style")];
   const handlers = [...document.querySelectorAll("*")].filter((element) =>
     [...element.attributes].some(({ name, value }) => name.startsWith("on") || /^\s*javascript:/i.test(value)));
   return [...elements.filter((element) => !ours(element)), ...handlers].map((it) => it.outerHTML.slice(0, 200));
