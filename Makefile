@@ -8,7 +8,7 @@ JOBS ?= $(shell nproc)
 ONESHOT ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps demo check check-fast check-all-of-guix lint format install clean
+.PHONY: all help deps demo check check-fast check-all-of-guix bench lint format install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -35,6 +35,9 @@ check-fast: all ## unit tests only
 
 check-all-of-guix: all ## all 31,000 jobs of Guix against Guix itself: half an hour
 	@BUILD=$(BUILD) tests/all_of_guix.py
+
+bench: all ## one measurement (needs root): NAME=evaluation-page
+	@BUILD=$(BUILD) bench/$(NAME)
 
 lint: all ## figures of the tree, arrows between rooms, format, clang-tidy
 	@BUILD=$(BUILD) tools/lint

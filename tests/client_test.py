@@ -50,8 +50,9 @@ class OfClients(Case):
         for _ in range(3):  # while the other, just as old, is looked at again and again
             self.polled_again(other)
         self.assertEqual(self.api(paused)["polled_at"], before)
-        self.assertIn("(paused)", self.hub.client.text("/specifications"))
-        self.assertIn("paused: only on demand", self.hub.client.text(paused))
+        for page in ("/specifications", paused):
+            self.assertIn("data-state=\"paused\"", self.hub.client.text(page))
+        self.assertIn("paused: on demand only", self.hub.client.text(paused))
         self.assertRegex(self.ask("spec", "list").stdout, r"paused +1 +yes ")
 
         newest = self.api(paused)["newest_evaluation"]["id"]

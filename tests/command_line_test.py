@@ -608,6 +608,53 @@ class Tables(OfFarm):
         self.assertTrue(jobs and all("tide" in row["JOB"] for row in jobs))
 
 
+class Finding(OfFarm):
+    def test_changes(self):
+        """Of the newest of two evaluations."""
+        self.farm.channel.set_version("moon-phases", "1.2")
+        newest = self.farm.push("A newer moon")
+        self.farm.finish(newest)
+        told = self.told("evaluation", "changes", newest["id"])
+        text = self.command("evaluation", "changes", newest["id"], "--show", "succeeded")
+        self.assertIn(f"Against evaluation {told['against']}: ", text)
+        self.assertRegex(text, r"\nmoon-phases\.x86_64-linux +same +\d+ +succeeded +succeeded\n")
+        against = self.told("evaluation", "changes", newest["id"], "--against",
+                            self.evaluation["id"], "--name", "moon", "--show", "succeeded")
+        self.assertEqual((against["against"], [it["name"] for it in against["items"]]),
+                         (self.evaluation["id"], ["moon-phases.x86_64-linux"]))
+        done = self.command("evaluation", "restart", self.evaluation["id"])
+        self.assertEqual(done, "what failed of it will be built again\n")
+        self.farm.finish(self.evaluation)
+
+    def test_queue(self):
+        queue = self.told("queue")
+        self.assertEqual(set(queue), {"systems", "specifications"})
+        self.command("agents", "pause", "builder-1")
+        self.addCleanup(self.command, "agents", "resume", "builder-1")
+        self.farm.channel.set_version("libtide", "9.1")
+        self.farm.push("Keep waiting")
+
+        def waits() -> str:
+            text = self.command("queue")
+            return text if "example" in text and "x86_64-linux" in text else ""
+        text = wait_until(waits, 20, "the queue shows it")
+        self.assertIn("By specification:\n", text)
+        self.command("agents", "resume", "builder-1")
+
+    def test_search(self):
+        item = self.builds["almanac"]["derivation"]
+        self.assertRegex(self.command("search", "almanac"),
+                         r"Jobs:\nJOB .*\nalmanac\.x86_64-linux +example +\d+ +\d+ +[a-z-]+\n")
+        self.assertIn(item, self.command("search", item))
+        commit = self.evaluation["revisions"][0]["commit"]
+        self.assertIn(commit, self.command("search", commit[:10]))
+        self.assertIn(f"{self.farm.server.url}/specifications/example",
+                      self.command("search", "example"))
+        nothing = self.farm.server.command_line("search", "no such thing", check=False)
+        self.assertEqual((nothing.returncode, nothing.stderr), (1, ""))
+        self.assertTrue(self.told("search", "almanac")["jobs"])
+
+
 class NextSteps(OfFarm):
     """Whoever asks for what is not there is told where to look."""
 

@@ -124,7 +124,7 @@ class Document(OfDescription):
                 parameters = self.parameters(operation)
                 for parameter in parameters:
                     self.assertLessEqual({"name", "in", "description", "schema"}, set(parameter))
-                    self.assertEqual(parameter["in"] == "path", parameter.get("required", False))
+                    self.assertTrue(parameter.get("required") or parameter["in"] != "path")
                 self.assertEqual(len({(it["in"], it["name"]) for it in parameters}),
                                  len(parameters))
                 self.assertEqual(re.findall(r"\{(\w+)\}", path),
@@ -242,12 +242,23 @@ class Live(OfDescription):
             names = {it["name"] for it in self.parameters(operation) if it["in"] == "query"}
             for filling in self.fillings(path):
                 with self.subTest(path, **filling):
-                    status, value = self.call(method, path, **filling)
+                    query = "?q=tide" if path == "/search" else ""
+                    status, value = self.call(method, path, query=query, **filling)
                     begun = path != "/builds/{id}/log" or filling["id"] not in self.not_begun
                     self.assertEqual(status, 200 if begun else 404)
                     if "before" in names and value["items"]:
                         self.assertEqual(self.call(method, path, query="?limit=1", **filling)[0],
                                          200)
+
+    def test_search(self):
+        item = self.builds["almanac"]["derivation"]
+        commit = self.evaluation["revisions"][0]["commit"]
+        for word, members in (("tide", {"jobs"}), (item, {"store_items"}), (commit, {"commits"}),
+                              ("example", {"pages"}), ("nowhere at all", set())):
+            _, found = self.call("GET", "/search", query=f"?q={urllib.parse.quote(word)}")
+            self.assertLessEqual(members, {name for name, list_ in found.items() if list_})
+            if not members:
+                self.assertFalse(any(found.values()))
 
     def test_each_filter_narrows(self):
         number = self.evaluation["id"]

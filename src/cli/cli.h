@@ -40,6 +40,8 @@ enum
   CLI_EVALUATION = 1 << 13,
   CLI_KIND = 1 << 14,
   CLI_SINCE = 1 << 15,
+  CLI_AGAINST = 1 << 16,
+  CLI_SHOW = 1 << 17,
 
   CLI_TEXT = CLI_URL | CLI_TOKEN_FILE,         /* asks a server, prints text */
   CLI_CALL = CLI_TEXT | CLI_JSON,              /* prints what JSON says */
@@ -58,11 +60,10 @@ enum cli_word
   CLI_WORD_TOKEN,
   CLI_WORD_BUILD_STATE,
   CLI_WORD_EVALUATION_STATE,
+  CLI_WORD_CHANGE,
   CLI_WORD_SYSTEM,
   CLI_WORD_SHELL,
 };
-
-#define CLI_KINDS_MAX 2
 
 /* A verb of a command. */
 struct verb
@@ -73,7 +74,7 @@ struct verb
   const char *help;      /* one line */
   int least, most;       /* words after the verb; MOST -1 = any number */
   int (*run)(struct cli *cli, int count, char **words);
-  enum cli_word kinds[CLI_KINDS_MAX]; /* of those words; the last one is that of all others */
+  enum cli_word kind; /* of the first of those words; others name files */
 };
 
 /* A command line that does something, and what. */
@@ -123,8 +124,10 @@ struct cli
   const char *name; /* filters of lists; NULL = all */
   const char *system;
   const char *evaluation;
-  const char *kind;  /* of events; NULL = all */
-  const char *since; /* an event's place in the stream; NULL = now */
+  const char *kind;    /* of events; NULL = all */
+  const char *against; /* an evaluation to compare with; NULL = the server's choice */
+  const char *show;    /* which changes; NULL = those that are one */
+  const char *since;   /* an event's place in the stream; NULL = now */
 };
 
 /* Parses options anywhere among the words, picks the verb of COMMAND, checks that it
@@ -185,6 +188,11 @@ int cli_end_look(struct cli *cli, const char *name, json_t *specification, const
 /* GET a list and print it as a table that fits the terminal, or with --json as
    it came. EMPTY: said when there is none. */
 int cli_list(struct cli *cli, const char *path, const struct column *columns, const char *empty);
+/* Its two halves: to ask, with all filters that were given, and to print. */
+int cli_ask_list(struct cli *cli, const char *path, json_t **ret);
+void cli_print_list(struct cli *cli, const json_t *answer, const struct column *columns,
+                    const char *empty);
+void cli_print_table(struct cli *cli, const struct column *columns, const json_t *items);
 /* GET one thing and print its members. */
 int cli_show(struct cli *cli, const char *path);
 /* The text of a value for people: one line, harmless; in the arena. */
@@ -195,7 +203,8 @@ void cli_print_json_line(const json_t *value); /* in one line */
 /* ---- commands ---- */
 
 extern const struct verb cli_spec_verbs[], cli_evaluation_verbs[], cli_build_verbs[],
-    cli_agents_verbs[], cli_key_verbs[], cli_cache_verbs[], cli_doctor_verbs[], cli_events_verbs[];
+    cli_agents_verbs[], cli_key_verbs[], cli_cache_verbs[], cli_doctor_verbs[], cli_events_verbs[],
+    cli_queue_verbs[], cli_search_verbs[];
 
 extern const struct option cli_agent_options[];
 int cli_serve(int argc, char **argv);

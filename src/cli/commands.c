@@ -33,6 +33,7 @@ static const struct example spec_examples[] = {
 static const struct example evaluation_examples[] = {
   { "panoply evaluation list my-channel --state failed", "Those that failed." },
   { "panoply evaluation jobs 12 --state failed", "What was asked for and could not be built." },
+  { "panoply evaluation changes 12", "What it broke and mended." },
   { "panoply evaluation log 12 --follow", "What Guix says, until it is done." },
   { 0 },
 };
@@ -60,6 +61,18 @@ static const struct example key_examples[] = {
 static const struct example cache_examples[] = {
   { "panoply cache check", "Is every file of the cache there, and whole?" },
   { "panoply cache check --withdraw", "Have what is lost made again." },
+  { 0 },
+};
+
+static const struct example queue_examples[] = {
+  { "panoply queue", "How much waits, and since when." },
+  { 0 },
+};
+
+static const struct example search_examples[] = {
+  { "panoply search emacs", "Jobs whose name contains that." },
+  { "panoply search /gnu/store/p1yq8hl3l8rh6gadfpg4cj1lfcyxnryd-hello-2.12",
+    "Is it offered, and which build made it?" },
   { 0 },
 };
 
@@ -148,6 +161,19 @@ const struct command cli_commands[] = {
                    "is told to withdraw them.",
     .verbs = cli_cache_verbs,
     .examples = cache_examples },
+  { .name = "queue",
+    .help = "what waits, by system and by specification",
+    .description = "Tells how many builds wait and run, since when the oldest waits, and how many "
+                   "agents there are for it.",
+    .verbs = cli_queue_verbs,
+    .examples = queue_examples },
+  { .name = "search",
+    .help = "find jobs, store items, commits and names",
+    .description = "Looks for jobs by a part of their name, for store items by their path or the "
+                   "beginning of its hash, for commits by hash or subject, and for what has that "
+                   "name or number. The exit status is 1 when nothing fits.",
+    .verbs = cli_search_verbs,
+    .examples = search_examples },
   { .name = "events",
     .help = "all that happens, as it happens",
     .description =

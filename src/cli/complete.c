@@ -146,6 +146,10 @@ offer_kind(struct completion *completion, enum cli_word kind)
   case CLI_WORD_EVALUATION_STATE:
     offer_words(completion, "waiting running succeeded failed cancelled");
     break;
+  case CLI_WORD_CHANGE:
+    offer_words(completion, "broken fixed failing added removed changed unfinished waiting running "
+                            "succeeded failed dependency-failed cancelled");
+    break;
   case CLI_WORD_SYSTEM:
     offer_words(completion, "x86_64-linux i686-linux aarch64-linux armhf-linux powerpc64le-linux "
                             "riscv64-linux i586-gnu x86_64-gnu");
@@ -182,10 +186,11 @@ kind_of_value(const struct completion *completion, const struct option *option)
   } kinds[] = { { "FILE", CLI_WORD_FILE },
                 { "DIR", CLI_WORD_FILE },
                 { "SYSTEM", CLI_WORD_SYSTEM },
+                { "WHAT", CLI_WORD_CHANGE },
                 { "ID", CLI_WORD_EVALUATION } };
   if (strcmp(option->name, "state") == 0 && completion->verb != NULL)
-    return completion->verb->kinds[0] == CLI_WORD_SPECIFICATION ? CLI_WORD_EVALUATION_STATE
-                                                                : CLI_WORD_BUILD_STATE;
+    return completion->verb->kind == CLI_WORD_SPECIFICATION ? CLI_WORD_EVALUATION_STATE
+                                                            : CLI_WORD_BUILD_STATE;
   for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
     if (option->placeholder != NULL && strcmp(option->placeholder, kinds[i].placeholder) == 0)
       return kinds[i].kind;
@@ -238,9 +243,7 @@ offer_arguments(struct completion *completion)
   int place = completion->plain_count - completion->verb_words;
   if (verb->most >= 0 && place >= verb->most)
     return;
-  if (verb->most < 0 || place >= CLI_KINDS_MAX)
-    place = 0;
-  offer_kind(completion, verb->kinds[place]);
+  offer_kind(completion, place == 0 ? verb->kind : CLI_WORD_FILE);
 }
 
 static void

@@ -56,9 +56,13 @@ const struct option cli_options[] = {
     "only kinds that begin so, build. for example" },
   { "since", OPTION_TEXT, MEMBER(since), 0, 0, NULL, "PLACE",
     "begin behind this place in the stream; 0-0: with the first that is kept" },
+  { "against", OPTION_TEXT, MEMBER(against), 0, 0, NULL, "ID",
+    "compare with this evaluation [the newest before it that succeeded]" },
+  { "show", OPTION_TEXT, MEMBER(show), 0, 0, NULL, "WHAT",
+    "broken, fixed, failing, added, removed, changed, unfinished or a state" },
   { 0 },
 };
-static_assert(CLI_SINCE == 1 << (ARRAY_SIZE(cli_options) - 2), "a bit for each option");
+static_assert(CLI_SHOW == 1 << (ARRAY_SIZE(cli_options) - 2), "a bit for each option");
 
 /* Takes the options out; the words that stay are in WORDS. Returns the bits of the
    options, or -EINVAL. */

@@ -108,6 +108,7 @@ doctor_run(struct cli *cli, int count, char **words)
 }
 
 const struct verb cli_doctor_verbs[] = {
-  { "", "", CLI_CALL, "Asks a server how it is, and says where to look.", 0, 0, doctor_run, { 0 } },
+  { "", "", CLI_CALL, "Asks a server how it is, and says where to look.", 0, 0, doctor_run,
+    CLI_WORD_ANY },
   { 0 },
 };

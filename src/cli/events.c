@@ -226,13 +226,7 @@ events_run(struct cli *cli, int count, char **words)
 }
 
 const struct verb cli_events_verbs[] = {
-  { "",
-    "",
-    CLI_CALL | CLI_LIMIT | CLI_KIND | CLI_SINCE,
-    "Follows all that happens, a line each.",
-    0,
-    0,
-    events_run,
-    { 0 } },
+  { "", "", CLI_CALL | CLI_LIMIT | CLI_KIND | CLI_SINCE, "Follows all that happens, a line each.",
+    0, 0, events_run, CLI_WORD_ANY },
   { 0 },
 };

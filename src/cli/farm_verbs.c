@@ -107,35 +107,17 @@ token_revoke(struct cli *cli, int count, char **words)
 }
 
 const struct verb cli_agents_verbs[] = {
-  { "list", "", CLI_CALL, "all build machines", 0, 0, agents_list, { 0 } },
-  { "show", "NAME", CLI_CALL, "one, with what it builds", 1, 1, agents_show, { CLI_WORD_AGENT } },
-  { "pause", "NAME", CLI_CALL, "give it no new work", 1, 1, agents_pause, { CLI_WORD_AGENT } },
-  { "resume", "NAME", CLI_CALL, "give it work again", 1, 1, agents_resume, { CLI_WORD_AGENT } },
-  { "release",
-    "NAME",
-    CLI_CALL,
-    "shut it out; its name may be enrolled anew",
-    1,
-    1,
-    agents_release,
-    { CLI_WORD_AGENT } },
-  { "token create",
-    "[NAME]",
-    CLI_CALL,
-    "a joining token, for new agents: shown once",
-    0,
-    1,
-    token_create,
-    { 0 } },
-  { "token list", "", CLI_CALL, "joining tokens that are valid", 0, 0, token_list, { 0 } },
-  { "token revoke",
-    "ID",
-    CLI_CALL,
-    "let a joining token enrol nobody any more",
-    1,
-    1,
-    token_revoke,
-    { CLI_WORD_TOKEN } },
+  { "list", "", CLI_CALL, "all build machines", 0, 0, agents_list, CLI_WORD_ANY },
+  { "show", "NAME", CLI_CALL, "one, with what it builds", 1, 1, agents_show, CLI_WORD_AGENT },
+  { "pause", "NAME", CLI_CALL, "give it no new work", 1, 1, agents_pause, CLI_WORD_AGENT },
+  { "resume", "NAME", CLI_CALL, "give it work again", 1, 1, agents_resume, CLI_WORD_AGENT },
+  { "release", "NAME", CLI_CALL, "shut it out; its name may be enrolled anew", 1, 1, agents_release,
+    CLI_WORD_AGENT },
+  { "token create", "[NAME]", CLI_CALL, "a joining token, for new agents: shown once", 0, 1,
+    token_create, CLI_WORD_ANY },
+  { "token list", "", CLI_CALL, "joining tokens that are valid", 0, 0, token_list, CLI_WORD_ANY },
+  { "token revoke", "ID", CLI_CALL, "let a joining token enrol nobody any more", 1, 1, token_revoke,
+    CLI_WORD_TOKEN },
   { 0 },
 };
 
@@ -183,15 +165,10 @@ key_rotate(struct cli *cli, int count, char **words)
 }
 
 const struct verb cli_key_verbs[] = {
-  { "show", "", CLI_CALL, "the public key, for 'guix archive --authorize'", 0, 0, key_show, { 0 } },
-  { "rotate",
-    "STATE",
-    CLI_FORCE | CLI_JSON,
-    "a new signing key for a stopped server; only with --force",
-    1,
-    1,
-    key_rotate,
-    { CLI_WORD_FILE } },
+  { "show", "", CLI_CALL, "the public key, for 'guix archive --authorize'", 0, 0, key_show,
+    CLI_WORD_ANY },
+  { "rotate", "STATE", CLI_FORCE | CLI_JSON,
+    "a new signing key for a stopped server; only with --force", 1, 1, key_rotate, CLI_WORD_FILE },
   { 0 },
 };
 
@@ -236,13 +213,7 @@ cache_check(struct cli *cli, int count, char **words)
 }
 
 const struct verb cli_cache_verbs[] = {
-  { "check",
-    "",
-    CLI_CALL | CLI_WITHDRAW | CLI_FORCE,
-    "look for files that are lost; --force: even if all are",
-    0,
-    0,
-    cache_check,
-    { 0 } },
+  { "check", "", CLI_CALL | CLI_WITHDRAW | CLI_FORCE,
+    "look for files that are lost; --force: even if all are", 0, 0, cache_check, CLI_WORD_ANY },
   { 0 },
 };

@@ -72,8 +72,8 @@ member_at(const json_t *item, const char *path)
 
 /* ---- lists ---- */
 
-static void
-print_table(struct cli *cli, const struct column *columns, const json_t *items)
+void
+cli_print_table(struct cli *cli, const struct column *columns, const json_t *items)
 {
   CLEANUP_BUF struct buf text = { 0 };
   const struct table_style style = table_style_of_output();
@@ -110,28 +110,44 @@ with_filters(struct cli *cli, const char *path)
   path = with_parameter(cli, path, "name", cli->name);
   path = with_parameter(cli, path, "system", cli->system);
   path = with_parameter(cli, path, "evaluation", cli->evaluation);
+  path = with_parameter(cli, path, "against", cli->against);
+  path = with_parameter(cli, path, "show", cli->show);
   path = with_parameter(cli, path, "before", cli->before);
   return with_parameter(cli, path, "limit", limit);
+}
+
+int
+cli_ask_list(struct cli *cli, const char *path, json_t **ret)
+{
+  return cli_call(cli, "GET", with_filters(cli, path), NULL, ret);
+}
+
+void
+cli_print_list(struct cli *cli, const json_t *answer, const struct column *columns,
+               const char *empty)
+{
+  const json_t *items = json_object_get(answer, "items");
+  const json_t *next = json_object_get(answer, "next");
+  if (json_array_size(items) == 0) {
+    puts(empty);
+    return;
+  }
+  cli_print_table(cli, columns, items);
+  if (json_is_string(next))
+    printf("(there are more: go on with --before %s)\n", cli_text(cli, next));
 }
 
 int
 cli_list(struct cli *cli, const char *path, const struct column *columns, const char *empty)
 {
   json_t *answer = NULL;
-  int status = cli_call(cli, "GET", with_filters(cli, path), NULL, &answer);
+  int status = cli_ask_list(cli, path, &answer);
   if (status != CLI_DONE)
     return status;
-  const json_t *items = json_object_get(answer, "items");
   if (cli->json)
     cli_print_json(answer);
-  else if (json_array_size(items) == 0)
-    puts(empty);
-  else {
-    print_table(cli, columns, items);
-    const json_t *next = json_object_get(answer, "next");
-    if (json_is_string(next))
-      printf("(there are more: go on with --before %s)\n", cli_text(cli, next));
-  }
+  else
+    cli_print_list(cli, answer, columns, empty);
   json_decref(answer);
   return CLI_DONE;
 }

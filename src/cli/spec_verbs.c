@@ -153,63 +153,22 @@ spec_resume(struct cli *cli, int count, char **words)
 }
 
 const struct verb cli_spec_verbs[] = {
-  { "add",
-    "FILE",
-    CLI_CALL | CLI_NO_WAIT,
-    "add the specification in FILE (JSON: doc/specification.md)",
-    1,
-    1,
-    spec_add,
-    { CLI_WORD_FILE } },
-  { "list", "", CLI_CALL, "all specifications", 0, 0, spec_list, { 0 } },
-  { "show",
-    "NAME",
-    CLI_CALL,
-    "one, with its newest evaluation",
-    1,
-    1,
-    spec_show,
-    { CLI_WORD_SPECIFICATION } },
-  { "edit",
-    "NAME [FILE]",
-    CLI_CALL | CLI_NO_WAIT,
-    "replace its definition by FILE, or standard input",
-    1,
-    2,
-    spec_edit,
-    { CLI_WORD_SPECIFICATION, CLI_WORD_FILE } },
-  { "delete",
-    "NAME",
-    CLI_CALL,
-    "delete it and its evaluations; outputs stay",
-    1,
-    1,
-    spec_delete,
-    { CLI_WORD_SPECIFICATION } },
-  { "evaluate",
-    "NAME",
-    CLI_CALL | CLI_FORCE | CLI_NO_WAIT,
-    "look at its channels now; --force: evaluate in any case",
-    1,
-    1,
-    spec_evaluate,
-    { CLI_WORD_SPECIFICATION } },
-  { "pause",
-    "NAME",
-    CLI_CALL,
-    "look at its channels only when asked to",
-    1,
-    1,
-    spec_pause,
-    { CLI_WORD_SPECIFICATION } },
-  { "resume",
-    "NAME",
-    CLI_CALL,
-    "look at its channels by its period again",
-    1,
-    1,
-    spec_resume,
-    { CLI_WORD_SPECIFICATION } },
+  { "add", "FILE", CLI_CALL | CLI_NO_WAIT,
+    "add the specification in FILE (JSON: doc/specification.md)", 1, 1, spec_add, CLI_WORD_FILE },
+  { "list", "", CLI_CALL, "all specifications", 0, 0, spec_list, CLI_WORD_ANY },
+  { "show", "NAME", CLI_CALL, "one, with its newest evaluation", 1, 1, spec_show,
+    CLI_WORD_SPECIFICATION },
+  { "edit", "NAME [FILE]", CLI_CALL | CLI_NO_WAIT,
+    "replace its definition by FILE, or standard input", 1, 2, spec_edit, CLI_WORD_SPECIFICATION },
+  { "delete", "NAME", CLI_CALL, "delete it and its evaluations; outputs stay", 1, 1, spec_delete,
+    CLI_WORD_SPECIFICATION },
+  { "evaluate", "NAME", CLI_CALL | CLI_FORCE | CLI_NO_WAIT,
+    "look at its channels now; --force: evaluate in any case", 1, 1, spec_evaluate,
+    CLI_WORD_SPECIFICATION },
+  { "pause", "NAME", CLI_CALL, "look at its channels only when asked to", 1, 1, spec_pause,
+    CLI_WORD_SPECIFICATION },
+  { "resume", "NAME", CLI_CALL, "look at its channels by its period again", 1, 1, spec_resume,
+    CLI_WORD_SPECIFICATION },
   { 0 },
 };
 
@@ -250,19 +209,46 @@ evaluation_jobs(struct cli *cli, int count, char **words)
   return path == NULL ? CLI_USAGE : cli_list(cli, path, columns, "It has no such jobs.");
 }
 
+/* "against evaluation 11: 3 broken, 1 fixed, 0 failing still, ..." */
+static void
+print_counts(struct cli *cli, const json_t *answer)
+{
+  static const char *const names[] = { "broken", "fixed", "failing", "added", "removed" };
+  const json_t *against = json_object_get(answer, "against");
+  const json_t *counts = json_object_get(answer, "counts");
+  if (!json_is_integer(against)) {
+    puts("There is no evaluation to compare with.");
+    return;
+  }
+  printf("Against evaluation %s:", cli_text(cli, against));
+  for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+    const json_t *count = json_object_get(counts, names[i]);
+    printf("%s %s %s", i > 0 ? "," : "", count == NULL ? "-" : cli_text(cli, count), names[i]);
+  }
+  putchar('\n');
+}
+
 static int
 evaluation_changes(struct cli *cli, int count, char **words)
 {
+  (void) count;
   static const struct column columns[] = { { "JOB", "name", COLUMN_NAME },
-                                           { "CHANGE", "change", COLUMN_TEXT },
+                                           { "CHANGE", "change", COLUMN_STATE },
                                            { "BUILD", "build.id", COLUMN_TEXT },
                                            { "STATE", "build.state", COLUMN_STATE },
                                            { "BEFORE", "before.state", COLUMN_STATE },
                                            { 0 } };
   const char *path = cli_path_of_id(cli, "/evaluations/", words[0], "/changes");
-  if (path != NULL && count > 1)
-    path = cli_path_of(cli, arena_printf(&cli->arena, "%s?show=", path), words[1], "");
-  return path == NULL ? CLI_USAGE : cli_list(cli, path, columns, "No job is like that.");
+  json_t *answer = NULL;
+  int status = path == NULL ? CLI_USAGE : cli_ask_list(cli, path, &answer);
+  if (status == CLI_DONE && cli->json)
+    cli_print_json(answer);
+  else if (status == CLI_DONE) {
+    print_counts(cli, answer);
+    cli_print_list(cli, answer, columns, "There are no such changes.");
+  }
+  json_decref(answer);
+  return status;
 }
 
 static int
@@ -270,7 +256,7 @@ evaluation_restart(struct cli *cli, int count, char **words)
 {
   (void) count;
   const char *path = cli_path_of_id(cli, "/evaluations/", words[0], "/restart");
-  return path == NULL ? CLI_USAGE : cli_action(cli, path, "what failed will be built again");
+  return path == NULL ? CLI_USAGE : cli_action(cli, path, "what failed of it will be built again");
 }
 
 static int
@@ -304,55 +290,19 @@ evaluation_cancel(struct cli *cli, int count, char **words)
 }
 
 const struct verb cli_evaluation_verbs[] = {
-  { "list",
-    "[SPECIFICATION]",
-    CLI_LIST | CLI_STATE,
-    "newest first",
-    0,
-    1,
-    evaluation_list,
-    { CLI_WORD_SPECIFICATION } },
-  { "show", "ID", CLI_CALL, "one", 1, 1, evaluation_show, { CLI_WORD_EVALUATION } },
-  { "jobs",
-    "ID",
-    CLI_LIST | CLI_STATE | CLI_NAME | CLI_SYSTEM,
-    "what it asked for, by name",
-    1,
-    1,
-    evaluation_jobs,
-    { CLI_WORD_EVALUATION } },
-  { "changes",
-    "ID [KIND]",
-    CLI_LIST | CLI_NAME,
-    "jobs that are broken, fixed, added or removed since the one before; or those of one kind",
-    1,
-    2,
-    evaluation_changes,
-    { CLI_WORD_EVALUATION } },
-  { "restart",
-    "ID",
-    CLI_CALL,
-    "build again what failed of it",
-    1,
-    1,
-    evaluation_restart,
-    { CLI_WORD_EVALUATION } },
-  { "errors",
-    "ID",
-    CLI_LIST,
-    "packages that could not be evaluated",
-    1,
-    1,
-    evaluation_errors,
-    { CLI_WORD_EVALUATION } },
-  { "log",
-    "ID",
-    CLI_TEXT | CLI_FOLLOW,
-    "Guix's own words",
-    1,
-    1,
-    evaluation_log,
-    { CLI_WORD_EVALUATION } },
-  { "cancel", "ID", CLI_CALL, "stop it", 1, 1, evaluation_cancel, { CLI_WORD_EVALUATION } },
+  { "list", "[SPECIFICATION]", CLI_LIST | CLI_STATE, "newest first", 0, 1, evaluation_list,
+    CLI_WORD_SPECIFICATION },
+  { "show", "ID", CLI_CALL, "one", 1, 1, evaluation_show, CLI_WORD_EVALUATION },
+  { "jobs", "ID", CLI_LIST | CLI_STATE | CLI_NAME | CLI_SYSTEM, "what it asked for, by name", 1, 1,
+    evaluation_jobs, CLI_WORD_EVALUATION },
+  { "changes", "ID", CLI_LIST | CLI_AGAINST | CLI_SHOW | CLI_NAME,
+    "what became broken, fixed, new or gone in it", 1, 1, evaluation_changes, CLI_WORD_EVALUATION },
+  { "errors", "ID", CLI_LIST, "packages that could not be evaluated", 1, 1, evaluation_errors,
+    CLI_WORD_EVALUATION },
+  { "log", "ID", CLI_TEXT | CLI_FOLLOW, "Guix's own words", 1, 1, evaluation_log,
+    CLI_WORD_EVALUATION },
+  { "restart", "ID", CLI_CALL, "build again what failed of it", 1, 1, evaluation_restart,
+    CLI_WORD_EVALUATION },
+  { "cancel", "ID", CLI_CALL, "stop it", 1, 1, evaluation_cancel, CLI_WORD_EVALUATION },
   { 0 },
 };

@@ -171,7 +171,8 @@ static const struct
   const char *state;
   const char *colour;
 } colours[] = {
-  { "succeeded", "32" }, { "failed", "31" },  { "dependency-failed", "33" },
+  { "succeeded", "32" }, { "fixed", "32" },   { "failed", "31" },
+  { "broken", "31" },    { "failing", "31" }, { "dependency-failed", "33" },
   { "running", "36" },   { "waiting", "90" }, { "cancelled", "90" },
 };
 

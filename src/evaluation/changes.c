@@ -45,7 +45,7 @@ changes_read(struct db *db, struct changes_question *question, struct error *err
   int r = read_head(db, question, err);
   if (r < 0)
     return r;
-  if (!question->head.finished_at_null)
+  if (question->head.state == EVALUATION_SUCCEEDED) /* others have no jobs, which says nothing */
     return comparison_take(question->evaluations, db, question->id, question->head.against,
                            &question->comparison, err);
   question->comparison = comparison_empty(question->id);
@@ -65,10 +65,11 @@ static int
 read_api(struct db *db, void *context, struct error *err)
 {
   struct api_question *question = context;
-  const struct changes_head_row *head = &question->changes.head;
   int r = changes_read(db, &question->changes, err);
-  if (r == 0 && !head->against_null)
-    r = changes_errors_count(db, head->id, head->against, &question->errors, err);
+  const struct comparison *comparison = question->changes.comparison;
+  if (r == 0 && comparison->against_id != 0)
+    r = changes_errors_count(db, question->changes.id, comparison->against_id, &question->errors,
+                             err);
   return r < 0 ? r : 0;
 }
 
@@ -128,10 +129,10 @@ write_page(struct api_question *question, struct buf *out)
   json_object_open(&json);
   json_put_i64(&json, "evaluation", question->changes.id);
   json_key(&json, "against");
-  if (question->changes.head.against_null)
+  if (comparison->against_id == 0)
     json_none(&json);
   else
-    json_i64(&json, question->changes.head.against);
+    json_i64(&json, comparison->against_id);
   put_counts(&json, question);
   json_key(&json, "items");
   json_array_open(&json);

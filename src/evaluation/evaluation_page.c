@@ -37,15 +37,16 @@ read_errors(struct db *db, struct evaluation_query *query, struct error *err)
 {
   const struct changes_head_row *head = &query->changes.head;
   struct evaluation_view *view = &query->view;
-  bool gone = str_equal(query->errors, STR("gone")) && head->against != 0;
-  bool fresh = str_equal(query->errors, STR("new")) && head->against != 0;
+  int64_t against = query->changes.comparison->against_id;
+  bool gone = str_equal(query->errors, STR("gone")) && against != 0;
+  bool fresh = str_equal(query->errors, STR("new")) && against != 0;
   view->errors_shown = gone ? "gone" : fresh ? "new" : "all";
-  int r = page_errors(db, gone ? head->id : head->against, gone ? head->against : head->id,
-                      query->errors_after, gone || fresh, ERRORS_SHOWN + 1, query->changes.arena,
-                      &query->errors_rows, err);
+  int r =
+      page_errors(db, gone ? head->id : against, gone ? against : head->id, query->errors_after,
+                  gone || fresh, ERRORS_SHOWN + 1, query->changes.arena, &query->errors_rows, err);
   struct changes_errors_count_row count = { 0 };
-  if (r == 0 && head->against != 0)
-    r = changes_errors_count(db, head->id, head->against, &count, err);
+  if (r == 0 && against != 0)
+    r = changes_errors_count(db, head->id, against, &count, err);
   view->errors_added = count.added;
   view->errors_gone = count.gone;
   return r < 0 ? r : 0;
@@ -63,7 +64,8 @@ read_pace(struct db *db, struct evaluation_query *query, struct error *err)
   int r = page_pace(db, head->specification_id, head->id, &pace, err);
   view->elapsed = clock_now_us() - head->started_at;
   view->jobs_expected = pace.jobs;
-  if (pace.took > 0)
+  view->usually_took = pace.took;
+  if (pace.took > view->elapsed)
     view->ends_at = head->started_at + pace.took;
   return r < 0 ? r : 0;
 }
@@ -164,6 +166,7 @@ show_jobs(struct evaluation_query *query)
   view->jobs.items = lines;
   view->jobs.count = count;
   view->jobs_present = comparison->present;
+  view->is_compared = comparison->against_id != 0;
   view->name = query->page.name;
   view->cursor = more ? comparison_cursor(comparison, list[count - 1], arena) : STR("");
   view->has_failed = count_of(comparison, "failed") + count_of(comparison, "dependency-failed") > 0;

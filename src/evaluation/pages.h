@@ -96,6 +96,7 @@ struct evaluation_view
   struct changes_head_row evaluation;
   int64_t against;          /* 0 = there is nothing to hold it against */
   struct str asked_against; /* as it stands in the query; "" = not at all */
+  bool is_compared;         /* its jobs and errors are; else only its commits */
   bool is_open;             /* waits or runs */
   bool has_failed;          /* there is something to restart */
 
@@ -127,7 +128,7 @@ struct evaluation_view
   int64_t errors_next;      /* id behind which they go on; 0 = none */
 
   /* While it runs; 0 = not known. */
-  int64_t elapsed, ends_at, jobs_expected;
+  int64_t elapsed, usually_took, ends_at, jobs_expected;
 
   struct str log;
   int64_t log_from; /* byte from which a follower goes on */

@@ -74,21 +74,25 @@ function drawSquare(context, state, change, x, y, size, colour) {
   context.restore();
 }
 
-// One square of each kind, to be copied.
-function makeSprites(size) {
+// The kind of a square is one number; its pixels, with the gap beside it, are made once for
+// a size and copied, for ten thousand calls of drawImage take longer than a key stroke may.
+const STATES = Object.keys(STATE_WORDS);
+const CHANGES = [".", "b", "x", "a"];
+
+function kindOf(state, change) {
+  return STATES.indexOf(state) * CHANGES.length + Math.max(0, CHANGES.indexOf(change));
+}
+
+function makeSquares(step, gap) {
   const canvas = document.createElement("canvas");
-  const kinds = new Map();
   const colour = colours();
-  canvas.width = size * Object.keys(STATE_WORDS).length;
-  canvas.height = size * 4;
-  const context = canvas.getContext("2d");
-  Object.keys(STATE_WORDS).forEach((state, column) => {
-    [".", "b", "x", "a"].forEach((change, row) => {
-      drawSquare(context, state, change, column * size, row * size, size, colour);
-      kinds.set(state + change, [column * size, row * size]);
-    });
-  });
-  return { canvas, find: (state, change) => kinds.get(state + change) ?? kinds.get(`${state}.`) };
+  canvas.width = canvas.height = step;
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  return STATES.flatMap((state) => CHANGES.map((change) => {
+    context.clearRect(0, 0, step, step);
+    drawSquare(context, state, change, 0, 0, step - gap, colour);
+    return new Uint32Array(context.getImageData(0, 0, step, step).data.buffer);
+  }));
 }
 
 // ---- the field ----
@@ -129,8 +133,12 @@ class Matrix {
     this.view.addEventListener("blur", () => this.paint());
     this.view.addEventListener("pointermove", (event) => this.point(event));
     this.view.addEventListener("click", (event) => { if (this.point(event)) this.open(); });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.lay());
-    new ResizeObserver(() => this.lay()).observe(this.element);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+      this.squares = null;
+      this.legend.replaceChildren();
+      this.measure();
+    });
+    new ResizeObserver(() => this.measure()).observe(this.element);
   }
 
   take(data) {
@@ -142,6 +150,7 @@ class Matrix {
     }
     this.states = data.states;
     this.changes = data.changes;
+    this.kinds = Uint8Array.from(data.states, (state, i) => kindOf(state, data.changes[i]));
     this.element.hidden = this.names.length === 0;
     this.sift();
   }
@@ -150,11 +159,13 @@ class Matrix {
 
   sift() {
     const [changes, states] = this.show;
-    const shown = new Int32Array(this.names.length);
+    const { names, kinds, folded, text } = this;
+    const wanted = STATES.flatMap((state) => CHANGES.map(() => states.includes(state)));
+    const shown = new Int32Array(names.length);
     let count = 0;
     for (let i = 0; i < shown.length; i++)
-      if ((changes.includes(this.changes[i]) || states.includes(this.states[i]))
-          && (this.text === "" || this.folded[i].includes(this.text)))
+      if ((wanted[kinds[i]] || changes.includes(this.changes[i]))
+          && (text === "" || folded[i].includes(text)))
         shown[count++] = i;
     this.shown = shown.subarray(0, count);
     this.at = Math.min(this.at, Math.max(0, count - 1));
@@ -166,54 +177,91 @@ class Matrix {
     this.at = 0;
     this.view.scrollTop = 0;
     this.sift();
-    this.line.textContent = this.text === "" ? "" : `${this.shown.length.toLocaleString("en")} jobs`;
+    this.count();
+  }
+
+  count() {
+    const count = this.shown.length;
+    this.line.textContent = `${count.toLocaleString("en")} ${count === 1 ? "job" : "jobs"}: point at one, or move with the arrow keys`;
   }
 
   // ---- drawing ----
 
+  measure() {
+    this.width = this.element.clientWidth - 12; // a scroll bar
+    this.most = Math.round(innerHeight * 0.6); // as panoply.css has it
+    this.lay();
+  }
+
   lay() {
     const count = this.shown.length;
-    const width = this.element.clientWidth;
-    if (width === 0 || !this.names) return;
+    if (!(this.width > 0) || !this.names) return;
     const size = count > 8000 ? 8 : count > 3000 ? 10 : count > 600 ? 14 : 18;
     const ratio = devicePixelRatio || 1;
-    this.step = Math.round(size * ratio); // device pixels
+    const step = Math.round(size * ratio); // device pixels
+    if (!this.squares || step !== this.step || ratio !== this.ratio) {
+      this.squares = makeSquares(step, Math.max(1, Math.round(ratio)));
+      this.ink = colours()("ink");
+    }
+    this.step = step;
     this.ratio = ratio;
-    this.columns = Math.max(1, Math.floor((width - 12) * ratio / this.step)); // 12: a scroll bar
+    if (this.legend.childElementCount === 0) this.explain();
+    this.columns = Math.max(1, Math.floor(this.width * ratio / step));
     this.rows = Math.ceil(count / this.columns);
-    this.room.style.height = `${this.rows * this.step / ratio}px`;
-    this.sprites = makeSprites(this.step - Math.max(1, Math.round(ratio)));
-    if (this.legend.childElementCount === 0 || this.legendRatio !== ratio) this.explain();
-    const height = Math.min(this.rows * this.step / ratio, this.view.clientHeight);
-    this.canvas.width = this.columns * this.step;
-    this.canvas.height = Math.round(height * ratio);
-    this.canvas.style.width = `${this.canvas.width / ratio}px`;
-    this.canvas.style.height = `${this.canvas.height / ratio}px`;
+    const whole = this.rows * step / ratio;
+    this.fit(this.columns * step, Math.round(Math.min(whole, this.most) * ratio));
+    this.room.style.height = `${whole}px`;
     this.paint();
   }
 
+  fit(width, height) {
+    if (this.canvas.width === width && this.canvas.height === height) return;
+    this.canvas.width = width;
+    this.canvas.height = height;
+    this.canvas.style.width = `${width / this.ratio}px`;
+    this.canvas.style.height = `${height / this.ratio}px`;
+    this.pixels = null;
+  }
+
+  // At the next frame, however often it is asked for.
   paint() {
-    if (!this.sprites) return;
+    if (this.painting) return;
+    this.painting = true;
+    requestAnimationFrame(() => {
+      this.painting = false;
+      if (this.squares && this.canvas.width > 0 && this.canvas.height > 0) this.draw();
+    });
+  }
+
+  draw() {
+    const { step, columns, shown, kinds, squares } = this;
+    const { width, height } = this.canvas;
     const context = this.canvas.getContext("2d");
-    const { step, columns, shown } = this;
     const top = Math.round(this.view.scrollTop * this.ratio);
-    const first = Math.floor(top / step) * columns;
-    const end = Math.min(shown.length, (Math.floor((top + this.canvas.height) / step) + 1) * columns);
-    const size = step - Math.max(1, Math.round(this.ratio));
-    context.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    for (let i = first; i < end; i++) {
-      const job = shown[i];
-      const [x, y] = this.sprites.find(this.states[job], this.changes[job]);
-      context.drawImage(this.sprites.canvas, x, y, size, size, i % columns * step,
-        Math.floor(i / columns) * step - top, size, size);
+    this.pixels ??= context.createImageData(width, height);
+    const out = new Uint32Array(this.pixels.data.buffer);
+    const firstRow = Math.floor(top / step);
+    out.fill(0);
+    for (let row = firstRow; row * step < top + height && row < this.rows; row++) {
+      const from = Math.max(0, top - row * step);
+      const to = Math.min(step, top + height - row * step);
+      const end = Math.min(columns, shown.length - row * columns);
+      for (let column = 0; column < end; column++) {
+        const square = squares[kinds[shown[row * columns + column]]];
+        for (let y = from; y < to; y++) {
+          const place = (row * step - top + y) * width + column * step;
+          for (let x = 0; x < step; x++) out[place + x] = square[y * step + x];
+        }
+      }
     }
+    context.putImageData(this.pixels, 0, 0);
     if (document.activeElement === this.view || this.pointed) this.mark(context, top);
   }
 
   mark(context, top) {
     const { step, columns, at } = this;
     const line = Math.max(2, Math.round(2 * this.ratio));
-    context.strokeStyle = colours()("ink");
+    context.strokeStyle = this.ink;
     context.lineWidth = line;
     context.strokeRect(at % columns * step - line / 2, Math.floor(at / columns) * step - top - line / 2,
       step + line / 2, step + line / 2);
@@ -222,7 +270,6 @@ class Matrix {
   explain() {
     const colour = colours();
     const size = Math.round(14 * this.ratio);
-    this.legendRatio = this.ratio;
     this.legend.replaceChildren(...LEGEND.map(([state, change]) => {
       const item = document.createElement("li");
       const canvas = this.make("canvas", "", item);
@@ -252,7 +299,7 @@ class Matrix {
   move(to) {
     this.at = Math.max(0, Math.min(to, this.shown.length - 1));
     const y = Math.floor(this.at / this.columns) * this.step / this.ratio;
-    const height = this.view.clientHeight;
+    const height = this.canvas.height / this.ratio;
     if (y < this.view.scrollTop) this.view.scrollTop = y;
     else if (y + this.step / this.ratio > this.view.scrollTop + height)
       this.view.scrollTop = y + this.step / this.ratio - height;
@@ -363,7 +410,7 @@ async function start() {
     return;
   }
   const field = filter.elements.name;
-  if (field.value) matrix.narrow(field.value);
+  matrix.narrow(field.value);
   let timer = 0;
   field.addEventListener("input", () => {
     matrix.narrow(field.value);
