@@ -141,6 +141,9 @@ class Browser(Case):
     def test_hostile(self) -> None:
         self.drive("hostile.mjs")
 
+    def test_matrix(self) -> None:
+        self.drive("matrix.mjs")
+
     def test_text(self) -> None:
         self.drive("text.mjs")
 
