@@ -8,7 +8,7 @@
 #include "serve/queue_view.h"
 #include "serve/serve_sql.h"
 
-#define SERVE_ROUTES_MAX 40 /* lists */
+#define SERVE_ROUTES_MAX 48 /* lists */
 
 struct counts /* counts.c */
 {
