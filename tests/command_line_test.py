@@ -385,6 +385,9 @@ class Submissions(OfFarm):
             with self.assertRaises(Refused) as refused:
                 self.client.api("POST", "/builds", body)
             self.assertEqual(refused.exception.status, 400, body)
+        with self.assertRaises(Refused) as refused:
+            self.client.api("POST", "/builds", {"derivations": [UNKNOWN, 7]})
+        self.assertIn(b"number 2", refused.exception.body)
 
 
 class Agents(OfFarm):
@@ -508,11 +511,29 @@ class Agents(OfFarm):
                              ("POST", f"/specifications/{name}/pause?force=yes"),
                              ("POST", "/builds/1/restart?dependents=maybe"),
                              ("GET", "/builds?foo=bar"), ("GET", "/evaluations?state=failed"),
-                             ("GET", "/builds/1/log?follow=1"), ("GET", "/events?sort=name")):
+                             ("GET", "/builds/1/log?follow=1"), ("GET", "/events?sort=name"),
+                             ("GET", "/builds?evaluation=0"), ("GET", "/builds/1/log?attempt=0"),
+                             ("GET", "/builds?limit=1&limit=2")):
             with self.subTest(path):
                 with self.assertRaises(Refused) as refused:
                     self.client.api(method, path)
                 self.assertEqual(refused.exception.status, 400)
+
+    def test_actions_take_no_members(self):
+        """Whoever writes into the body what belongs into the query is told."""
+        for path in ("/specifications/none/evaluate", "/specifications/none/pause",
+                     "/specifications/none/resume", "/evaluations/999999/cancel",
+                     "/builds/999999/cancel", "/builds/999999/restart", "/agents/none/pause",
+                     "/agents/none/resume", "/agents/none/release",
+                     "/agents/tokens/999999/revoke"):
+            for body, status, told in ((b'{"force": true}', 400, '"force"'), (b"{]", 400, "column"),
+                                       (b"[]", 400, "object"), (b"{}", 404, ""), (b"", 404, "")):
+                with self.subTest(path, body=body):
+                    answer = self.client.request("POST", API + path, body)
+                    self.assertEqual(answer.status, status, answer.body)
+                    self.assertIn(told, json.loads(answer.body)["detail"])
+        answer = self.client.request("POST", f"{API}/cache/check", b'{"withdraw": true}')
+        self.assertEqual(answer.status, 400, answer.body)
 
 
 class Server(OfFarm):

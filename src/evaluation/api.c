@@ -382,10 +382,11 @@ post_cancel(struct http_request *request, void *context, struct error *err)
 static const struct http_route routes[] = {
   { "GET", HTTP_API "/specifications", get_specifications, .summary = "All specifications" },
   { "POST", HTTP_API "/specifications", post_specification, .body_limit = DEFINITION_MAX,
-    .role = "admin", .summary = "Add a specification" },
+    .role = "admin", .members = HTTP_MEMBERS_READ, .summary = "Add a specification" },
   { "GET", HTTP_API "/specifications/{name}", get_specification, .summary = "One specification" },
   { "PUT", HTTP_API "/specifications/{name}", put_specification, .body_limit = DEFINITION_MAX,
-    .role = "admin", .summary = "Replace a specification's definition" },
+    .role = "admin", .members = HTTP_MEMBERS_READ,
+    .summary = "Replace a specification's definition" },
   { "DELETE", HTTP_API "/specifications/{name}", delete_specification, .role = "admin",
     .summary = "Delete a specification with its evaluations" },
   { "POST", HTTP_API "/specifications/{name}/evaluate", post_evaluate, .body_limit = 1024,

@@ -210,7 +210,8 @@ call_handler(struct http_request *request, struct error *err)
   void *context = request->match.context;
   if (route->body != NULL)
     return route->body(request, str_make(NULL, 0), context, err);
-  return route->handler(request, context, err);
+  int r = request_check_members(request, err);
+  return r < 0 ? r : route->handler(request, context, err);
 }
 
 /* Another thread has the request: sleep until its reply is there. */

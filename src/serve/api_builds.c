@@ -272,7 +272,7 @@ read_log_question(struct http_request *request, const struct serve_context *serv
   ret->follow = str_equal(http_query(request, "follow"), STR("yes"));
   int r = http_param_id(request, "id", &ret->build_id, err);
   if (r == 0)
-    r = http_query_i64(request, "attempt", 0, INT64_MAX, 0, &ret->attempt_id, err);
+    r = http_query_i64(request, "attempt", 1, INT64_MAX, 0, &ret->attempt_id, err);
   if (r == 0)
     r = http_query_i64(request, "from", 0, INT64_MAX, 0, &ret->from, err);
   if (r == 0)

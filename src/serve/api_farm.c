@@ -233,7 +233,7 @@ post_token(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   json_t *asked = NULL;
-  int r = http_body_object(request, "name valid_s", &asked, err);
+  int r = http_body_json(request, &asked, err);
   if (r < 0)
     return r;
   const json_t *valid = json_object_get(asked, "valid_s");
@@ -331,7 +331,7 @@ static const struct http_route routes[] = {
   { "POST", HTTP_API "/agents/tokens/{token}/revoke", post_revoke, .body_limit = 1024,
     .role = "admin", .summary = "Revoke a joining token" },
   { "POST", HTTP_API "/agents/tokens", post_token, .body_limit = 4096, .role = "admin",
-    .summary = "Make a joining token" },
+    .members = "name valid_s", .summary = "Make a joining token" },
   { "POST", HTTP_API "/cache/check", serve_check_cache, .body_limit = 1024, .role = "admin",
     .query = "withdraw? force?", .summary = "Look whether all that is offered is there" },
 };
