@@ -422,12 +422,26 @@ class Agents(OfFarm):
         """Though it has its joining token still; without its own it may have the name again."""
         agent = self._program(Agent(self.farm.server, self.farm.builders[0], name="attic"))
         self.farm.server.wait_for("/agents/attic", lambda it: it["connected"])
+        enrolled = self.client.api("GET", "/status")["agents"]["enrolled"]
         self.assertIn("released", self.command("agents", "release", "attic"))
+        attic = self.told("agents", "show", "attic")
+        self.assertEqual((attic["released"], attic["connected"]), (True, False))
+        listed = {row["NAME"]: row for row in rows(self.command("agents", "list"))}
+        self.assertEqual(listed["attic"]["RELEASED"], "yes")
+        for page in ("/agents", "/agents/attic"):
+            self.assertIn('data-state="released"', self.client.text(page))
+        self.farm.server.wait_for("/status",
+                                  lambda it: it["agents"]["enrolled"] == enrolled - 1)
+        for verb in ("pause", "resume", "release"):
+            done = self.farm.server.command_line("agents", verb, "attic", check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("released", done.stderr)
         wait_until(lambda: not agent.is_running(), 60, "the agent ends", pause=0.2)
         self.assertIn("was revoked", agent.log.read_text())
         (agent.folder / "token").unlink()
         agent.start()
-        self.farm.server.wait_for("/agents/attic", lambda it: it["connected"])
+        self.farm.server.wait_for("/agents/attic",
+                                  lambda it: it["connected"] and not it["released"])
         self.assertEqual(agent.stop(), 0)
 
     def test_tokens_are_listed_and_revoked(self):

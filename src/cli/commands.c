@@ -425,13 +425,10 @@ agents_list(struct cli *cli, int count, char **words)
 {
   (void) count;
   (void) words;
-  static const struct column columns[] = { { "NAME", "name" },
-                                           { "CONNECTED", "connected" },
-                                           { "PAUSED", "paused" },
-                                           { "SYSTEMS", "systems" },
-                                           { "JOBS", "jobs" },
-                                           { "SEEN", "seen_at" },
-                                           { 0 } };
+  static const struct column columns[] = { { "NAME", "name" },       { "CONNECTED", "connected" },
+                                           { "PAUSED", "paused" },   { "RELEASED", "released" },
+                                           { "SYSTEMS", "systems" }, { "JOBS", "jobs" },
+                                           { "SEEN", "seen_at" },    { 0 } };
   return cli_list(cli, "/agents", columns,
                   "There is no agent yet: start one with the token in STATE/join-token.");
 }

@@ -5,7 +5,8 @@
 -- All, or the one with this name.
 SELECT id, name, array_to_string(systems, ', ') AS "systems!", systems AS "systems_list!", jobs,
        paused, connected_at IS NOT NULL AS "connected!", connected_at, seen_at, enrolled_at,
-       facts::text AS "facts!"
+       facts::text AS "facts!",
+       EXISTS (SELECT FROM token WHERE token.id = token_id AND revoked_at IS NOT NULL) AS "released!"
 FROM agent
 WHERE :name?::text IS NULL OR name = :name?
 ORDER BY name;
@@ -29,7 +30,7 @@ SELECT count(*) FILTER (WHERE state = 0) AS "waiting!",
        count(*) FILTER (WHERE state = 4) AS "dependency_failed!",
        count(*) FILTER (WHERE state = 5) AS "cancelled!",
        (SELECT seen_at > now() - interval '1 minute' FROM farm_scheduler) AS "scheduler!",
-       (SELECT count(*) FROM agent) AS "agents!",
+       (SELECT count(*) FROM agent JOIN token ON token.id = token_id WHERE revoked_at IS NULL) AS "agents!",
        (SELECT count(*) FROM agent WHERE connected_at IS NOT NULL) AS "agents_connected!",
        (SELECT count(*) FROM nar) AS "nars!",
        (SELECT count(*) FROM specification) AS "specifications!"

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "serve/routes.h"
 
 #define SUBMIT_MAX 1000 /* derivations of one request */
@@ -145,6 +146,7 @@ submission_run(void *context, struct work *work, bool stopping)
   struct submission *submission = (struct submission *) work;
   struct error err = { 0 };
   int r = 0;
+  thread_forbid_outages();
   if (stopping)
     r = error_set(&err, -EBUSY, "the server stops");
   else {
