@@ -394,7 +394,8 @@ class Agents(OfFarm):
     def test_list_and_show(self):
         listed = {row["NAME"]: row for row in rows(self.command("agents", "list"))}
         self.assertEqual(listed["builder-1"]["CONNECTED"], "yes")
-        self.assertIn("x86_64-linux", listed["builder-1"]["SYSTEMS"])
+        systems = self.client.api("GET", "/agents/builder-1")["systems"]
+        self.assertEqual(listed["builder-1"]["SYSTEMS"], " ".join(systems))
         shown = members(self.command("agents", "show", "builder-1"))
         self.assertEqual((shown["name"], shown["jobs"], shown["paused"]), ("builder-1", "4", "no"))
         told = self.told("agents", "show", "builder-1")
@@ -441,6 +442,7 @@ class Agents(OfFarm):
             self.assertIn("released", done.stderr)
         wait_until(lambda: not agent.is_running(), 60, "the agent ends", pause=0.2)
         self.assertIn("was revoked", agent.log.read_text())
+        self.assertNotIn("agent 'attic'", agent.log.read_text())
         (agent.folder / "token").unlink()
         agent.start()
         self.farm.server.wait_for("/agents/attic",

@@ -27,6 +27,7 @@ struct cache
 
   struct guix_key *key;
   char *public_text;
+  char *private_key_file;
   int64_t key_number; /* stands for the key in the database */
 
   cache_log_lookup *log_lookup;

@@ -38,6 +38,7 @@ tell_status(struct http_request *request, void *context, struct error *err)
   json_put_i64(&json, "enrolled", counts.agents);
   json_object_close(&json);
   json_put_i64(&json, "losses_met", cache_losses_met(serve->cache));
+  json_put_bool(&json, "key_exposed", cache_key_is_exposed(serve->cache));
   json_object_close(&json);
   return http_reply_json(request, 200, &body);
 }
