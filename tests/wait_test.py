@@ -59,7 +59,8 @@ class Wait(Case):
         asked = [*[("GET", f"{api}/status")] * ORDERS, ("GET", "/"), ("GET", "/builds/1"),
                  ("GET", "/substitutes"), ("GET", f"{api}/builds"),
                  ("POST", f"{api}/builds/1/cancel"), ("POST", f"{api}/builds/1/restart"),
-                 ("POST", f"{api}/agents/a/pause"), ("POST", f"{api}/cache/check")]
+                 ("POST", f"{api}/agents/a/pause"), ("POST", f"{api}/cache/check"),
+                 ("POST", f"{api}/agents/a/release"), ("DELETE", f"{api}/specifications/x")]
         self.assertEqual(client.request("GET", f"{api}/builds").status, 200)
         first.stop()  # and with it its PostgreSQL
         for _ in range(2):  # the first finds connections that are dead

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "evaluation/evaluation_private.h"
 #include "evaluation/evaluation_sql.h"
 
@@ -161,6 +162,7 @@ delete_run(void *context, struct work *work, bool stopping)
   struct deletion *deletion = (struct deletion *) work;
   struct http_request *request = deletion->request;
   struct error err = { 0 };
+  thread_forbid_outages();
   int r = stopping
               ? error_set(&err, -EBUSY, "the server stops")
               : specification_delete(evaluations->options.pool, http_param(request, "name"), &err);
