@@ -74,7 +74,7 @@ class Pages(Case):
         page = Page(text)
         self.assertEqual(page.problems, [], path)
         self.assertEqual(page.scripts[:1], ["/static/live.js"])
-        self.assertLessEqual(set(page.scripts[1:]), {"/static/matrix.js"})
+        self.assertLessEqual(set(page.scripts[1:]), {"/static/matrix.js", "/static/log.js"})
         return page
 
     def api(self, path: str) -> dict:
@@ -111,7 +111,7 @@ class Pages(Case):
         for path in (f"/builds/{builds['hostile']['id']}", "/evaluations/1", "/agents/hostile"):
             self.page(path)
             self.assertIn("&lt;script&gt;alert(1)", self.client.text(path), path)
-        log = self.client.text(f"/builds/{builds['sounding-log']['id']}")
+        log = self.client.text(f"/builds/{builds['sounding-log']['id']}/log?from=0")
         self.assertIn("green", log)
         self.assertIn("&lt;b&gt;&amp;amp; no markup&lt;/b&gt;", log)
         self.assertIn("~" * 10000, log)
@@ -130,10 +130,11 @@ class Pages(Case):
                      "/evaluations/77", "/agents/nobody"):
             self.page(path, 404)
         self.page("/builds?state=odd", 400)
-        log = self.client.text(f"/builds/{builds['sounding-log']['id']}")
-        self.assertLess(len(log), 300000)
-        self.assertIn("Its end; ", log)
-        self.assertRegex(log, r'<pre class="log"[^>]*>sounding \d+: ')
+        page = self.client.text(f"/builds/{builds['sounding-log']['id']}")
+        self.assertLess(len(page), 150000)
+        self.assertIn("End of the log", page)
+        self.assertRegex(page, r'<span id="L\d+"><a [^>]*>\d+</a> sounding \d+: ')
+        self.page(f"/builds/{builds['sounding-log']['id']}/log")
 
     def check_links(self) -> None:
         """Every link of every page leads somewhere."""

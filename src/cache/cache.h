@@ -169,3 +169,9 @@ int cache_logs_live(const struct cache *cache, struct cache_attempts *ret, struc
    which a follower goes on; RET_LIVE: it still grows. -ENOENT when there is none. */
 int cache_log_tail(struct cache *cache, int64_t attempt_id, size_t size, struct buf *ret,
                    int64_t *ret_end, bool *ret_live, struct error *err);
+/* Gives a log's text from byte FROM on to TAKE, piece by piece, up to its present end or until
+   TAKE returns other than 0. Unpacks: not for server threads. RET_LIVE as above. -ENOENT when
+   there is none. */
+int cache_log_read(struct cache *cache, int64_t attempt_id, int64_t from,
+                   int (*take)(void *state, struct str piece), void *state, bool *ret_live,
+                   struct error *err);

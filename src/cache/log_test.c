@@ -243,6 +243,47 @@ check_tail(struct house *house, struct str text, size_t size)
   assert_true(str_equal(buf_str(&tail), str_from(text, size < text.size ? text.size - size : 0)));
 }
 
+static int
+collect_until(void *state, struct str piece)
+{
+  struct buf *text = state;
+  buf_append_str(text, piece);
+  return text->size >= 1000000;
+}
+
+/* Live or finished, up to the end or until the reader has enough. */
+static void
+check_read(struct house *house, struct str text, int64_t from, bool expected_live)
+{
+  CLEANUP_BUF struct buf read = { 0 };
+  struct error err = { 0 };
+  bool live = !expected_live;
+  struct str expected = str_from(text, (size_t) from);
+  assert_int_equal(cache_log_read(house->cache, 20, from, collect_until, &read, &live, &err), 0);
+  assert_int_equal(live, expected_live);
+  assert_true(read.size == expected.size || read.size >= 1000000);
+  assert_true(str_starts(expected, buf_str(&read)));
+}
+
+static void
+test_a_log_is_gone_through(void **state)
+{
+  struct house *house = *state;
+  struct error err = { 0 };
+  CLEANUP_BUF struct buf made = { 0 };
+  make_long_log(&made);
+  int64_t size = 0;
+  bool live;
+  assert_int_equal(cache_log_read(house->cache, 20, 0, collect_until, &made, &live, &err), -ENOENT);
+  assert_int_equal(cache_log_append(house->cache, 20, 0, buf_str(&made), &size, &err), 0);
+  static const int64_t froms[] = { 0, 5, 3000000, 5999999, 6000000 };
+  for (size_t i = 0; i < ARRAY_SIZE(froms); i++)
+    check_read(house, buf_str(&made), froms[i], true);
+  finish(house, 20);
+  for (size_t i = 0; i < ARRAY_SIZE(froms); i++)
+    check_read(house, buf_str(&made), froms[i], false);
+}
+
 static void
 test_a_long_log_is_entered_in_the_middle(void **state)
 {
@@ -338,6 +379,7 @@ main(void)
     IN_HOUSE(test_gzip_is_sent_as_it_is),
     IN_HOUSE(test_follow),
     IN_HOUSE(test_follower_leaves),
+    IN_HOUSE(test_a_log_is_gone_through),
     IN_HOUSE(test_a_long_log_is_entered_in_the_middle),
     IN_HOUSE(test_a_foreign_gzip_file_is_read),
     IN_HOUSE(test_follower_of_a_server_that_stops),

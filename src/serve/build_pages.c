@@ -10,7 +10,7 @@
 
 #define FORM_LIMIT 8192
 #define NEIGHBOURS_SHOWN 100 /* of each side */
-#define LOG_SHOWN (64 << 10) /* bytes of a log's end */
+#define LINES_SHOWN 40       /* of a log's end */
 
 /* ---- reading ---- */
 
@@ -45,21 +45,21 @@ read_job(struct db *db, struct build_question *question, struct error *err)
   return 0;
 }
 
-static int
-read_attempts(struct db *db, struct build_question *question, struct error *err)
+int
+serve_read_attempts(struct db *db, int64_t build_id, struct arena *arena, struct attempts_view *ret,
+                    struct error *err)
 {
-  struct build_view *view = &question->view;
   struct serve_build_attempts_rows rows;
-  int r = serve_build_attempts(db, question->id, question->arena, &rows, err);
+  int r = serve_build_attempts(db, build_id, arena, &rows, err);
   if (r < 0)
     return r;
-  view->attempts.count = rows.count;
-  view->attempts.items = arena_array(question->arena, rows.count, sizeof *view->attempts.items);
+  ret->count = rows.count;
+  ret->items = arena_array(arena, rows.count, sizeof *ret->items);
   for (size_t i = 0; i < rows.count; i++)
-    view->attempts.items[i] =
+    ret->items[i] =
         (struct attempt_view) { .row = rows.items[i],
                                 .words = cause_words((enum farm_cause) rows.items[i].cause) };
-  return serve_attempt_of_build(db, question->id, NULL, &question->logged, err);
+  return 0;
 }
 
 static void
@@ -81,7 +81,9 @@ read_build(struct db *db, void *context, struct error *err)
   if (r == 0)
     r = serve_build_outputs(db, view->build.derivation_id, arena, &view->outputs, err);
   if (r == 0)
-    r = read_attempts(db, question, err);
+    r = serve_read_attempts(db, question->id, arena, &view->attempts, err);
+  if (r == 0)
+    r = serve_attempt_of_build(db, question->id, NULL, &question->logged, err);
   if (r >= 0)
     r = serve_build_neighbours(db, view->build.derivation_id, NEIGHBOURS_SHOWN, arena,
                                &view->neighbours, err);
@@ -94,32 +96,28 @@ read_build(struct db *db, void *context, struct error *err)
 
 /* ---- the end of its log ---- */
 
-/* What is shown of a long log begins with a whole line. */
-static struct str
-shown_log(struct build_view *view, struct str text)
-{
-  view->log_is_cut = view->log_from > (int64_t) text.size;
-  const char *newline = view->log_is_cut ? memchr(text.data, '\n', text.size) : NULL;
-  return newline == NULL ? text : str_from(text, (size_t) (newline + 1 - text.data));
-}
-
 /* A missing log is an empty one: a page is no place to fail for it. One whose closing
    was missed is closed now, or the page would follow it for ever. */
 static void
-read_log(struct build_question *question, struct buf *room)
+read_log(struct build_question *question)
 {
-  const struct serve_context *serve = question->serve;
+  struct serve_context *serve = question->serve;
   struct build_view *view = &question->view;
   view->attempt_id = question->logged.id;
+  view->log = (struct log_window) { .error = "", .follow_style = "", .follow_line = 1 };
   if (view->attempt_id == 0)
     return;
   bool is_running = question->logged.is_running;
   if (!is_running && cache_log_is_live(serve->cache, view->attempt_id))
     (void) farm_log_close(serve->farm, view->attempt_id, NULL);
-  (void) cache_log_tail(serve->cache, view->attempt_id, LOG_SHOWN, room, &view->log_from,
-                        &view->log_is_live, NULL);
-  view->log_is_live |= is_running;
-  view->log = shown_log(view, buf_str(room));
+  const struct log_window_question asked = {
+    .attempt_id = view->attempt_id,
+    .lines_max = LINES_SHOWN,
+    .has_failed = str_equal(view->build.state, STR("failed")),
+  };
+  (void) log_window_read(&serve->log_scans, serve->cache, &asked, question->arena, &view->log,
+                         NULL);
+  view->log_is_live = view->log.is_live || is_running;
 }
 
 /* ---- the page ---- */
@@ -155,19 +153,18 @@ show_build(struct http_request *request, void *context, struct error *err)
     r = db_pool_run(serve->pool, DB_READ, read_build, &question, err);
   if (r < 0)
     return r;
-  CLEANUP_BUF struct buf log = { 0 };
   CLEANUP_BUF struct buf page = { 0 };
   struct ui_frame frame;
   accounts_frame(request, serve->pool, &frame);
   read_state(&question.view);
   count_neighbours(&question.view);
   read_reasons(&question);
-  read_log(&question, &log);
+  read_log(&question);
   build_page(&page, &question.view, &frame);
   return ui_reply(request, &frame, &page);
 }
 
-/* Finding the end of a finished log takes unpacking. */
+/* A log must be unpacked. */
 static int
 get_build(struct http_request *request, void *context, struct error *err)
 {

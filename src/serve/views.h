@@ -3,6 +3,7 @@
 #pragma once
 
 #include "evaluation/evaluation_sql.h"
+#include "serve/log_window.h"
 #include "serve/serve_sql.h"
 #include "serve/story.h"
 #include "ui/frame.h"
@@ -51,15 +52,21 @@ struct attempt_view
   struct cause_words words;
 };
 
+struct attempts_view
+{
+  struct attempt_view *items; /* newest first */
+  size_t count;
+};
+
+/* A build's, as pages tell of them (build_pages.c). */
+int serve_read_attempts(struct db *db, int64_t build_id, struct arena *arena,
+                        struct attempts_view *ret, struct error *err);
+
 struct build_view
 {
   struct serve_builds_row build;
   struct serve_build_outputs_rows outputs;
-  struct
-  {
-    struct attempt_view *items; /* newest first */
-    size_t count;
-  } attempts;
+  struct attempts_view attempts;
   struct serve_build_neighbours_rows neighbours;
   struct serve_build_jobs_rows jobs;
   struct farm_explanation why; /* it waits */
@@ -67,11 +74,20 @@ struct build_view
   struct reproduction reproduction;
   int64_t needs, needed_by; /* counts, up to 5,000 */
   bool waits, runs, can_restart;
-  int64_t attempt_id; /* whose log is shown; 0 = none */
-  struct str log;     /* the end of its log */
-  int64_t log_from;   /* byte from which a follower goes on */
+  int64_t attempt_id;    /* whose log is shown; 0 = none */
+  struct log_window log; /* its end */
   bool log_is_live;
-  bool log_is_cut; /* it has more before what is shown */
+};
+
+struct log_view
+{
+  struct serve_builds_row build;
+  struct attempts_view attempts;
+  struct attempt_view attempt; /* whose log this is */
+  struct log_window window;
+  int64_t first, last;    /* lines that are shown; 0 = none */
+  int64_t earlier, later; /* lines where other windows begin; 0 = there are none */
+  bool is_followed;
 };
 
 struct agents_view

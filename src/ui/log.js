@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Logs: marks the lines that the address names, and shows what a live one is told next.
+// Logs are whole pages without this.
+//
+// <pre class="log lines" data-log="URL" data-from="BYTE" data-line="12" data-begun="yes" data-style="c1">
+//   goes on with line 12, which begins at that byte of the log; begun: a part of it is shown.
+//
+// What terminals are told is read as src/serve/ansi.c does; the two must agree.
+
+const RETRY_MS = [1000, 2000, 5000, 15000];
+const LINES_MAX = 20000; // shown; older ones are dropped
+const GREY = 8;
+
+// ---- colours ----
+
+const LEVELS = [0, 95, 135, 175, 215, 255];
+
+function basic(index) {
+  if (index === 8) return GREY;
+  return index % 8 === 7 ? 0 : index % 8;
+}
+
+function mixed(red, green, blue) {
+  const high = Math.max(red, green, blue);
+  const low = Math.min(red, green, blue);
+  const middle = Math.floor((high + low) / 2);
+  if (high - low < 48) return middle > 64 && middle < 180 ? GREY : 0;
+  return (red > middle) | ((green > middle) << 1) | ((blue > middle) << 2);
+}
+
+function palette(index) {
+  if (index > 255) return 0;
+  if (index < 16) return basic(index);
+  if (index >= 232) return mixed(...Array(3).fill((index - 232) * 10 + 8));
+  const at = index - 16;
+  return mixed(LEVELS[Math.floor(at / 36)], LEVELS[Math.floor(at / 6) % 6], LEVELS[at % 6]);
+}
+
+const PLAIN = { ink: 0, paper: 0, bold: false, italic: false, underlined: false, inverse: false };
+
+// 38 or 48 at AT; returns the colour and where it ends.
+function extended(numbers, at) {
+  const left = numbers.length - at - 1;
+  if (left >= 2 && numbers[at + 1] === 5) return [palette(numbers[at + 2]), at + 2];
+  if (left >= 4 && numbers[at + 1] === 2)
+    return [mixed(...numbers.slice(at + 2, at + 5).map((number) => number & 255)), at + 4];
+  return [undefined, numbers.length];
+}
+
+const SIMPLE = {
+  0: PLAIN,
+  1: { bold: true },
+  2: { ink: GREY },
+  3: { italic: true },
+  4: { underlined: true },
+  7: { inverse: true },
+  22: { bold: false },
+  23: { italic: false },
+  24: { underlined: false },
+  27: { inverse: false },
+  39: { ink: 0 },
+  49: { paper: 0 },
+};
+
+function applyOne(style, number) {
+  if (number in SIMPLE) Object.assign(style, SIMPLE[number]);
+  else if (number >= 30 && number <= 37) style.ink = basic(number - 30);
+  else if (number >= 40 && number <= 47) style.paper = basic(number - 40);
+  else if (number >= 90 && number <= 97) style.ink = basic(number - 82);
+  else if (number >= 100 && number <= 107) style.paper = basic(number - 92);
+}
+
+function apply(style, numbers) {
+  for (let i = 0; i < numbers.length; i++) {
+    if (numbers[i] !== 38 && numbers[i] !== 48) {
+      applyOne(style, numbers[i]);
+      continue;
+    }
+    const [colour, end] = extended(numbers, i);
+    if (colour !== undefined) style[numbers[i] === 38 ? "ink" : "paper"] = colour;
+    i = end;
+  }
+}
+
+function classesOf(style) {
+  const paper = style.inverse ? style.ink || GREY : style.paper;
+  const colour = paper ? `p${paper}` : style.ink ? `c${style.ink}` : "";
+  return [colour, style.bold && "bold", style.italic && "italic", style.underlined && "underlined"]
+    .filter(Boolean)
+    .join(" ");
+}
+
+// The other way, for the style in which the page has ended.
+function styleOf(classes) {
+  const style = { ...PLAIN };
+  for (const word of classes.split(" ")) {
+    if (/^c\d$/.test(word)) style.ink = Number(word[1]);
+    else if (/^p\d$/.test(word)) style.paper = Number(word[1]);
+    else if (word in style) style[word] = true;
+  }
+  return style;
+}
+
+// ---- lines ----
+
+// An escape: with parameters and a final byte, with a text, or short.
+const ESCAPE =
+  /\x1b(?:\[([\x30-\x3f]*)([\x20-\x2f]*)([\x40-\x7e]?)|[\]P_^X](?:[^\x07\x1b]*)(?:\x07|\x1b\\)?|[\x20-\x2f]*[\x30-\x7e]?)/g;
+const CONTROL = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/g;
+
+function put(element, text, style) {
+  if (text === "") return;
+  const shown = text.replace(CONTROL, "\ufffd");
+  const classes = classesOf(style);
+  if (classes === "") {
+    element.append(shown);
+    return;
+  }
+  const span = document.createElement("span");
+  span.className = classes;
+  span.textContent = shown;
+  element.append(span);
+}
+
+function putText(element, line, style) {
+  const text = line.replace(/\r+$/, "").replace(/^.*\r/s, "");
+  let end = 0;
+  for (const found of text.matchAll(ESCAPE)) {
+    put(element, text.slice(end, found.index), style);
+    end = found.index + found[0].length;
+    const [, parameters, between, final] = found;
+    if (final === "m" && between === "" && /^[\d;:]*$/.test(parameters))
+      apply(style, parameters.split(/[;:]/).slice(0, 32).map(Number));
+  }
+  put(element, text.slice(end), style);
+}
+
+function makeLine(number, text, style) {
+  const line = document.createElement("span");
+  const link = document.createElement("a");
+  line.id = `L${number}`;
+  link.href = `#L${number}`;
+  link.tabIndex = -1;
+  link.textContent = number;
+  line.append(link, " ");
+  putText(line, text, style);
+  line.append("\n");
+  return line;
+}
+
+// ---- following ----
+
+// Feeds the text of a log, in any pieces, into its element.
+function follower(element) {
+  let number = Number(element.dataset.line);
+  let style = styleOf(element.dataset.style ?? "");
+  let rest = ""; // of a line that is not whole, shown all the same
+  let shown = element.dataset.begun === "yes" ? element.lastElementChild : null;
+  const show = (text, after) => {
+    shown?.remove();
+    shown = makeLine(number, text, after);
+    element.append(shown);
+  };
+  return (text) => {
+    const atEnd = isAtEnd(element);
+    const lines = (rest + text).split("\n");
+    rest = lines.pop();
+    for (const line of lines) {
+      show(line, style);
+      shown = null;
+      number += 1;
+    }
+    if (rest !== "") show(rest, { ...style });
+    while (element.childElementCount > LINES_MAX) element.firstElementChild.remove();
+    if (atEnd) goToEnd(element);
+  };
+}
+
+// A log of its own page is as long as the page; others scroll in themselves.
+function isWhole(element) {
+  return element.classList.contains("whole");
+}
+
+function isAtEnd(element) {
+  const box = isWhole(element) ? document.documentElement : element;
+  return box.scrollHeight - box.scrollTop - box.clientHeight < (isWhole(element) ? 200 : 40);
+}
+
+function goToEnd(element) {
+  const box = isWhole(element) ? document.documentElement : element;
+  box.scrollTop = box.scrollHeight;
+}
+
+// Until the log ends; FROM.value counts the bytes that came.
+async function read(element, from, decoder, feed, signal) {
+  const address = new URL(element.dataset.log, location.href);
+  address.searchParams.set("from", from.value);
+  const reply = await fetch(address, { signal });
+  if (!reply.ok) throw new Error(`the log's status is ${reply.status}`);
+  const reader = reply.body.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    from.value += value.byteLength;
+    feed(decoder.decode(value, { stream: true }));
+  }
+}
+
+async function follow(element) {
+  const from = { value: Number(element.dataset.from) };
+  const decoder = new TextDecoder(); // kept, as a character may come in two replies
+  const feed = follower(element);
+  const abort = new AbortController();
+  addEventListener("pagehide", () => abort.abort(), { once: true });
+  for (let failures = 0; !abort.signal.aborted; ) {
+    const before = from.value;
+    try {
+      await read(element, from, decoder, feed, abort.signal);
+      return;
+    } catch {
+      failures = from.value > before ? 0 : failures + 1;
+      const wait = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)];
+      await new Promise((resolve) => setTimeout(resolve, wait));
+    }
+  }
+}
+
+// ---- marking: #L12, #L12-L20 ----
+
+function markedByAddress() {
+  const found = /^#L(\d+)(?:-L(\d+))?$/.exec(location.hash);
+  return found && [Number(found[1]), Number(found[2] ?? found[1])];
+}
+
+function mark(element, scrolls) {
+  const range = markedByAddress();
+  if (range === null) return;
+  for (const line of element.querySelectorAll(".marked")) line.classList.remove("marked");
+  const [first, last] = range;
+  for (let number = first; number <= Math.min(last, first + LINES_MAX); number++)
+    element.querySelector(`#L${number}`)?.classList.add("marked");
+  if (scrolls) element.querySelector(`#L${first}`)?.scrollIntoView({ block: "center" });
+}
+
+// A click marks a line, one with Shift a range from the line marked before.
+function markByClicks(element) {
+  let start = markedByAddress()?.[0];
+  element.addEventListener("click", (event) => {
+    const link = event.target.closest('a[href^="#L"]');
+    if (!link) return;
+    const number = Number(link.textContent);
+    event.preventDefault();
+    const other = event.shiftKey && start ? start : number;
+    if (!event.shiftKey) start = number;
+    const [first, last] = [Math.min(other, number), Math.max(other, number)];
+    history.replaceState(null, "", first === last ? `#L${first}` : `#L${first}-L${last}`);
+    mark(element, false);
+  });
+  addEventListener("hashchange", () => mark(element, true));
+  mark(element, true);
+}
+
+// ---- start ----
+
+for (const element of document.querySelectorAll("pre.lines")) {
+  if (isWhole(element)) markByClicks(element);
+  else goToEnd(element);
+  if (element.dataset.log) {
+    if (!markedByAddress()) goToEnd(element);
+    follow(element);
+  }
+}

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pages of builds and logs: what they tell, and what can be done with them."""
+
+import html
+import http.cookies
+import re
+import time
+import urllib.parse
+
+from support.case import Case
+from support.farm import Farm
+from support.panoply import Client
+from support.waiting import TIME_FACTOR, wait_until
+
+SCRIPT = "<script>alert(1)</script>"
+LOUD = f"""\
+printf '\\033[1;32mgreen\\033[0m \\033]0;title\\007and {SCRIPT}\\n'
+echo "starting phase \\`unpack'"
+echo "phase \\`unpack' succeeded after 0.3 seconds"
+echo "starting phase \\`build'"
+i=0; while [ $i -lt 5000 ]; do echo "line $i"; i=$((i+1)); done
+head -c 10000 /dev/zero | tr '\\0' x; echo
+echo 'x.c:1:2: error: \033[31mthe first one'
+echo "phase \\`build' failed after 12.5 seconds"
+exit 1
+"""
+HUGE_LINES = 1200000
+HUGE = f"""\
+i=0; while [ $i -lt 1000 ]; do echo "$i: a line that stands in a log of very many lines, and says very little else, as so many do"; i=$((i+1)); done >part
+i=0; while [ $i -lt {HUGE_LINES // 1000} ]; do cat part; i=$((i+1)); done
+mkdir $out
+"""
+
+
+def without_tags(text: str) -> str:
+    return html.unescape(re.sub(r"<[^>]*>", "", text))
+
+
+class Visitor:
+    """A browser without scripts: keeps cookies, and sends the forms of pages."""
+
+    def __init__(self, url: str):
+        self.client = Client(url)
+        self.cookies = http.cookies.SimpleCookie()
+
+    def request(self, method: str, path: str, fields: dict | None = None):
+        headers = {"Accept": "text/html", "Cookie": "; ".join(
+            f"{it.key}={it.coded_value}" for it in self.cookies.values() if it["max-age"] != "0")}
+        body = None
+        if fields is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            headers["Origin"] = self.client.url
+            body = urllib.parse.urlencode(fields).encode()
+        answer = self.client.request(method, path, body, headers)
+        for cookie in answer.headers.get_all("Set-Cookie") or ():
+            self.cookies.load(cookie)
+        return answer
+
+    def page(self, path: str) -> str:
+        answer = self.request("GET", path)
+        assert answer.status == 200, (path, answer.status, answer.body[:300])
+        return answer.body.decode()
+
+    def sign_in(self, token: str) -> None:
+        assert self.request("POST", "/sign-in", {"token": token, "then": "/"}).status == 303
+
+    def forms(self, path: str) -> dict[str, tuple[str, dict]]:
+        """The posting forms of a page by the words of their button: address and fields."""
+        found = {}
+        for action, form in re.findall(r'<form[^>]*method="post"[^>]*action="([^"]*)"[^>]*>(.*?)</form>',
+                                       self.page(path), re.S):
+            button = without_tags(re.search(r"<button.*?</button>", form, re.S).group())
+            fields = dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', form))
+            found[button] = (html.unescape(action), fields)
+        return found
+
+    def press(self, path: str, button: str):
+        """Sends the form with this button; returns the page behind it."""
+        action, fields = self.forms(path)[button]
+        answer = self.request("POST", action, fields)
+        assert answer.status == 303, (answer.status, answer.body[:500])
+        return self.page(answer.headers["Location"])
+
+
+class BuildPages(Case):
+    timeout = 240
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.farm = Farm(jobs=2)
+        cls.addClassCleanup(cls.farm.delete)
+        channel = cls.farm.channel
+        channel.add_package("loud", LOUD)
+        channel.add_package("huge", HUGE)
+        cls.first = cls.farm.evaluate()
+        cls.builds = cls.farm.finish(cls.first, 180)
+        channel.set_version("sounding-log", "0.4")
+        channel.add_package("slow", "i=0; while true; do echo tick $i; sleep 0.05; i=$((i+1)); done\n")
+        channel.add_package("waiter", "mkdir $out\n", inputs="slow", modules="(example packages slow)")
+        cls.second = cls.farm.push("the second")
+        cls.newer = cls.farm.builds(cls.second)
+        cls.farm.wait_for_build(cls.newer["slow"]["id"], "running")
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.farm.watch(self)
+        self.visitor = Visitor(self.farm.server.url)
+
+    def path(self, name: str) -> str:
+        return f"/builds/{self.newer[name]['id']}"
+
+    # ---- one build ----
+
+    def test_what_a_page_tells(self):
+        failed = without_tags(self.visitor.page(self.path("sextant")))
+        self.assertIn("The builder failed.", failed)
+        self.assertIn(f"sextant.x86_64-linux fails since evaluation {self.first['id']}", failed)
+        self.assertIn("not offered", failed)
+        good = self.visitor.page(self.path("almanac"))
+        text = without_tags(good)
+        self.assertIn(f"guix build {self.newer['almanac']['derivation']}", text)
+        self.assertIn("guix time-machine -C channels.scm -- build --system=x86_64-linux almanac@2026.1",
+                      text)
+        self.assertIn(f'(url "{self.farm.channel.url}")', text)
+        self.assertIn(self.second["revisions"][0]["commit"], text)
+        narinfo = re.search(r'href="(/[0-9a-z]{32}\.narinfo)"', good).group(1)
+        self.assertIn("StorePath: ", self.farm.client.text(narinfo))
+        self.assertIn(f'href="{self.path("moon-phases")}"', good)
+
+    def test_history(self):
+        page = self.visitor.page(self.path("sounding-log"))
+        strip = re.search(r'<ol class="strip">(.*?)</ol>', page, re.S).group(1)
+        self.assertEqual(re.findall(r'href="/builds/(\d+)"', strip),
+                         [str(self.builds["sounding-log"]["id"]), str(self.newer["sounding-log"]["id"])])
+        self.assertEqual(strip.count('aria-current="page"'), 1)
+
+    def test_why_it_waits(self):
+        waiter = without_tags(self.visitor.page(self.path("waiter")))
+        self.assertIn("It waits for 1 other build: slow-1.0 (running)", " ".join(waiter.split()))
+        slow = without_tags(self.visitor.page(self.path("slow")))
+        self.assertIn("builder-1 builds it", slow)
+
+    # ---- the list ----
+
+    def test_filters_and_pages(self):
+        page = self.visitor.page("/builds?state=failed&name=sex&system=x86_64-linux")
+        self.assertEqual(set(re.findall(r'<td data-label="Name"><a href="(/builds/\d+)">', page)),
+                         {self.path("sextant")})
+        self.assertIn('value="sex"', page)
+        self.assertRegex(page, r"<option selected>x86_64-linux")
+        self.assertRegex(page, r'href="/builds\?state=running&amp;name=sex&amp;system=x86_64-linux"')
+        self.assertIn("No build is like this", self.visitor.page("/builds?name=nothing-is-called-so"))
+        ids = [it["id"] for it in self.farm.client.api("GET", "/builds?limit=1000")["items"]]
+        path, seen = "/builds?limit=7", []
+        while path:
+            page = self.visitor.page(path + "&limit=7")
+            seen.append([int(it) for it in re.findall(r'"Name"><a href="/builds/(\d+)"', page)])
+            older = re.search(r'rel="next" href="([^"]*)"', page)
+            path = older and html.unescape(older.group(1))
+        self.assertEqual(sum(seen, []), ids)
+        back = re.search(r'rel="prev" href="([^"]*)"', page)
+        page = self.visitor.page(html.unescape(back.group(1)) + "&limit=7")
+        here = [it for it in seen if it][-2]
+        self.assertEqual([int(it) for it in re.findall(r'"Name"><a href="/builds/(\d+)"', page)], here)
+
+    # ---- actions ----
+
+    def test_actions_are_for_who_is_signed_in(self):
+        self.assertEqual(self.visitor.forms(self.path("sextant")), {})
+        for action in ("restart", "cancel"):
+            answer = self.visitor.request("POST", f"{self.path('sextant')}/{action}", {})
+            self.assertIn(answer.status, (401, 403), action)
+        self.visitor.sign_in(self.farm.server.token())
+        for csrf in ({}, {"csrf": "x" * 64}):
+            answer = self.visitor.request("POST", f"{self.path('sextant')}/restart", csrf)
+            self.assertEqual(answer.status, 403)
+        self.assertEqual(self.farm.build(self.newer["sextant"]["id"])["state"], "failed")
+
+    def test_restart(self):
+        self.visitor.sign_in(self.farm.server.token())
+        self.assertEqual(set(self.visitor.forms(self.path("sextant"))) - {"Sign out"},
+                         {"Restart", "Restart with dependents"})
+        before = len(self.farm.build(self.newer["sextant"]["id"])["attempts"])
+        page = self.visitor.press(self.path("sextant"), "Restart")
+        self.assertIn("is built again", page)
+        self.farm.wait_for_build(self.newer["sextant"]["id"], lambda it:
+                                 len(it["attempts"]) == before + 1 and it["state"] == "failed")
+        page = self.visitor.press(self.path("sextant"), "Restart with dependents")
+        self.assertIn("and so is what failed with it", page)
+        self.farm.wait_for_build(self.newer["sextant"]["id"], lambda it:
+                                 len(it["attempts"]) == before + 2 and it["state"] == "failed")
+
+    def test_zz_cancel(self):
+        """Last, since the others want it to run."""
+        self.visitor.sign_in(self.farm.server.token())
+        self.assertIn(f'href="{self.path("slow")}/cancel"', self.visitor.page(self.path("slow")))
+        question = without_tags(self.visitor.page(f"{self.path('slow')}/cancel"))
+        self.assertIn("Cancel slow-1.0?", question)
+        self.assertIn("One more build waits for it", question)
+        page = self.visitor.press(f"{self.path('slow')}/cancel", "Cancel it")
+        self.assertIn("is cancelled", page)
+        self.farm.wait_for_build(self.newer["slow"]["id"], "cancelled")
+        self.farm.wait_for_build(self.newer["waiter"]["id"], "cancelled")
+        answer = self.visitor.request("GET", f"{self.path('slow')}/cancel")
+        self.assertEqual(answer.status, 409)
+
+    # ---- logs ----
+
+    def log(self, name: str, query: str = "") -> str:
+        return self.visitor.page(f"{self.path(name)}/log?{query}")
+
+    def lines(self, page: str) -> dict[int, str]:
+        """What the lines say, by number."""
+        found = re.findall(r'<span id="L(\d+)"[^>]*><a [^>]*>\d+</a> (.*?)\n</span>(?=<span id|</pre>)',
+                           page, re.S)
+        return {int(number): text for number, text in found}
+
+    def test_colours_and_harm(self):
+        lines = self.lines(self.log("loud", "from=1"))
+        self.assertEqual(lines[1], '<span class="c2 bold">green</span> and '
+                                   "&lt;script&gt;alert(1)&lt;/script&gt;")
+        end = self.log("loud")
+        self.assertNotIn("\x1b", end)
+        self.assertNotIn(SCRIPT, end)
+        self.assertIn("x" * 10000, end)
+
+    def test_phases_and_first_error(self):
+        page = self.log("loud")
+        phases = re.search(r'<ol class="chips phases">(.*?)</ol>', page, re.S).group(1)
+        self.assertEqual([" ".join(it.split()) for it in without_tags(phases).strip().split("\n") if it],
+                         ["unpack 0.3 s", "build 12 s"])
+        error = re.search(r'href="[^"]*line=(\d+)#L\d+">line', page).group(1)
+        self.assertIn("the first one", self.lines(self.log("loud", f"line={error}"))[int(error)])
+
+    def test_windows_join(self):
+        seen, path = {}, f"{self.path('loud')}/log?from=1"
+        while path:
+            page = self.visitor.page(path)
+            lines = self.lines(page)
+            self.assertFalse(set(seen) & set(lines))
+            seen |= lines
+            later = re.search(r'rel="next" href="([^"]*)"', page)
+            path = later and html.unescape(later.group(1))
+        raw = self.farm.log(self.newer["loud"]["id"]).split("\n")[:-1]
+        self.assertEqual(sorted(seen), list(range(1, len(raw) + 1)))
+        self.assertEqual([seen[5 + i] for i in range(5000)], [f"line {i}" for i in range(5000)])
+
+    def test_marks_without_script(self):
+        page = self.log("loud", "line=100-102")
+        self.assertEqual(re.findall(r'<span id="L(\d+)" class="marked"', page), ["100", "101", "102"])
+        for query in ("line=x", "line=0", "line=5-2", "from=-1", "line=99999999999999999999"):
+            answer = self.visitor.request("GET", f"{self.path('loud')}/log?{query}")
+            self.assertEqual(answer.status, 400, query)
+        self.assertTrue(self.lines(self.log("loud", "line=999999999")))
+        for path in ("/builds/1/log?attempt=999999", "/builds/999999/log", f"{self.path('waiter')}/log"):
+            self.assertEqual(self.visitor.request("GET", path).status, 404, path)
+
+    def test_huge(self):
+        """More than a million lines, of more than 100 MB."""
+        self.farm.wait_for_build(self.newer["huge"]["id"],
+                                 lambda it: it["attempts"][0]["log_size"] > 100000000)
+        for query, line in (("line=1000000", 1000000), ("from=600000", 600000), ("from=0", HUGE_LINES)):
+            start = time.monotonic()
+            page = self.log("huge", query)
+            took = time.monotonic() - start
+            self.assertIn(f"{(line - 1) % 1000}: a line that stands", self.lines(page)[line])
+            self.assertLess(len(page), 1 << 20)
+            self.assertLess(took, 2 * TIME_FACTOR, query)
+
+    def test_live(self):
+        """What runs is shown from its end, and says from where it goes on."""
+        wait_until(lambda: 10 in self.lines(self.log("slow")), 60, "ten lines")
+        page = self.log("slow")
+        pre = re.search(r"<pre [^>]*>", page).group()
+        line = int(re.search(r'data-line="(\d+)"', pre).group(1))
+        start = int(re.search(r'data-from="(\d+)"', pre).group(1))
+        address = html.unescape(re.search(r'data-log="([^"]*)"', pre).group(1))
+        status, lines, connection = self.farm.client.stream("GET", f"{address}&from={start}")
+        self.addCleanup(connection.close)
+        self.assertEqual(status, 200)
+        self.assertEqual(next(lines).decode(), f"tick {line - 1}\n")
+        shown = self.lines(page)
+        self.assertEqual(shown[min(shown)], f"tick {min(shown) - 1}")
