@@ -36,6 +36,7 @@ serve_collect_routes(struct serve_context *context)
   ret[count++] = serve_builds_page(context);
   ret[count++] = serve_build_pages(context);
   ret[count++] = serve_log_page(context);
+  ret[count++] = serve_graph_page(context);
   ret[count++] = serve_agent_pages(context);
   ret[count++] = serve_joining(context);
   ret[count++] = serve_queue(context);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "evaluation/evaluation_sql.h"
+#include "serve/drawing.h"
 #include "serve/log_window.h"
 #include "serve/serve_sql.h"
 #include "serve/story.h"
