@@ -18,11 +18,12 @@ CHROMIUM = os.environ.get("PANOPLY_CHROMIUM", "/usr/bin/chromium")
 SCRIPT = "<script>alert(1)</script>\"'&<b>"
 BACKWARDS = "\u202edrawkcab"
 HOSTILE = f"{SCRIPT} \x1b[31mred{BACKWARDS} {'x' * 10000}"
-# Prints its lines with the time at which it does, in seconds and microseconds.
+# Prints its lines with the time at which it does, in seconds and microseconds, and then some harm.
 TICKING = """\
 for number in $(seq 1 50); do
   set -- $(adjtimex | grep time.tv)
   echo "tick $number at $2 $4"
+  printf '\\033[31m<b>\\342\\200\\256drawkcab\\n'
   sleep 0.2
 done
 mkdir $out
@@ -57,7 +58,7 @@ def enrol_hostile_agent(server) -> str:
 
 
 class Browser(Case):
-    timeout = 180
+    timeout = 300
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -139,6 +140,9 @@ class Browser(Case):
 
     def test_hostile(self) -> None:
         self.drive("hostile.mjs")
+
+    def test_matrix(self) -> None:
+        self.drive("matrix.mjs")
 
     def test_text(self) -> None:
         self.drive("text.mjs")

@@ -415,13 +415,17 @@ class Submissions(OfFarm):
             with self.assertRaises(Refused) as refused:
                 self.client.api("POST", "/builds", body)
             self.assertEqual(refused.exception.status, 400, body)
+        with self.assertRaises(Refused) as refused:
+            self.client.api("POST", "/builds", {"derivations": [UNKNOWN, 7]})
+        self.assertIn(b"number 2", refused.exception.body)
 
 
 class Agents(OfFarm):
     def test_list_and_show(self):
         listed = {row["NAME"]: row for row in rows(self.command("agents", "list"))}
         self.assertEqual(listed["builder-1"]["CONNECTED"], "yes")
-        self.assertIn("x86_64-linux", listed["builder-1"]["SYSTEMS"])
+        systems = self.client.api("GET", "/agents/builder-1")["systems"]
+        self.assertEqual(listed["builder-1"]["SYSTEMS"], " ".join(systems))
         shown = members(self.command("agents", "show", "builder-1"))
         self.assertEqual((shown["name"], shown["jobs"], shown["paused"]), ("builder-1", "4", "no"))
         told = self.told("agents", "show", "builder-1")
@@ -452,12 +456,27 @@ class Agents(OfFarm):
         """Though it has its joining token still; without its own it may have the name again."""
         agent = self._program(Agent(self.farm.server, self.farm.builders[0], name="attic"))
         self.farm.server.wait_for("/agents/attic", lambda it: it["connected"])
+        enrolled = self.client.api("GET", "/status")["agents"]["enrolled"]
         self.assertIn("released", self.command("agents", "release", "attic"))
+        attic = self.told("agents", "show", "attic")
+        self.assertEqual((attic["released"], attic["connected"]), (True, False))
+        listed = {row["NAME"]: row for row in rows(self.command("agents", "list"))}
+        self.assertEqual(listed["attic"]["RELEASED"], "yes")
+        for page in ("/agents", "/agents/attic"):
+            self.assertIn('data-state="released"', self.client.text(page))
+        self.farm.server.wait_for("/status",
+                                  lambda it: it["agents"]["enrolled"] == enrolled - 1)
+        for verb in ("pause", "resume", "release"):
+            done = self.farm.server.command_line("agents", verb, "attic", check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("released", done.stderr)
         wait_until(lambda: not agent.is_running(), 60, "the agent ends", pause=0.2)
         self.assertIn("was revoked", agent.log.read_text())
+        self.assertNotIn("agent 'attic'", agent.log.read_text())
         (agent.folder / "token").unlink()
         agent.start()
-        self.farm.server.wait_for("/agents/attic", lambda it: it["connected"])
+        self.farm.server.wait_for("/agents/attic",
+                                  lambda it: it["connected"] and not it["released"])
         self.assertEqual(agent.stop(), 0)
 
     def test_tokens_are_listed_and_revoked(self):
@@ -524,11 +543,29 @@ class Agents(OfFarm):
                              ("POST", f"/specifications/{name}/pause?force=yes"),
                              ("POST", "/builds/1/restart?dependents=maybe"),
                              ("GET", "/builds?foo=bar"), ("GET", "/evaluations?state=dependency-failed"),
-                             ("GET", "/builds/1/log?follow=1"), ("GET", "/events?sort=name")):
+                             ("GET", "/builds/1/log?follow=1"), ("GET", "/events?sort=name"),
+                             ("GET", "/builds?evaluation=0"), ("GET", "/builds/1/log?attempt=0"),
+                             ("GET", "/builds?limit=1&limit=2")):
             with self.subTest(path):
                 with self.assertRaises(Refused) as refused:
                     self.client.api(method, path)
                 self.assertEqual(refused.exception.status, 400)
+
+    def test_actions_take_no_members(self):
+        """Whoever writes into the body what belongs into the query is told."""
+        for path in ("/specifications/none/evaluate", "/specifications/none/pause",
+                     "/specifications/none/resume", "/evaluations/999999/cancel",
+                     "/builds/999999/cancel", "/builds/999999/restart", "/agents/none/pause",
+                     "/agents/none/resume", "/agents/none/release",
+                     "/agents/tokens/999999/revoke"):
+            for body, status, told in ((b'{"force": true}', 400, '"force"'), (b"{]", 400, "column"),
+                                       (b"[]", 400, "object"), (b"{}", 404, ""), (b"", 404, "")):
+                with self.subTest(path, body=body):
+                    answer = self.client.request("POST", API + path, body)
+                    self.assertEqual(answer.status, status, answer.body)
+                    self.assertIn(told, json.loads(answer.body)["detail"])
+        answer = self.client.request("POST", f"{API}/cache/check", b'{"withdraw": true}')
+        self.assertEqual(answer.status, 400, answer.body)
 
 
 class Server(OfFarm):

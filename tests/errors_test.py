@@ -170,6 +170,7 @@ class OfClients(Errors):
                       ("agents", "pause", "nosuch")):
             with self.subTest(" ".join(words)):
                 self.assert_told(self.ask(*words), ANSWERED_NO, words[-1])
+        self.assert_told(self.ask("build", "log", "999999"), ANSWERED_NO, "there is no build 999999")
 
     def test_a_key_is_not_replaced_by_the_way(self):
         self.assert_told(self.ask("key", "rotate", self.server.state), ASKED_WRONGLY, "--force")
@@ -234,7 +235,8 @@ class OfServers(Errors):
                  ("--config", "/nonexistent.conf"), ("--config", file),
                  ("--listen", "127.0.0.1"), ("--listen", "127.0.0.1:65536"),
                  ("--listen", "127.0.0.1:http"), ("--listen", "no host:80"),
-                 ("--scheme", "/nonexistent"), ("--store-root", "/nonexistent"))
+                 ("--scheme", "/nonexistent"), ("--store-root", "/nonexistent"),
+                 ("--database", ""), ("--state", ""))
         for options in cases:
             with self.subTest(" ".join(map(str, options))):
                 self.assert_told(self.serve(*options), ASKED_WRONGLY)
@@ -251,6 +253,31 @@ class OfServers(Errors):
         file.write_text("")
         self.assert_told(self.serve(state=file / "state"), ASKED_WRONGLY, str(file),
                          "--state")
+        long = self.folder() / ("x" * 100)
+        self.assert_told(self.serve(state=long), ASKED_WRONGLY, str(long), "shorter")
+
+    def test_disk_that_is_full(self):
+        """The first fault is told, not how initdb cleaned up after it."""
+        state = self.folder()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m,mode=755", "tmpfs", state], check=True)
+        self.addCleanup(subprocess.run, ["umount", state], check=True)
+        self.assert_told(self.serve("--no-fsync", state=state), ANSWERED_NO, "No space left on device")
+
+    def test_signing_key(self):
+        server = self.server("--no-fsync")
+        key = server.state / "keys/signing-key.sec"
+        self.assertEqual(server.command_line("doctor").returncode, 0)
+        server.stop()
+        key.chmod(0o644)
+        server.start()
+        self.assertIn(f"others than its owner can read or write {key}", server.output())
+        doctor = server.command_line("doctor", check=False)
+        self.assertEqual(doctor.returncode, 1)
+        self.assertIn("LOOK others on the server's machine", doctor.stdout)
+        server.stop()
+        key.write_text("garbage")
+        self.assert_told(self.serve("--no-fsync", state=server.state), ASKED_WRONGLY,
+                         f"the signing key in {key}:", "both files")
 
     def test_port_in_use(self):
         with socket.socket() as taken:

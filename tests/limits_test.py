@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Limits that hold, and an operator who stops, pauses and tries again."""
 
+import json
 import os
 import pathlib
 
 from support.case import Case
 from support.farm import ENDED, Farm
+from support.programs import BUILD
 from support.waiting import wait_until
 
 # How long builders sleep, so long and odd that no other process on this host does the same.
@@ -225,6 +227,31 @@ class OfEvaluations(Case):
         self.assertEqual(evaluation["state"], "failed")
         self.assertIn("memory_limit_mb", evaluation["message"])
 
+    def test_limits_hold_to_the_end(self):
+        """Also when all is said that was to be said."""
+        self.module("(let ((port (fdopen (dup 3) \"w0\")))\n"
+                    "  (display \"{\\\"type\\\":\\\"done\\\"}\\n\" port) (sleep 100))")
+        evaluation, _ = self.evaluation("late", time_limit_s=10)
+        self.assertEqual(evaluation["state"], "failed")
+        self.assertIn("time_limit_s", evaluation["message"])
+
+    def test_errors_without_end(self):
+        """They take time and a bounded place in the server's memory."""
+        line = json.dumps(json.dumps({"type": "error", "name": "x", "message": 7900 * "x"}))
+        self.module(f"(let ((port (fdopen (dup 3) \"w0\")) (line {line}))\n"
+                    "  (let loop () (display line port) (newline port) (loop)))")
+        evaluation, _ = self.evaluation("flood", time_limit_s=15)
+        self.assertIn("time_limit_s", evaluation["message"])
+        self.assertGreater(evaluation["errors"], 1000)
+        self.assertLess(self.farm.server.resident_mb(), 1500 if "asan" in BUILD.name else 250)
+
+    def test_keeper_out_of_reach(self):
+        """What it keeps cannot end it and so escape."""
+        number = self.stray(then="(false-if-exception (kill (getppid) SIGKILL)) (sleep 100)")
+        evaluation, _ = self.evaluation("patricide", time_limit_s=10)
+        self.assertIn("time_limit_s", evaluation["message"])
+        self.assert_gone(number)
+
     def stray(self, code: str = "", then: str = "") -> pathlib.Path:
         """A module that leaves a process behind, in a session of its own, that runs CODE, and
         then runs THEN itself; the file with the number of that process."""
@@ -232,7 +259,7 @@ class OfEvaluations(Case):
                     "  (setsid)\n"
                     "  (when (zero? (primitive-fork))\n"
                     "    (call-with-output-file \"/tmp/stray.new\"\n"
-                    "      (lambda (port) (display (getpid) port)))\n"
+                    "      (lambda (port) (display (readlink \"/proc/self\") port)))\n"
                     "    (rename-file \"/tmp/stray.new\" \"/tmp/stray\")\n"
                     f"    {code} (sleep 300))\n"
                     "  (primitive-_exit 0))\n"

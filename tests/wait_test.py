@@ -6,6 +6,7 @@ import subprocess
 import time
 
 from support.case import Case
+from support.waiting import TIME_FACTOR
 
 ORDERS = 6  # more than the server has threads
 
@@ -46,3 +47,25 @@ class Wait(Case):
             self.assertLess(slowest, 1, "a file of the server, meanwhile")
             self.assertGreater(time.monotonic() - start, 1, "the orders were held up")
             self.assertEqual([order.result().status for order in orders], [202] * ORDERS)
+
+    def test_database_away(self):
+        """Told at once, however many ask: nobody sits out what may take long."""
+        first = self.server("--no-fsync")
+        client = self.server("--database",
+                             f"postgresql:///panoply?host={first.state}/postgresql/socket"
+                             "&user=panoply", "--roles", "web", name="web").client
+        client.token = first.token()
+        api = "/api/panoply/v1"
+        asked = [*[("GET", f"{api}/status")] * ORDERS, ("GET", "/"), ("GET", "/builds/1"),
+                 ("GET", "/substitutes"), ("GET", f"{api}/builds"),
+                 ("POST", f"{api}/builds/1/cancel"), ("POST", f"{api}/builds/1/restart"),
+                 ("POST", f"{api}/agents/a/pause"), ("POST", f"{api}/cache/check"),
+                 ("POST", f"{api}/agents/a/release"), ("DELETE", f"{api}/specifications/x")]
+        self.assertEqual(client.request("GET", f"{api}/builds").status, 200)
+        first.stop()  # and with it its PostgreSQL
+        for _ in range(2):  # the first finds connections that are dead
+            start = time.monotonic()
+            with concurrent.futures.ThreadPoolExecutor(len(asked)) as threads:
+                answers = list(threads.map(lambda it: client.request(*it).status, asked))
+            self.assertEqual(answers, [503] * len(asked))
+            self.assertLess(time.monotonic() - start, 1 * TIME_FACTOR)

@@ -2,6 +2,7 @@
 #include "base/thread.h"
 
 static _Thread_local bool waiting_is_forbidden;
+static _Thread_local bool outages_are_forbidden;
 
 void
 thread_forbid_waiting(void)
@@ -13,4 +14,16 @@ bool
 thread_may_wait(void)
 {
   return !waiting_is_forbidden;
+}
+
+void
+thread_forbid_outages(void)
+{
+  outages_are_forbidden = true;
+}
+
+bool
+thread_may_sit_out_outages(void)
+{
+  return !waiting_is_forbidden && !outages_are_forbidden;
 }

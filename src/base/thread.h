@@ -11,3 +11,9 @@
 void thread_forbid_waiting(void);
 /* True for every thread that was not forbidden to. */
 bool thread_may_wait(void);
+
+/* The calling thread may wait for what others do, but no longer for something that is
+   away to come back: somebody waits for its answer, and "not now" is one. */
+void thread_forbid_outages(void);
+/* True for every thread that neither this nor waiting was forbidden to. */
+bool thread_may_sit_out_outages(void);

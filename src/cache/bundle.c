@@ -21,6 +21,7 @@ struct item
   struct str path; /* full */
   int64_t id;
   enum guix_compression compression;
+  int64_t file_size;
   bool is_derivation, is_inline;
   struct guix_hash nar_hash;
   struct str deriver; /* full or "" */
@@ -68,6 +69,7 @@ fill_item(struct bundle *bundle, const struct cache_bundle_items_row *row, struc
                           .id = row->id,
                           .compression = (enum guix_compression) row->compression,
                           .is_derivation = row->compression_null,
+                          .file_size = row->file_size,
                           .is_inline = row->is_inline };
   if (item->is_derivation)
     return;
@@ -218,8 +220,9 @@ static int
 send_nar(struct bundle *bundle, const struct item *item)
 {
   struct guix_source *source;
-  int r = cache_nar_source(bundle->cache, &item->nar_hash, item->compression, item->contents,
-                           &source, &bundle->err);
+  const struct cache_form form = { item->nar_hash, item->compression, item->file_size,
+                                   item->contents };
+  int r = cache_nar_source(bundle->cache, &form, &source, &bundle->err);
   if (r == -ENOENT)
     cache_note_loss(bundle->cache, &bundle->err);
   if (r < 0)

@@ -6,7 +6,7 @@
 -- is quickest to unpack; NULL for a derivation that has no nar.
 SELECT wanted.place AS "place!", p.id AS "id!", n.nar_hash AS "nar_hash?", n.nar_size AS "nar_size?",
        deriver.basename AS "deriver?",
-       f.compression AS "compression?", f.contents IS NOT NULL AS "is_inline!",
+       f.compression AS "compression?", f.file_size AS "file_size?", f.contents IS NOT NULL AS "is_inline!",
        (SELECT array_agg(r.basename ORDER BY r.basename)
           FROM store_path r WHERE r.id = ANY (n.reference_ids)) AS "references?"
   FROM unnest(:basenames::text[]) WITH ORDINALITY AS wanted (basename, place)
@@ -14,7 +14,7 @@ SELECT wanted.place AS "place!", p.id AS "id!", n.nar_hash AS "nar_hash?", n.nar
   LEFT JOIN nar n ON n.path_id = p.id
   LEFT JOIN derivation d ON d.id = p.id
   LEFT JOIN store_path deriver ON deriver.id = n.deriver_id
-  LEFT JOIN LATERAL (SELECT s.compression, s.contents FROM nar_file s
+  LEFT JOIN LATERAL (SELECT s.compression, s.file_size, s.contents FROM nar_file s
                       WHERE s.path_id = p.id ORDER BY s.compression DESC LIMIT 1) f ON true
  WHERE n.path_id IS NOT NULL OR d.id IS NOT NULL
  ORDER BY wanted.place;

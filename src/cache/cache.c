@@ -102,6 +102,7 @@ cache_stop(struct cache *cache)
   free(cache->nar_folder);
   free(cache->upload_folder);
   free(cache->log_folder);
+  free(cache->private_key_file);
   free(cache);
 }
 

@@ -25,6 +25,8 @@ int cache_start(const struct cache_options *options, struct cache **ret, struct 
 void cache_stop(struct cache *cache);
 
 const struct guix_key *cache_key(const struct cache *cache);
+/* Others on this machine than its owner can get at the private half. */
+bool cache_key_is_exposed(const struct cache *cache);
 /* Makes a new key pair in FOLDER, for the next start; the old one stays there as
    signing-key.{pub,sec}.retired-TIME. No server may use FOLDER. -ENOENT: none there. */
 int cache_key_rotate(const char *folder, struct error *err);

@@ -27,6 +27,7 @@ struct cache
 
   struct guix_key *key;
   char *public_text;
+  char *private_key_file;
   int64_t key_number; /* stands for the key in the database */
 
   cache_log_lookup *log_lookup;
@@ -57,18 +58,30 @@ const char *cache_nar_suffix(enum guix_compression compression);
 char *cache_nar_file(const struct cache *cache, const struct guix_hash *nar_hash,
                      enum guix_compression compression);
 /* Gives the open file FD, which is whole and was synced, its place for good, besides the
-   name that it has; one that is there already is kept instead, and is then young again
-   for the sweep. */
+   name that it has. One that is there already is kept instead, if it holds the nar, and
+   is then young again for the sweep; a damaged one makes way. *RET_SIZE: of the file that
+   is there now. */
 int cache_nar_place(const struct cache *cache, int fd, const struct guix_hash *nar_hash,
-                    enum guix_compression compression, struct error *err);
+                    enum guix_compression compression, int64_t *ret_size, struct error *err);
 /* A new file in the upload folder, which only this process writes; unlink it, placed
    or not. RET_FILE: its name, to be freed. */
 int cache_nar_temporary(const struct cache *cache, int *ret_fd, char **ret_file, struct error *err);
-/* A source of the uncompressed nar. CONTENTS with data: it lies in the database. */
-int cache_nar_source(const struct cache *cache, const struct guix_hash *nar_hash,
-                     enum guix_compression compression, struct str contents,
+/* A stored form of a nar: in the database where CONTENTS has data, else in a file. */
+struct cache_form
+{
+  struct guix_hash nar_hash;
+  enum guix_compression compression;
+  int64_t file_size;
+  struct str contents;
+};
+
+/* Its file. -ENOENT when that is not there or has another size: it is lost. */
+int cache_nar_open(const struct cache *cache, const struct cache_form *form, int *ret_fd,
+                   struct error *err);
+/* A source of the uncompressed nar; -ENOENT like cache_nar_open. */
+int cache_nar_source(const struct cache *cache, const struct cache_form *form,
                      struct guix_source **ret, struct error *err);
-/* Notes, and logs, that the file of what is offered is not there. */
+/* Notes, and logs, that the file of what is offered is lost. */
 void cache_note_loss(struct cache *cache, const struct error *err);
 /* The nar of a plain, not executable file with these contents. */
 void cache_nar_of_text(struct str text, struct buf *ret);

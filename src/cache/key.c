@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "cache/cache_private.h"
 
@@ -67,6 +69,19 @@ make_key(const struct key_files *files, struct error *err)
   return r;
 }
 
+static int
+parse_pair(const struct key_files *files, const char *public_file, struct str public_text,
+           struct str private_text, struct guix_key **ret, struct error *err)
+{
+  struct guix_key *half;
+  int r = guix_key_parse(public_text, (struct str) { 0 }, &half, err);
+  if (r < 0)
+    return error_prefix(err, "the signing key in %s", public_file);
+  guix_key_free(half);
+  r = guix_key_parse(public_text, private_text, ret, err);
+  return r < 0 ? error_prefix(err, "the signing key in %s", files->private_file) : 0;
+}
+
 /* PUBLIC_FILE and the private half, which must belong together; the text of the former. */
 static int
 read_pair(const struct key_files *files, const char *public_file, struct guix_key **ret,
@@ -77,7 +92,7 @@ read_pair(const struct key_files *files, const char *public_file, struct guix_ke
   if (r == 0)
     r = file_read_all(files->private_file, KEY_TEXT_MAX, &private_text, err);
   if (r == 0)
-    r = guix_key_parse(buf_str(public_text), buf_str(&private_text), ret, err);
+    r = parse_pair(files, public_file, buf_str(public_text), buf_str(&private_text), ret, err);
   if (private_text.size > 0)
     explicit_bzero(private_text.data, private_text.size);
   return r;
@@ -108,15 +123,20 @@ read_key(struct cache *cache, const struct key_files *files, struct error *err)
 {
   CLEANUP_BUF struct buf public_text = { 0 };
   int r = read_pair(files, files->public_file, &cache->key, &public_text, err);
-  if (r < 0) {
-    error_prefix(err, "the signing key in %s", files->public_file);
+  if (r < 0)
     return error_hint(err, "Put both files of one key there: signing-key.pub and "
                            "signing-key.sec; older ones end in .retired-TIME.");
-  }
   struct guix_hash hash = guix_hash_of(buf_str(&public_text));
   memcpy(&cache->key_number, hash.bytes, sizeof cache->key_number);
   cache->public_text = mem_strndup(public_text.data, public_text.size);
   return 0;
+}
+
+bool
+cache_key_is_exposed(const struct cache *cache)
+{
+  struct stat status;
+  return stat(cache->private_key_file, &status) == 0 && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0;
 }
 
 int
@@ -132,7 +152,15 @@ cache_key_open(struct cache *cache, const char *folder, struct error *err)
                        files.private_file);
     r = make_key(&files, err);
   }
-  return r < 0 ? r : read_key(cache, &files, err);
+  if (r == 0)
+    r = read_key(cache, &files, err);
+  if (r < 0)
+    return r;
+  cache->private_key_file = TAKE_PTR(files.private_file);
+  if (cache_key_is_exposed(cache))
+    log_warning("cache", "others than its owner can read or write %s: chmod 600 it, or rotate",
+                cache->private_key_file);
+  return 0;
 }
 
 /* ---- another key ---- */

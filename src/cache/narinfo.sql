@@ -47,7 +47,7 @@ SELECT count(*) AS "missing!" FROM derivation_source s
 -- name: cache_stored_form :one
 -- Where the bytes of an item are: the form in COMPRESSION or, without one, the form
 -- that is quickest to unpack.
-SELECT p.id, n.nar_hash, n.nar_size, f.compression, f.contents AS "contents?"
+SELECT p.id, n.nar_hash, n.nar_size, f.compression, f.file_size, f.contents AS "contents?"
   FROM store_path p
   JOIN nar n ON n.path_id = p.id
   JOIN nar_file f ON f.path_id = p.id

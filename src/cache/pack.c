@@ -113,7 +113,8 @@ place_file(struct cache_packer *packer, const struct guix_hash *nar_hash)
 {
   if (fsync(packer->fd) != 0)
     return error_set_errno(packer->err, "cannot write %s", packer->file);
-  return cache_nar_place(packer->cache, packer->fd, nar_hash, GUIX_COMPRESSION_ZSTD, packer->err);
+  return cache_nar_place(packer->cache, packer->fd, nar_hash, GUIX_COMPRESSION_ZSTD,
+                         &packer->file_size, packer->err);
 }
 
 static int

@@ -75,9 +75,9 @@ compress_item(struct cache *cache, const struct cache_recompress_next_row *row,
               const struct guix_hash *nar_hash, struct output *output, struct error *err)
 {
   struct guix_source *source;
-  struct str contents = row->contents_null ? STR("") : row->contents;
-  int r = cache_nar_source(cache, nar_hash, (enum guix_compression) row->compression, contents,
-                           &source, err);
+  const struct cache_form form = { *nar_hash, (enum guix_compression) row->compression,
+                                   row->file_size, row->contents_null ? STR("") : row->contents };
+  int r = cache_nar_source(cache, &form, &source, err);
   if (r < 0)
     return r;
   struct guix_compressor *compressor = guix_compressor_new(cache->second, 0, output_piece, output);
@@ -89,7 +89,7 @@ compress_item(struct cache *cache, const struct cache_recompress_next_row *row,
   buf_clear(&output->small);
   if (fsync(output->fd) != 0)
     return error_set_errno(err, "cannot write %s", output->file);
-  return cache_nar_place(cache, output->fd, nar_hash, cache->second, err);
+  return cache_nar_place(cache, output->fd, nar_hash, cache->second, &output->size, err);
 }
 
 static int

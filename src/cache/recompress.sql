@@ -2,7 +2,7 @@
 
 -- name: cache_recompress_next :many
 -- Items that wait, after one of them; those that failed are tried again after a day.
-SELECT w.path_id, n.nar_hash, n.nar_size, f.compression, f.contents AS "contents?"
+SELECT w.path_id, n.nar_hash, n.nar_size, f.compression, f.file_size, f.contents AS "contents?"
   FROM nar_recompression w
   JOIN nar n ON n.path_id = w.path_id
   JOIN nar_file f ON f.path_id = w.path_id

@@ -157,15 +157,21 @@ insert_files(struct registration *work, struct error *err)
   int64_t *sizes = arena_array(&work->arena, capacity, sizeof *sizes);
   int64_t *second_ids = arena_array(&work->arena, capacity, sizeof *second_ids);
   struct str *contents = arena_array(&work->arena, capacity, sizeof *contents);
+  struct str *hashes = arena_array(&work->arena, capacity, sizeof *hashes);
   const struct cache_row *row;
   while ((row = int_map_next(&work->added, &position)) != NULL) {
     ids[count] = id_of(work, row->basename);
     sizes[count] = row->file_size;
     contents[count] = row->contents;
+    hashes[count] = str_make(row->nar_hash.bytes, GUIX_HASH_SIZE);
     if (wants_second(row))
       second_ids[seconds++] = ids[count];
     count++;
   }
+  int r = cache_register_sizes(work->db, (struct db_strs) { hashes, count },
+                               (struct db_i64s) { sizes, count }, GUIX_COMPRESSION_ZSTD, err);
+  if (r < 0)
+    return r;
   return cache_register_files(work->db, GUIX_COMPRESSION_ZSTD, (struct db_i64s) { ids, count },
                               (struct db_i64s) { sizes, count },
                               (struct db_strs) { contents, count },

@@ -30,6 +30,16 @@ SELECT i.path_id, i.nar_hash, i.nar_size, nullif(i.deriver_id, 0),
     ON CONFLICT DO NOTHING
 RETURNING path_id;
 
+-- name: cache_register_sizes :exec
+-- The sizes of the files with these nars, also for items that had them before: one that
+-- was damaged has made way.
+UPDATE nar_file
+   SET file_size = placed.size
+  FROM unnest(:nar_hashes::bytea[], :sizes::bigint[]) AS placed (nar_hash, size)
+  JOIN nar n ON n.nar_hash = placed.nar_hash
+ WHERE nar_file.path_id = n.path_id AND compression = :compression::smallint
+   AND contents IS NULL AND file_size <> placed.size;
+
 -- name: cache_register_files :exec
 -- Their first stored form, and a place in the queue for a second one. CONTENTS is
 -- empty for forms that lie in the nar folder.

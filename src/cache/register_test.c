@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Uploads, their check, and the invariant of registration. */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -281,6 +282,62 @@ test_offered_items_stay(void **state)
   assert_false(nar_file_exists(house, &second.item));
 }
 
+/* What a file in its place holds is not believed: damaged, by a disk or a power failure, it
+   makes way for the same nar that comes again, and all that share it are well. */
+static void
+check_damaged_file(struct house *house, size_t size, bool cut)
+{
+  struct error err = { 0 };
+  static unsigned seed = 40;
+  struct house_item first = house_item(house, "before-1", size, ++seed);
+  struct house_item again = house_item(house, "after-1", size, seed);
+  house_store(house, &first);
+  CLEANUP_FREE char *file =
+      cache_nar_file(house->cache, &first.item.nar_hash, GUIX_COMPRESSION_ZSTD);
+  CLEANUP_FD int fd = open(file, O_WRONLY | O_CLOEXEC);
+  if (cut)
+    assert_int_equal(ftruncate(fd, (off_t) first.packed.size / 2), 0);
+  else
+    assert_int_equal(pwrite(fd, "?", 1, (off_t) first.packed.size / 2), 1);
+  house_store(house, &again);
+  CLEANUP_BUF struct buf whole = { 0 };
+  assert_int_equal(file_read_all(file, 1 << 20, &whole, &err), 0);
+  assert_true(str_equal(buf_str(&whole), again.packed));
+  struct cache_check check = { 0 };
+  assert_int_equal(cache_check_files(house->cache, &check, &err), 0);
+  assert_int_equal(check.count, 0);
+  cache_check_free(&check);
+}
+
+static void
+test_a_damaged_file_makes_way(void **state)
+{
+  check_damaged_file(*state, 5000, true);
+  check_damaged_file(*state, 5000, false);
+  check_damaged_file(*state, 1000, true); /* in the database; the file waits for the sweep */
+}
+
+/* A nar that another compressor made is as good: who is being sent it is not disturbed. */
+static void
+test_a_rival_of_another_compressor_stays(void **state)
+{
+  struct house *house = *state;
+  struct error err = { 0 };
+  struct house_item first = house_item(house, "before-2", 5000, 60);
+  struct house_item again = house_item(house, "after-2", 5000, 60);
+  house_store(house, &first);
+  CLEANUP_FREE char *file =
+      cache_nar_file(house->cache, &first.item.nar_hash, GUIX_COMPRESSION_ZSTD);
+  CLEANUP_BUF struct buf two = { 0 };
+  buf_append_str(&two, again.packed);
+  buf_append_str(&two, house_pack(house, STR(""))); /* a second, empty frame */
+  assert_int_equal(file_write_atomic(file, buf_str(&two), 0644, &err), 0);
+  house_store(house, &again);
+  CLEANUP_BUF struct buf kept = { 0 };
+  assert_int_equal(file_read_all(file, 1 << 20, &kept, &err), 0);
+  assert_true(str_equal(buf_str(&kept), buf_str(&two)));
+}
+
 static void
 test_closure(void **state)
 {
@@ -422,6 +479,8 @@ main(void)
     IN_HOUSE(test_references_must_be_offered),
     IN_HOUSE(test_a_derivation_is_offered),
     IN_HOUSE(test_offered_items_stay),
+    IN_HOUSE(test_a_damaged_file_makes_way),
+    IN_HOUSE(test_a_rival_of_another_compressor_stays),
     IN_HOUSE(test_closure),
     IN_HOUSE(test_rivals),
     IN_HOUSE(test_sweep),

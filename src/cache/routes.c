@@ -42,10 +42,8 @@ reply_lost(struct cache *cache, struct http_request *request, const struct error
 
 struct stored /* all in the request's arena */
 {
-  struct guix_hash nar_hash;
+  struct cache_form form; /* for a derivation its uncompressed nar */
   int64_t nar_size;
-  enum guix_compression compression;
-  struct str contents; /* "" = a file; for a derivation its uncompressed nar */
 };
 
 /* A derivation's nar is made of its text. */
@@ -61,10 +59,11 @@ find_derivation(struct db *db, struct str basename, struct arena *arena, struct 
   if (r <= 0)
     return r;
   cache_nar_of_text(buf_str(&text), &nar);
-  *ret = (struct stored) { .nar_hash = guix_hash_of(buf_str(&nar)),
-                           .nar_size = (int64_t) nar.size,
-                           .compression = GUIX_COMPRESSION_NONE,
-                           .contents = arena_str(arena, buf_str(&nar)) };
+  *ret = (struct stored) { .form = { .nar_hash = guix_hash_of(buf_str(&nar)),
+                                     .compression = GUIX_COMPRESSION_NONE,
+                                     .file_size = (int64_t) nar.size,
+                                     .contents = arena_str(arena, buf_str(&nar)) },
+                           .nar_size = (int64_t) nar.size };
   return 1;
 }
 
@@ -78,10 +77,11 @@ find_stored(struct db *db, struct str basename, enum guix_compression wanted, st
     return find_derivation(db, basename, arena, ret, err);
   if (r <= 0)
     return r;
-  *ret = (struct stored) { .nar_size = row.nar_size,
-                           .compression = (enum guix_compression) row.compression,
-                           .contents = row.contents_null ? STR("") : row.contents };
-  memcpy(ret->nar_hash.bytes, row.nar_hash.data, GUIX_HASH_SIZE);
+  *ret = (struct stored) { .form = { .compression = (enum guix_compression) row.compression,
+                                     .file_size = row.file_size,
+                                     .contents = row.contents_null ? STR("") : row.contents },
+                           .nar_size = row.nar_size };
+  memcpy(ret->form.nar_hash.bytes, row.nar_hash.data, GUIX_HASH_SIZE);
   return 1;
 }
 
@@ -108,17 +108,17 @@ reply_stored(struct cache *cache, struct http_request *request, const struct sto
              struct error *err)
 {
   const char *etag =
-      etag_of(request, &stored->nar_hash, guix_compression_name(stored->compression));
-  if (stored->contents.size > 0) {
+      etag_of(request, &stored->form.nar_hash, guix_compression_name(stored->form.compression));
+  if (stored->form.contents.size > 0) {
     http_reply_header(request, "Cache-Control", AGE_HIT);
-    return http_reply_bytes(request, NAR_TYPE, etag, stored->contents);
+    return http_reply_bytes(request, NAR_TYPE, etag, stored->form.contents);
   }
-  CLEANUP_FREE char *file = cache_nar_file(cache, &stored->nar_hash, stored->compression);
-  int fd = open(file, O_RDONLY | O_CLOEXEC);
-  if (fd < 0 && error_set_errno(err, "cannot open %s", file) == -ENOENT)
+  int fd;
+  int r = cache_nar_open(cache, &stored->form, &fd, err);
+  if (r == -ENOENT)
     return reply_lost(cache, request, err);
-  if (fd < 0)
-    return error_set(err, -EIO, "the nar %s cannot be opened", file);
+  if (r < 0)
+    return error_set(err, -EIO, "the nar of a stored item cannot be opened");
   http_reply_header(request, "Cache-Control", AGE_HIT);
   return http_reply_file(request, NAR_TYPE, etag, fd);
 }
@@ -135,7 +135,7 @@ handle_compressed(struct http_request *request, void *context, struct error *err
   int r = find(cache, request, http_param(request, "item"), wanted, &stored, err);
   if (r < 0)
     return r;
-  if (r == 0 || stored.compression != wanted)
+  if (r == 0 || stored.form.compression != wanted)
     return reply_unknown(request);
   return reply_stored(cache, request, &stored, err);
 }
@@ -151,10 +151,10 @@ handle_plain(struct http_request *request, void *context, struct error *err)
     return r;
   if (r == 0)
     return reply_unknown(request);
-  if (stored.compression == GUIX_COMPRESSION_NONE)
+  if (stored.form.compression == GUIX_COMPRESSION_NONE)
     return reply_stored(cache, request, &stored, err);
   struct guix_source *source;
-  r = cache_nar_source(cache, &stored.nar_hash, stored.compression, stored.contents, &source, err);
+  r = cache_nar_source(cache, &stored.form, &source, err);
   if (r == -ENOENT)
     return reply_lost(cache, request, err);
   if (r < 0)
@@ -213,8 +213,7 @@ reply_flat(struct cache *cache, struct http_request *request, const struct store
 {
   char header[CACHE_TEXT_HEADER];
   struct guix_source *source;
-  int r = cache_nar_source(cache, &stored->nar_hash, stored->compression, stored->contents, &source,
-                           err);
+  int r = cache_nar_source(cache, &stored->form, &source, err);
   if (r == -ENOENT)
     return reply_lost(cache, request, err);
   if (r < 0)

@@ -170,7 +170,10 @@ test_a_failed_compression_is_noted(void **state)
   house_store(house, &item);
   CLEANUP_FREE char *file =
       cache_nar_file(house->cache, &item.item.nar_hash, GUIX_COMPRESSION_ZSTD);
-  rewrite(file, STR("nonsense"));
+  CLEANUP_BUF struct buf damaged = { 0 };
+  buf_append_str(&damaged, item.packed);
+  memcpy(damaged.data, "nonsense", 8);
+  rewrite(file, buf_str(&damaged));
   assert_int_equal(recompress_all(house), 1);
   rewrite(file, item.packed);
   assert_int_equal(recompress_all(house), 0); /* not again today */
@@ -424,6 +427,25 @@ test_fixed_texts_and_logs(void **state)
   assert_int_equal(none.status, 404);
 }
 
+/* A file that was cut is as good as none: not half an item as if it were whole. */
+static void
+test_a_cut_file_is_lost(void **state)
+{
+  struct house *house = *state;
+  struct house_item item = house_item(house, "cut-1", 5000, 70);
+  house_store(house, &item);
+  CLEANUP_FREE char *file =
+      cache_nar_file(house->cache, &item.item.nar_hash, GUIX_COMPRESSION_ZSTD);
+  assert_int_equal(truncate(file, 100), 0);
+  static const char *const forms[] = { "/nar/zstd/", "/nar/" };
+  for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+    CLEANUP_FREE char *target = mem_printf("%s%.*s", forms[i], STR_FMT(item.item.basename));
+    CLEANUP_REPLY struct wire_reply reply = ask(house, "GET", target, "");
+    assert_int_equal(reply.status, 404);
+    assert_int_equal(cache_losses_met(house->cache), i + 1);
+  }
+}
+
 #define IN_HOUSE(test) cmocka_unit_test_setup_teardown(test, house_setup, house_teardown)
 
 int
@@ -442,6 +464,7 @@ main(void)
     IN_HOUSE(test_file),
     IN_HOUSE(test_derivations),
     IN_HOUSE(test_fixed_texts_and_logs),
+    IN_HOUSE(test_a_cut_file_is_lost),
   };
   return cmocka_run_group_tests(tests, NULL, test_cluster_teardown);
 }

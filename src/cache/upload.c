@@ -281,7 +281,8 @@ cache_upload_verify(struct cache *cache, const struct cache_item *item, struct e
     return r;
   if (fsync(fd) != 0)
     return error_set_errno(err, "cannot write the upload %s", item->upload);
-  r = cache_nar_place(cache, fd, &item->nar_hash, GUIX_COMPRESSION_ZSTD, err);
+  int64_t size;
+  r = cache_nar_place(cache, fd, &item->nar_hash, GUIX_COMPRESSION_ZSTD, &size, err);
   if (r == 0)
     unlink(file);
   return r;

@@ -63,6 +63,8 @@ channels_forget_ranges(struct channels *channels)
 
 /* ---- asking ---- */
 
+#define TOO_FAR (-1) /* as total: git took too long over it, and would again */
+
 static struct str
 mended(struct arena *arena, struct str text)
 {
@@ -102,11 +104,15 @@ channels_range(struct channels *channels, int64_t repository_id, struct str from
   int r = channels_check_commit(from, err);
   if (r == 0)
     r = channels_check_commit(to, err);
-  if (r < 0 || recall(channels, repository_id, from, to, arena, ret))
+  if (r < 0)
     return r;
+  if (recall(channels, repository_id, from, to, arena, ret))
+    return ret->total != TOO_FAR ? 0 : error_set(err, -ETIMEDOUT, "too much came between");
   r = ask_clone(channels, repository_id, arena_str(arena, from).data, arena_str(arena, to).data,
                 arena, ret, err);
-  if (r == 0)
+  if (r == -ETIMEDOUT)
+    *ret = (struct channels_range) { .total = TOO_FAR };
+  if (r == 0 || r == -ETIMEDOUT)
     remember(channels, repository_id, from, to, ret);
   return r;
 }

@@ -130,8 +130,9 @@ cli_print_usage(const struct command *command, FILE *out)
   const struct verb *table = command->verbs;
   bool has_verbs = table->name[0] != '\0';
   unsigned taken = 0;
-  fprintf(out, "Usage: panoply %s %s[OPTION]...\n%s\n", command->name,
-          has_verbs ? "VERB [ARGUMENT]... " : "", has_verbs ? "" : table->help);
+  fprintf(out, "Usage: panoply %s%s%s [OPTION]...\n%s\n", command->name,
+          has_verbs ? " VERB [ARGUMENT]..." : before(table->arguments),
+          has_verbs ? "" : table->arguments, has_verbs ? "" : table->help);
   for (const struct verb *verb = table; verb->name != NULL; verb++) {
     if (has_verbs)
       print_verb(verb, out);

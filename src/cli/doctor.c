@@ -58,6 +58,10 @@ look_at_farm(struct findings *seen, const json_t *status)
     { json_integer_value(json_object_get(status, "losses_met")) == 0,
       "nothing that is offered was found missing",
       "a file of the cache was asked for and is gone: see 'panoply cache check'" },
+    { !json_is_true(json_object_get(status, "key_exposed")),
+      "the signing key is readable by the server alone",
+      "others on the server's machine can read or write STATE/keys/signing-key.sec: chmod 600 it, "
+      "or make another ('panoply key rotate')" },
   };
   for (size_t i = 0; i < ARRAY_SIZE(findings); i++)
     note_finding(seen, &findings[i]);

@@ -15,13 +15,12 @@ agents_list(struct cli *cli, int count, char **words)
 {
   (void) count;
   (void) words;
-  static const struct column columns[] = { { "NAME", "name", COLUMN_NAME },
-                                           { "CONNECTED", "connected", COLUMN_TEXT },
-                                           { "PAUSED", "paused", COLUMN_TEXT },
-                                           { "SYSTEMS", "systems", COLUMN_TEXT },
-                                           { "JOBS", "jobs", COLUMN_TEXT },
-                                           { "SEEN", "seen_at", COLUMN_TIME },
-                                           { 0 } };
+  static const struct column columns[] = {
+    { "NAME", "name", COLUMN_NAME },       { "CONNECTED", "connected", COLUMN_TEXT },
+    { "PAUSED", "paused", COLUMN_TEXT },   { "RELEASED", "released", COLUMN_TEXT },
+    { "SYSTEMS", "systems", COLUMN_TEXT }, { "JOBS", "jobs", COLUMN_TEXT },
+    { "SEEN", "seen_at", COLUMN_TIME },    { 0 }
+  };
   return cli_list(cli, "/agents", columns,
                   "There is no agent yet: start one with the token in STATE/join-token.");
 }

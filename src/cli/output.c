@@ -30,9 +30,31 @@ cli_print_json_line(const json_t *value)
   print_json(value, JSON_COMPACT);
 }
 
+static bool
+holds_texts_only(const json_t *list)
+{
+  for (size_t i = 0; i < json_array_size(list); i++)
+    if (!json_is_string(json_array_get(list, i)))
+      return false;
+  return json_array_size(list) > 0;
+}
+
+/* One after the other. */
+static const char *
+join_texts(struct cli *cli, const json_t *list)
+{
+  const char *joined = "";
+  for (size_t i = 0; i < json_array_size(list); i++)
+    joined = arena_printf(&cli->arena, "%s%s%s", joined, i > 0 ? " " : "",
+                          cli_text(cli, json_array_get(list, i)));
+  return joined;
+}
+
 const char *
 cli_text(struct cli *cli, const json_t *value)
 {
+  if (holds_texts_only(value))
+    return join_texts(cli, value);
   switch (json_typeof(value)) {
   case JSON_STRING:
     return terminal_line(&cli->arena, str_of(json_string_value(value)));

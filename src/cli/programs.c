@@ -27,6 +27,7 @@ program_status(int code)
   case EADDRINUSE:
   case EADDRNOTAVAIL:
   case EBUSY:
+  case ENAMETOOLONG:
   case EACCES:
   case EPERM:
   case ENOTSUP:

@@ -20,6 +20,7 @@
 #include "db/cluster_private.h"
 
 #define INITDB_TIMEOUT_MS 300000
+#define INITDB_OUTPUT_MAX 65536
 
 /* ---- account ---- */
 
@@ -263,6 +264,20 @@ check_account_has_name(const struct cluster_account *account, struct error *err)
                     account->user);
 }
 
+/* Its last lines tell how it cleaned up. */
+static int
+tell_initdb_failure(struct str output, int r, struct error *err)
+{
+  static const char *const marks[] = { "error:", "could not", "FATAL:", "PANIC:" };
+  struct str line;
+  while (str_split(&output, '\n', &line))
+    for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
+      if (memmem(line.data, line.size, marks[i], strlen(marks[i])) != NULL)
+        return error_set(err, r, "initdb failed: %.*s", line.size > 300 ? 300 : (int) line.size,
+                         line.data);
+  return r;
+}
+
 /* initdb works beside the final place, so that one which was killed half-way
    is never taken for a cluster. */
 int
@@ -289,7 +304,10 @@ cluster_folder_initialise(const struct cluster *cluster, struct error *err)
                          NULL };
   struct child_options options;
   cluster_child_options(cluster, argv, &options);
-  r = child_run(&options, INITDB_TIMEOUT_MS, 0, NULL, err);
+  CLEANUP_BUF struct buf output = { 0 };
+  r = child_run(&options, INITDB_TIMEOUT_MS, INITDB_OUTPUT_MAX, &output, err);
+  if (r == -ECHILD)
+    r = tell_initdb_failure(buf_str(&output), r, err);
   if (r < 0)
     return error_prefix(err, "cannot make the private database in %s", cluster->folder);
   if (rename(unfinished, cluster->data) != 0)

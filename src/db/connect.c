@@ -134,7 +134,8 @@ start_connection(const char *uri)
                                        "tcp_user_timeout",
                                        "dbname",
                                        NULL };
-  const char *timeout = thread_may_wait() ? "10" : "2"; /* seconds; libpq takes no less */
+  const char *timeout =
+      thread_may_sit_out_outages() ? "10" : "2"; /* seconds; libpq takes no less */
   const char *values[] = { "panoply", "UTF8", timeout, "10", "5", "3", "20000", uri, NULL };
   PGconn *connection = PQconnectdbParams(names, values, 1);
   (void) PQsetNoticeReceiver(connection, ignore_notice, NULL);

@@ -252,8 +252,10 @@ static bool
 is_worth_retrying(const struct db *db, int r, size_t tries)
 {
   size_t limit = ARRAY_SIZE(retry_pauses_ms);
-  if (!thread_may_wait())
-    limit = r == -DB_ERROR_LOST ? 1 : 4;
+  if (!thread_may_sit_out_outages() && r == -DB_ERROR_LOST)
+    limit = 1;
+  else if (!thread_may_wait())
+    limit = 4;
   return tries <= limit && (r == -DB_ERROR_CONFLICT || (r == -DB_ERROR_LOST && !db->holds_lock));
 }
 

@@ -16,7 +16,7 @@
    wait. */
 #define WAIT_S 30
 #define WAIT_HASTY_S 1
-/* Between tries to reach a server that is away, by those that must not wait. */
+/* Between tries to reach a server that is away, by those that must not wait for it. */
 #define PROBE_MS 1000
 
 struct db_pool
@@ -108,7 +108,7 @@ note_try(struct db_pool *pool, bool away)
   pthread_mutex_unlock(&pool->mutex);
 }
 
-/* db_ready for a caller that must not wait. */
+/* db_ready for a caller that must not wait for the server to come back. */
 static int
 ready_at_once(struct db_pool *pool, struct db *db, struct error *err)
 {
@@ -124,13 +124,12 @@ ready_at_once(struct db_pool *pool, struct db *db, struct error *err)
 int
 db_pool_get(struct db_pool *pool, struct db **ret, struct error *err)
 {
-  bool patient = thread_may_wait();
-  int wait_s = patient ? WAIT_S : WAIT_HASTY_S;
+  int wait_s = thread_may_wait() ? WAIT_S : WAIT_HASTY_S;
   struct db *db = take(pool, wait_s);
   if (db == NULL)
     return error_set(err, -EBUSY, "all %d connections to the database were in use for %d s",
                      pool->maximum, wait_s);
-  int r = patient ? db_ready_patiently(db, err) : ready_at_once(pool, db, err);
+  int r = thread_may_sit_out_outages() ? db_ready_patiently(db, err) : ready_at_once(pool, db, err);
   if (r < 0) {
     db_pool_put(pool, db);
     return r;

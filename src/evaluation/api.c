@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "evaluation/evaluation_private.h"
 #include "evaluation/evaluation_sql.h"
 
@@ -163,6 +164,7 @@ delete_run(void *context, struct work *work, bool stopping)
   struct deletion *deletion = (struct deletion *) work;
   struct http_request *request = deletion->request;
   struct error err = { 0 };
+  thread_forbid_outages();
   int r = stopping
               ? error_set(&err, -EBUSY, "the server stops")
               : specification_delete(evaluations->options.pool, http_param(request, "name"), &err);
@@ -421,12 +423,12 @@ static const struct http_route routes[] = {
     .reply = "Specifications" },
   { "POST", HTTP_API "/specifications", post_specification, .body_limit = DEFINITION_MAX,
     .role = "admin", .summary = "Add a specification", .request = "Definition",
-    .reply = "Specification", .status = 201 },
+    .members = HTTP_MEMBERS_READ, .reply = "Specification", .status = 201 },
   { "GET", HTTP_API "/specifications/{name}", get_specification, .summary = "One specification",
     .reply = "Specification" },
   { "PUT", HTTP_API "/specifications/{name}", put_specification, .body_limit = DEFINITION_MAX,
     .role = "admin", .summary = "Replace a specification's definition", .request = "Definition",
-    .reply = "Specification" },
+    .members = HTTP_MEMBERS_READ, .reply = "Specification" },
   { "DELETE", HTTP_API "/specifications/{name}", delete_specification, .role = "admin",
     .summary = "Delete a specification with its evaluations", .status = 204 },
   { "POST", HTTP_API "/specifications/{name}/evaluate", post_evaluate, .body_limit = 1024,

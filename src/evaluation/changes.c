@@ -8,6 +8,7 @@
 
 #define PAGE_DEFAULT 100
 #define PAGE_MAX 1000
+#define MATRIX_JOBS_MAX 200000 /* more are no picture any more, but some ten MB */
 
 /* ---- asking ---- */
 
@@ -247,6 +248,8 @@ answer_matrix(struct http_request *request, void *context, struct error *err)
   int r = changes_ask(request, evaluations, &question, err);
   if (r == 0)
     r = db_pool_run(evaluations->options.pool, DB_READ, read_question, &question, err);
+  if (r == 0 && question.comparison->jobs_count > MATRIX_JOBS_MAX)
+    r = error_set(err, -EFBIG, "a matrix has at most %d jobs", MATRIX_JOBS_MAX);
   if (r == 0) {
     CLEANUP_BUF struct buf body = { 0 };
     struct json json = json_begin(&body);

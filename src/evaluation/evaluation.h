@@ -120,7 +120,15 @@ struct http_routes evaluations_changes(struct evaluations *evaluations);
    and ends with it. */
 #define KEEPER_COMMAND "keep-evaluator" /* of panoply, for itself alone */
 
-/* Runs ARGV with this process's descriptors 0 to 3; when it ends, or on SIGTERM, or with
-   the process that started this one, kills all descendants. Ends as ARGV did: the return
-   value is its exit status. */
+/* Instead of the evaluator's exit status: what it took too much of. */
+enum
+{
+  KEEPER_OUT_OF_MEMORY = 121,
+  KEEPER_OUT_OF_TIME = 122,
+};
+
+/* ARGV: memory in bytes, time in seconds, and a command, which it runs with this
+   process's descriptors 0 to 3. When that ends, or all below take more than these, or on
+   SIGTERM, or with the process that started this one, it kills all descendants. Ends as
+   the command did, or with a status of those above: the return value is the exit status. */
 int evaluation_keep(char **argv);

@@ -133,6 +133,7 @@ struct results
 {
   struct arena arena;
   struct result_job *jobs;
+  size_t bytes; /* of all that was read */
   size_t jobs_count, jobs_capacity, jobs_bytes;
   struct str_map seen; /* derivation and name of each job */
   struct result_error *errors;
@@ -162,6 +163,8 @@ int process_start(struct evaluations *evaluations, const struct workspace *works
 int process_read(struct process *process, int timeout_ms, struct buf *ret, struct error *err);
 /* The status (as of waitpid) with which it ends within TIMEOUT_MS; else -ETIMEDOUT. */
 int process_wait(struct process *process, int timeout_ms);
+/* The limit that ended it, by STATUS: -ENOMEM or -ETIMEDOUT with ERR set; 0 = none did. */
+int process_explain(int status, struct error *err);
 /* Lets it go (after `done`) and waits: 0, or an error that tells how it ended. */
 int process_finish(struct process *process, struct error *err);
 void process_free(struct process *process); /* kills what still runs; NULL is fine */

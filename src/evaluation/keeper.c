@@ -2,6 +2,8 @@
 /* The process between the server and an evaluator, and looking at what is below it. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -20,6 +23,8 @@
 #define STAT_MAX 4096
 #define END_MS 5000 /* for killed processes to be gone: less than process_free gives us */
 #define LOOK_MS 5   /* between looks at them */
+#define LIMITS_EVERY_S 1
+#define OWN_DESCRIPTORS 10 /* and above */
 
 /* ---- kin ---- */
 
@@ -112,19 +117,163 @@ become(char **argv, pid_t keeper)
   _exit(127);
 }
 
-/* The status with which CHILD ends, that of SIGTERM when we are asked to end. */
-static int
-await(pid_t child, const sigset_t *signals)
+/* ---- a namespace for it ---- */
+
+static bool
+write_proc(const char *path, const char *text)
 {
+  CLEANUP_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
+  return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t) strlen(text);
+}
+
+/* The next child is the first process of a namespace of its own: those inside see and
+   signal nobody outside, not even us, and all end with that child. Root may do so; others
+   where the kernel lets them have a user namespace (of themselves alone). */
+static bool
+separate(void)
+{
+  if (unshare(CLONE_NEWPID) == 0)
+    return true;
+  char map[64];
+  uid_t uid = getuid();
+  gid_t gid = getgid();
+  if (unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0)
+    return false;
+  snprintf(map, sizeof map, "%u %u 1", uid, uid);
+  (void) write_proc("/proc/self/uid_map", map);
+  (void) write_proc("/proc/self/setgroups", "deny");
+  snprintf(map, sizeof map, "%u %u 1", gid, gid);
+  (void) write_proc("/proc/self/gid_map", map);
+  return true;
+}
+
+/* The first process of the namespace: tells REPORT how the command ended, and by ending
+   itself ends whatever is left. Signals cannot say it: the first process ignores them. */
+static PN_NORETURN void
+be_first(char **argv, int report)
+{
+  pid_t ended;
+  int status = 0;
+  pid_t first = getpid();
+  pid_t command = fork();
+  if (command == 0)
+    become(argv, first);
+  static const int theirs[] = { STDIN_FILENO, STDOUT_FILENO, 3 };
+  for (size_t i = 0; i < ARRAY_SIZE(theirs); i++)
+    close(theirs[i]);
+  while ((ended = waitpid(-1, &status, __WALL)) != command)
+    if (ended < 0 && errno != EINTR)
+      _exit(127);
+  (void) !write(report, &status, sizeof status);
+  _exit(0);
+}
+
+/* Of numbers that are not the command's. */
+static bool
+make_report(int ret[2])
+{
+  if (pipe2(ret, O_CLOEXEC) != 0)
+    return false;
+  for (int i = 0; i < 2; i++) {
+    int fd = fcntl(ret[i], F_DUPFD_CLOEXEC, OWN_DESCRIPTORS);
+    close(ret[i]);
+    ret[i] = fd;
+  }
+  return ret[0] >= 0 && ret[1] >= 0;
+}
+
+/* Starts the command; *RET_REPORT: where its status comes from in the end, or -1 when
+   that is the child's own. */
+static pid_t
+start_command(char **argv, int *ret_report)
+{
+  int report[2] = { -1, -1 };
+  pid_t keeper = getpid();
+  bool separated = make_report(report) && separate();
+  pid_t child = fork();
+  if (child == 0 && !separated)
+    become(argv, keeper);
+  if (child == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0)
+    be_first(argv, report[1]);
+  file_closep(&report[1]);
+  if (!separated)
+    file_closep(&report[0]);
+  *ret_report = report[0];
+  return child;
+}
+
+/* ---- limits ---- */
+
+struct limits
+{
+  int64_t memory; /* bytes, of all below us */
+  int64_t end_ms;
+};
+
+/* Of all processes below us: time-machine runs Guix in several, and a channel's code may
+   start its own. */
+static int64_t
+memory_below(void)
+{
+  int64_t total = 0;
+  size_t count;
+  CLEANUP_FREE struct kin *kin = kin_of(getpid(), &count);
+  for (size_t i = 0; i < count; i++)
+    total += kin[i].resident;
+  return total;
+}
+
+/* As a status of wait, or 0. */
+static int
+exceeded(const struct limits *limits)
+{
+  if (clock_monotonic_ms() >= limits->end_ms)
+    return W_EXITCODE(KEEPER_OUT_OF_TIME, 0);
+  return memory_below() > limits->memory ? W_EXITCODE(KEEPER_OUT_OF_MEMORY, 0) : 0;
+}
+
+/* The status with which CHILD ends, that of SIGTERM when we are asked to end, or what
+   says that a limit was exceeded. */
+static int
+await(pid_t child, const sigset_t *signals, const struct limits *limits)
+{
+  int64_t next_look_ms = 0;
   for (;;) {
     int status;
     pid_t ended;
     while ((ended = waitpid(-1, &status, WNOHANG | __WALL)) > 0)
       if (ended == child)
         return status;
-    if (sigwaitinfo(signals, NULL) == SIGTERM)
+    const struct timespec look = { .tv_sec = LIMITS_EVERY_S };
+    if (sigtimedwait(signals, NULL, &look) == SIGTERM)
       return SIGTERM;
+    if (clock_monotonic_ms() < next_look_ms)
+      continue; /* however many children end meanwhile */
+    next_look_ms = clock_monotonic_ms() + LIMITS_EVERY_S * 1000;
+    status = exceeded(limits);
+    if (status != 0)
+      return status;
   }
+}
+
+static bool
+read_limits(char **argv, struct limits *ret)
+{
+  int64_t seconds;
+  if (argv[0] == NULL || argv[1] == NULL || str_to_i64(str_of(argv[0]), &ret->memory) < 0
+      || str_to_i64(str_of(argv[1]), &seconds) < 0)
+    return false;
+  ret->end_ms = clock_monotonic_ms() + seconds * 1000;
+  return true;
+}
+
+/* What the first process of the namespace told of the command. */
+static int
+told_status(int report)
+{
+  int status;
+  ssize_t got = read(report, &status, sizeof status);
+  return got == (ssize_t) sizeof status ? status : SIGKILL;
 }
 
 /* Until none is left: what loses its parent becomes our child. */
@@ -165,26 +314,27 @@ end_as(int status)
 int
 evaluation_keep(char **argv)
 {
+  struct limits limits;
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGCHLD);
   sigaddset(&signals, SIGTERM);
   sigprocmask(SIG_BLOCK, &signals, NULL);
   /* SIGKILL until now (child_start): no chance to end others, of which there are none. */
-  if (argv[0] == NULL || prctl(PR_SET_CHILD_SUBREAPER, 1) != 0
+  if (!read_limits(argv, &limits) || argv[2] == NULL || prctl(PR_SET_CHILD_SUBREAPER, 1) != 0
       || prctl(PR_SET_PDEATHSIG, SIGTERM) != 0)
     return 127;
-  pid_t keeper = getpid();
-  pid_t child = fork();
-  if (child == 0)
-    become(argv, keeper);
+  int report;
+  pid_t child = start_command(argv + 2, &report);
   if (child < 0)
     return 127;
   /* Whoever waits for the end of the evaluator's output must not wait for ours. */
   static const int theirs[] = { STDIN_FILENO, STDOUT_FILENO, 3 };
   for (size_t i = 0; i < ARRAY_SIZE(theirs); i++)
     close(theirs[i]);
-  int status = await(child, &signals);
+  int status = await(child, &signals, &limits);
+  if (report >= 0 && status == 0)
+    status = told_status(report);
   end_all();
   return end_as(status);
 }

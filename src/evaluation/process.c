@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -16,8 +18,9 @@
 #define LOOK_EVERY_MS 1000
 #define ARGUMENTS_MAX 64
 #define FINISH_MS 60000
-#define STOP_MS 10000       /* for the keeper to end all others */
-#define LOG_MAX (256 << 20) /* bytes: a channel's code can print for ever */
+#define KEEPER_SLACK_MS 10000 /* the keeper is to tell first that time is up */
+#define STOP_MS 10000         /* for the keeper to end all others */
+#define LOG_MAX (256 << 20)   /* bytes: a channel's code can print for ever */
 /* Of the results' pipe: while we store what came, Guix can go on for half a
    minute. What any user may have; less does no harm. */
 #define PIPE_BYTES (1 << 20)
@@ -33,26 +36,16 @@ struct process
   int release;        /* its standard input: a line lets it go */
   int results;        /* what it writes on descriptor 3 */
   int log;
-  int64_t memory_limit;
   int64_t deadline_ms;
   int64_t next_look_ms;
+  bool ended; /* the keeper: with `status`, as of waitpid */
+  int status;
 };
 
 /* ---- limits ---- */
 
-/* Of all processes below the keeper: time-machine runs Guix in several, and a channel's
-   code may start its own. */
-static int64_t
-memory_below(pid_t keeper)
-{
-  int64_t total = 0;
-  size_t count;
-  CLEANUP_FREE struct kin *kin = kin_of(keeper, &count);
-  for (size_t i = 0; i < count; i++)
-    total += kin[i].resident;
-  return total;
-}
-
+/* Those that only this side sees; the keeper looks after the others, whatever we are
+   busy with. Without it, time is still up some time. */
 static int
 check_limits(struct process *process, struct error *err)
 {
@@ -65,8 +58,17 @@ check_limits(struct process *process, struct error *err)
   struct stat log;
   if (fstat(process->log, &log) == 0 && log.st_size > LOG_MAX)
     return error_set(err, -EFBIG, "the evaluation's log grew beyond %d MiB", LOG_MAX >> 20);
-  if (memory_below(process->child.pid) > process->memory_limit)
+  return 0;
+}
+
+int
+process_explain(int status, struct error *err)
+{
+  int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+  if (code == KEEPER_OUT_OF_MEMORY)
     return error_set(err, -ENOMEM, "the evaluator took more memory than memory_limit_mb allows");
+  if (code == KEEPER_OUT_OF_TIME)
+    return error_set(err, -ETIMEDOUT, "the evaluation took longer than time_limit_s allows");
   return 0;
 }
 
@@ -103,12 +105,15 @@ start_child(const struct workspace *workspace, const char *const *argv, int inpu
 
 static void
 fill_arguments(const struct evaluations *evaluations, const struct specification *specification,
-               const char *script, const char *request, const char *channels, const char **argv)
+               const char *script, const char *request, const char *channels, char limits[2][24],
+               const char **argv)
 {
   const char *const time_machine[] = { "time-machine", "-C", channels, "--", NULL };
   const char *const repl[] = { "repl", "--", script, request, NULL };
   /* Ourselves, though another version lies at our path by now. */
-  const char *const keeper[] = { "/proc/self/exe", KEEPER_COMMAND, NULL };
+  snprintf(limits[0], sizeof limits[0], "%lld", (long long) specification->memory_limit);
+  snprintf(limits[1], sizeof limits[1], "%lld", (long long) specification->time_limit_s);
+  const char *const keeper[] = { "/proc/self/exe", KEEPER_COMMAND, limits[0], limits[1], NULL };
   size_t count = append_words(argv, 0, keeper);
   count = append_words(argv, count, (const char *const *) evaluations->guix);
   if (specification->mode == SPECIFICATION_TIME_MACHINE)
@@ -136,7 +141,8 @@ process_start(struct evaluations *evaluations, const struct workspace *workspace
   CLEANUP_FREE char *script = mem_printf("%s/evaluate.scm", workspace->inside);
   CLEANUP_FREE char *channels = mem_printf("%s/channels.scm", workspace->inside);
   const char *argv[ARGUMENTS_MAX];
-  fill_arguments(evaluations, specification, script, request, channels, argv);
+  char limits[2][24];
+  fill_arguments(evaluations, specification, script, request, channels, limits, argv);
   struct child child = CHILD_INIT;
   CLEANUP_FD int log = open(workspace->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (log < 0)
@@ -150,14 +156,25 @@ process_start(struct evaluations *evaluations, const struct workspace *workspace
     .release = TAKE_FD(input_write),
     .results = TAKE_FD(output_read),
     .log = TAKE_FD(log),
-    .memory_limit = specification->memory_limit,
-    .deadline_ms = clock_monotonic_ms() + (int64_t) specification->time_limit_s * 1000,
+    .deadline_ms =
+        clock_monotonic_ms() + (int64_t) specification->time_limit_s * 1000 + KEEPER_SLACK_MS,
   };
   *ret = process;
   return 0;
 }
 
 /* ---- reading ---- */
+
+/* As child_wait, but may be asked again. */
+static int
+await_end(struct process *process, int timeout_ms)
+{
+  if (process->ended)
+    return 1;
+  int r = child_wait(&process->child, timeout_ms, &process->status);
+  process->ended = r == 1;
+  return r;
+}
 
 int
 process_read(struct process *process, int timeout_ms, struct buf *ret, struct error *err)
@@ -167,7 +184,7 @@ process_read(struct process *process, int timeout_ms, struct buf *ret, struct er
     return r;
   struct pollfd watch = { .fd = process->results, .events = POLLIN };
   if (poll(&watch, 1, timeout_ms) <= 0)
-    return 0;
+    return await_end(process, 0) != 0 ? -ENODATA : 0; /* whoever else may hold its output open */
   ssize_t got = read(process->results, buf_reserve(ret, 65536), 65536);
   if (got < 0)
     return errno == EINTR ? 0 : error_set_errno(err, "cannot read the evaluator's results");
@@ -178,8 +195,7 @@ process_read(struct process *process, int timeout_ms, struct buf *ret, struct er
 int
 process_wait(struct process *process, int timeout_ms)
 {
-  int status = 0;
-  return child_wait(&process->child, timeout_ms, &status) == 1 ? status : -ETIMEDOUT;
+  return await_end(process, timeout_ms) == 1 ? process->status : -ETIMEDOUT;
 }
 
 int
@@ -187,15 +203,18 @@ process_finish(struct process *process, struct error *err)
 {
   (void) !write(process->release, "\n", 1);
   file_closep(&process->release);
-  int status = 0;
   char text[64];
-  int r = child_wait(&process->child, FINISH_MS, &status);
+  int r = await_end(process, FINISH_MS);
   if (r == 0)
     return error_set(err, -ETIMEDOUT, "the evaluator did not end");
   if (r < 0)
     return error_set(err, r, "cannot wait for the evaluator");
-  return status == 0 ? 0
-                     : error_set(err, -ECHILD, "guix failed (%s)", child_status_text(status, text));
+  r = process_explain(process->status, err);
+  if (r < 0)
+    return r;
+  return process->status == 0 ? 0
+                              : error_set(err, -ECHILD, "guix failed (%s)",
+                                          child_status_text(process->status, text));
 }
 
 void

@@ -8,12 +8,13 @@
 #include "evaluation/evaluation_private.h"
 
 #define LINE_MAX_BYTES (1 << 20)
-#define JOBS_MAX 2000000
+#define JOBS_MAX 1000000
 #define ERRORS_MAX 100000
 #define ERRORS_BYTES_MAX (32 << 20) /* of their texts: one statement stores them */
-#define JOBS_BYTES_MAX (512 << 20)
+#define JOBS_BYTES_MAX (256 << 20)  /* of the texts of all that were named */
 #define NAME_MAX_BYTES 500
 #define MESSAGE_MAX_BYTES 8000
+#define OUTPUT_MAX_BYTES (1 << 30)   /* of all lines: a hundred times what all of Guix takes */
 #define LIMIT_MAX_S (30 * 24 * 3600) /* the same as in evaluate.scm */
 
 void
@@ -27,16 +28,17 @@ results_free(struct results *results)
   *results = (struct results) { 0 };
 }
 
-/* A member's text, cut to LIMIT bytes at a character's border. */
+/* A member's text, cut to LIMIT bytes at a character's border. Lives as long as the line:
+   what is kept is copied, and only that. */
 static struct str
-text_member(struct results *results, const json_t *object, const char *name, size_t limit)
+text_member(const json_t *object, const char *name, size_t limit)
 {
   struct str text = str_of(json_string_value(json_object_get(object, name)));
   if (text.size > limit)
     text.size = limit;
   while (text.size > 0 && !str_is_utf8(text))
     text.size--;
-  return arena_str(&results->arena, text);
+  return text;
 }
 
 static int64_t
@@ -62,16 +64,21 @@ is_new(struct results *results, const struct result_job *job)
   buf_append_str(&key, job->derivation);
   buf_append_char(&key, '\n');
   buf_append_str(&key, job->name);
-  return str_map_put(&results->seen, buf_str(&key), 1);
+  bool added = str_map_put(&results->seen, buf_str(&key), 1);
+  results->jobs_bytes += added ? key.size : 0;
+  return added;
 }
 
-/* Beyond the limit errors are neither kept nor counted: so many say enough. */
+/* A copy. Beyond the limit errors are neither kept nor counted: so many say enough. */
 static void
 add_problem(struct results *results, struct result_error problem)
 {
   if (results->errors_count == ERRORS_MAX || results->errors_bytes > ERRORS_BYTES_MAX)
     return;
   results->errors_bytes += problem.name.size + problem.message.size + problem.file.size;
+  problem.name = arena_str(&results->arena, problem.name);
+  problem.message = arena_str(&results->arena, problem.message);
+  problem.file = arena_str(&results->arena, problem.file);
   mem_grow(&results->errors, &results->errors_capacity, results->errors_count + 1,
            sizeof *results->errors);
   results->errors[results->errors_count++] = problem;
@@ -82,7 +89,7 @@ results_refuse(struct results *results, const struct result_job *job, struct str
 {
   struct result_error problem = {
     .name = job->name.size > 0 ? job->name : STR("(a job without a name)"),
-    .message = arena_str(&results->arena, why),
+    .message = why,
     .file = STR(""),
   };
   add_problem(results, problem);
@@ -93,22 +100,23 @@ read_job(const struct reading *reading, const json_t *line)
 {
   struct results *results = reading->results;
   struct result_job job = {
-    .name = text_member(results, line, "name", NAME_MAX_BYTES),
-    .derivation = text_member(results, line, "derivation", NAME_MAX_BYTES),
+    .name = text_member(line, "name", NAME_MAX_BYTES),
+    .derivation = text_member(line, "derivation", NAME_MAX_BYTES),
     .timeout_s = number_member(line, "timeout", LIMIT_MAX_S),
     .max_silent_s = number_member(line, "max_silent", LIMIT_MAX_S),
   };
   if (!is_new(results, &job))
     return 0;
+  if (results->jobs_count == JOBS_MAX || results->jobs_bytes > JOBS_BYTES_MAX)
+    return error_set(reading->err, -E2BIG, "the evaluator reported more than %zu jobs",
+                     results->jobs_count);
   if (job.name.size == 0 || !guix_path_is_valid(job.derivation)
       || !guix_path_is_derivation(job.derivation)) {
     results_refuse(results, &job, STR("the evaluator reported a job without name or derivation"));
     return 0;
   }
-  results->jobs_bytes += job.name.size + job.derivation.size;
-  if (results->jobs_count == JOBS_MAX || results->jobs_bytes > JOBS_BYTES_MAX)
-    return error_set(reading->err, -E2BIG, "the evaluator reported more than %zu jobs",
-                     results->jobs_count);
+  job.name = arena_str(&results->arena, job.name);
+  job.derivation = arena_str(&results->arena, job.derivation);
   mem_grow(&results->jobs, &results->jobs_capacity, results->jobs_count + 1, sizeof *results->jobs);
   results->jobs[results->jobs_count++] = job;
   struct error why = { 0 };
@@ -128,9 +136,9 @@ read_error(const struct reading *reading, const json_t *line)
 {
   struct results *results = reading->results;
   struct result_error problem = {
-    .name = text_member(results, line, "name", NAME_MAX_BYTES),
-    .message = text_member(results, line, "message", MESSAGE_MAX_BYTES),
-    .file = text_member(results, line, "file", NAME_MAX_BYTES),
+    .name = text_member(line, "name", NAME_MAX_BYTES),
+    .message = text_member(line, "message", MESSAGE_MAX_BYTES),
+    .file = text_member(line, "file", NAME_MAX_BYTES),
     .line = (int32_t) number_member(line, "line", INT32_MAX),
     .column = (int32_t) number_member(line, "column", INT32_MAX),
   };
@@ -180,6 +188,10 @@ results_feed(struct results *results, struct str piece,
              struct error *err)
 {
   const struct reading reading = { results, on_job, context, err };
+  results->bytes += piece.size;
+  if (results->bytes > OUTPUT_MAX_BYTES)
+    return error_set(err, -EMSGSIZE, "the evaluator wrote more than %d MiB of results",
+                     OUTPUT_MAX_BYTES >> 20);
   buf_append_str(&results->line, piece);
   struct str rest = buf_str(&results->line);
   int r = 0;

@@ -396,6 +396,9 @@ explain_end(const struct run *run, struct process *process, struct error *err)
 {
   char room[LAST_WORDS];
   int status = process_wait(process, END_MS);
+  int r = status > 0 ? process_explain(status, err) : 0;
+  if (r < 0)
+    return r;
   if (status > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM)
     return error_set(err, -EINTR, "somebody asked guix to end");
   if (status > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)

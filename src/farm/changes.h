@@ -58,6 +58,7 @@ struct change_agent
   int64_t id;
   bool connected;
   bool paused;
+  bool released; /* its stream must end */
 };
 
 enum change_event_kind

@@ -118,7 +118,7 @@ answer_done(const struct message *message)
 static void
 answer(struct scheduler *scheduler, struct message *message)
 {
-  if (message->kind == MESSAGE_SESSION) {
+  if (message->kind == MESSAGE_SESSION && message->verdict == VERDICT_DONE) {
     sessions_open(scheduler, message);
     free(message);
     return;
@@ -206,10 +206,20 @@ end_attempts(struct scheduler *scheduler)
   }
 }
 
+static void
+end_released(struct scheduler *scheduler)
+{
+  const struct changes *changes = &scheduler->batch.changes;
+  for (size_t i = 0; i < changes->agents.count; i++)
+    if (changes->agents.items[i].released)
+      sessions_end_agent(scheduler, changes->agents.items[i].id);
+}
+
 void
 conclude_round(struct scheduler *scheduler)
 {
   end_attempts(scheduler);
+  end_released(scheduler);
   answer_all(scheduler); /* opens sessions, before anything is pushed into them */
   begin_attempts(scheduler);
 }

@@ -31,7 +31,8 @@ SELECT needed.id, needed.state, needed.cause, '/gnu/store/' || p.basename AS "de
 SELECT g.name, g.paused, g.jobs, (g.connected_at IS NOT NULL) AS "connected!",
        (SELECT count(*) FROM attempt a WHERE a.agent_id = g.id AND a.state = 0) AS "running!"
   FROM agent g
- WHERE :system::text = ANY (g.systems)
+  JOIN token t ON t.id = g.token_id
+ WHERE :system::text = ANY (g.systems) AND t.revoked_at IS NULL
  ORDER BY g.name;
 
 -- name: farm_explain_attempt :one

@@ -105,10 +105,10 @@ int farm_build_restart(struct farm *farm, int64_t build_id, bool dependents, str
 /* The same, with dependents, for those among many that failed or are dependency-failed. */
 int farm_builds_restart(struct farm *farm, const int64_t *build_ids, size_t count,
                         struct error *err);
+/* -EEXIST also for one that was released. */
 int farm_agent_pause(struct farm *farm, struct str name, bool paused, struct error *err);
-/* Revokes the agent's token, at once for all but the open session, which ends within
-   a minute; the name may be enrolled anew, and keeps its history. -EEXIST: it was
-   released before. */
+/* Revokes the agent's token: its session ends, and what it builds is lost and built
+   elsewhere. The name may be enrolled anew, and keeps its history. */
 int farm_agent_release(struct farm *farm, struct str name, struct error *err);
 
 /* Finishes the log of an attempt that has ended, in case that was missed, and notes

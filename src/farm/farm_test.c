@@ -186,6 +186,57 @@ test_a_released_name_may_be_enrolled_anew(void **state)
   test_agent_free(agent);
 }
 
+/* No matter which process is asked. */
+static void
+release(struct yard *yard, struct yard *asked)
+{
+  struct test_agent *agent = start_with_agent(yard, 2);
+  struct test_agent *other = test_agent_new(yard, "b", 1);
+  struct test_build build, again;
+  struct error err = { 0 };
+  CLEANUP_BUF struct buf why = { 0 };
+  yard_wish(yard, 1, 0);
+  test_agent_expect(agent, "build", &build);
+  if (asked != yard)
+    yard_start(asked);
+  int64_t start = clock_monotonic_ms();
+  assert_int_equal(farm_agent_release(asked->farm, STR("a"), &err), 0);
+  test_agent_await_end(agent);
+  yard_await_state(yard, 1, FARM_BUILD_WAITING);
+  yard_await_connected(yard, "a", false);
+  assert_in_range(clock_monotonic_ms() - start, 0, 15000);
+  assert_int_equal(yard_attempts_of(yard, FARM_CAUSE_AGENT_LOST).of_cause, 1);
+  int64_t id = yard_wish(yard, 2, 0);
+  test_agent_dial(other, NULL, 0);
+  test_agent_expect(other, "build", &again);
+  assert_int_equal(again.n, 1);
+  assert_int_equal(test_agent_succeed(other, &again), 200);
+  test_agent_expect(other, "build", &again);
+  assert_int_equal(farm_agent_release(asked->farm, STR("b"), &err), 0);
+  yard_await_state(yard, 2, FARM_BUILD_WAITING);
+  assert_int_equal(farm_build_explain(yard->farm, id, &why, &err), 0);
+  assert_non_null(strstr(buf_text(&why), "\"reason\":\"no-agent\""));
+  assert_int_equal(farm_agent_pause(asked->farm, STR("a"), true, &err), -EEXIST);
+  assert_non_null(strstr(err.message, "released"));
+  assert_int_equal(farm_agent_pause(asked->farm, STR("a"), false, &err), -EEXIST);
+  test_agent_free(other);
+  test_agent_free(agent);
+}
+
+static void
+test_a_released_agent_has_lost_its_work(void **state)
+{
+  release(*state, *state);
+}
+
+static void
+test_an_agent_is_released_by_another_process(void **state)
+{
+  struct yard *beside = yard_beside(*state);
+  release(*state, beside);
+  yard_free(beside);
+}
+
 /* ---- whose attempt it is ---- */
 
 static void
@@ -757,6 +808,8 @@ main(void)
     CASE(test_enrolling),
     CASE(test_enrolling_again_replaces_the_token),
     CASE(test_a_released_name_may_be_enrolled_anew),
+    CASE(test_a_released_agent_has_lost_its_work),
+    CASE(test_an_agent_is_released_by_another_process),
     CASE(test_a_stale_fence_is_gone_everywhere),
     CASE(test_a_repeated_result_changes_nothing),
     CASE(test_two_agents_share_the_work),

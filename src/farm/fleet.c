@@ -29,7 +29,8 @@ touch_agent(struct mirror *mirror, const struct agent *agent)
 {
   *changes_add_agent(&mirror->changes) = (struct change_agent) { .id = agent->id,
                                                                  .connected = agent->session != 0,
-                                                                 .paused = agent->paused };
+                                                                 .paused = agent->paused,
+                                                                 .released = agent->released };
 }
 
 static void
@@ -53,7 +54,8 @@ mirror_agent(struct mirror *mirror, const struct mirror_agent *facts)
   agent->id = facts->id;
   agent->name = mem_strndup(facts->name.data, facts->name.size);
   agent->paused = facts->paused;
-  agent->lost_at_ms = mirror->now_ms + mirror->options.grace_ms;
+  agent->released = facts->released;
+  agent->lost_at_ms = mirror->now_ms + (facts->released ? 0 : mirror->options.grace_ms);
   set_facts(mirror, agent, facts);
   int_map_put(&mirror->agents, agent->id, agent);
   mem_grow(&mirror->fleet, &mirror->fleet_capacity, mirror->fleet_count + 1,
@@ -70,6 +72,17 @@ mirror_pause(struct mirror *mirror, struct agent *agent, bool paused)
   agent->paused = paused;
   touch_agent(mirror, agent);
   tell_agent(mirror, paused ? EVENT_AGENT_PAUSED : EVENT_AGENT_RESUMED, agent);
+}
+
+void
+mirror_release(struct mirror *mirror, struct agent *agent, int64_t valid_token_id)
+{
+  if (agent->token_id == valid_token_id)
+    return;
+  agent->released = true;
+  agent->session = 0;
+  agent->lost_at_ms = mirror->now_ms;
+  touch_agent(mirror, agent);
 }
 
 /* ---- attempts ---- */
@@ -291,7 +304,11 @@ mirror_connect(struct mirror *mirror, const struct mirror_agent *facts, int64_t 
                size_t *ret_unknown_count)
 {
   struct agent *agent = mirror_agent(mirror, facts);
-  size_t credible = agent->token_id == facts->token_id ? count : 0;
+  bool same_token = agent->token_id == facts->token_id;
+  if (agent->released && same_token)
+    return NULL;
+  size_t credible = same_token ? count : 0;
+  agent->released = false;
   set_facts(mirror, agent, facts);
   agent->session = session;
   touch_agent(mirror, agent);
@@ -311,7 +328,7 @@ void
 mirror_attach(struct mirror *mirror, int64_t agent_id, int64_t session)
 {
   struct agent *agent = int_map_get(&mirror->agents, agent_id);
-  if (agent != NULL)
+  if (agent != NULL && !agent->released)
     agent->session = session;
 }
 
@@ -338,9 +355,11 @@ is_waited_for(const struct agent *agent)
 static void
 lose_agent(struct mirror *mirror, struct agent *agent)
 {
-  tell_agent(mirror, EVENT_AGENT_LOST, agent);
+  const char *why = agent->released ? "the agent was released" : "the agent did not come back";
+  if (!agent->released)
+    tell_agent(mirror, EVENT_AGENT_LOST, agent);
   while (agent->attempts_count > 0)
-    lose(mirror, agent->attempts[agent->attempts_count - 1], "the agent did not come back");
+    lose(mirror, agent->attempts[agent->attempts_count - 1], why);
 }
 
 void

@@ -32,6 +32,50 @@ test_pause(void **state)
   assert_int_equal(yard->changes.starts.count, 1);
 }
 
+/* What it ran is begun elsewhere at once, and it is let in with another token only. */
+static void
+test_released_agent(void **state)
+{
+  struct farmyard *yard = *state;
+  struct mirror_agent facts = agent_facts(1, 1);
+  size_t unknown;
+  add_build(yard, 1, 0);
+  connect_agent(yard, 1, 1);
+  step(yard);
+  connect_agent(yard, 2, 1);
+  mirror_release(yard->mirror, agent_of(yard, 1), 0);
+  add_build(yard, 2, 0);
+  step(yard);
+  assert_int_equal(yard->changes.ends.items[0].cause, FARM_CAUSE_AGENT_LOST);
+  assert_int_equal(yard->changes.starts.count, 1);
+  assert_int_equal(yard->changes.starts.items[0].agent_id, 2);
+  assert_int_equal(count_events(yard, EVENT_AGENT_LOST), 0);
+  assert_true(yard->changes.agents.items[yard->changes.agents.count - 1].released);
+  assert_null(mirror_connect(yard->mirror, &facts, 7, NULL, 0, NULL, &unknown));
+  mirror_attach(yard->mirror, 1, SESSION_BASE + 1);
+  step(yard);
+  assert_int_equal(yard->changes.starts.count, 0);
+  facts.token_id = 77;
+  assert_non_null(mirror_connect(yard->mirror, &facts, 8, NULL, 0, NULL, &unknown));
+  mirror_release(yard->mirror, agent_of(yard, 1), 77); /* an order from before */
+  step(yard);
+  assert_int_equal(yard->changes.starts.items[0].agent_id, 1);
+}
+
+/* It ran something when the scheduler before this one stopped. */
+static void
+test_agent_that_was_released_before(void **state)
+{
+  struct farmyard *yard = *state;
+  struct mirror_agent facts = agent_facts(1, 1);
+  facts.released = true;
+  connect_agent(yard, 2, 1);
+  mirror_resume(yard->mirror, 1, 5, add_build(yard, 1, 0), mirror_agent(yard->mirror, &facts));
+  step(yard);
+  assert_int_equal(yard->changes.ends.items[0].cause, FARM_CAUSE_AGENT_LOST);
+  assert_int_equal(yard->changes.starts.items[0].agent_id, 2);
+}
+
 static void
 test_lost_agent_frees_its_builds_after_the_grace_time(void **state)
 {
@@ -158,6 +202,8 @@ main(void)
   const struct CMUnitTest tests[] = {
     CASE(test_fence),
     CASE(test_pause),
+    CASE(test_released_agent),
+    CASE(test_agent_that_was_released_before),
     CASE(test_lost_agent_frees_its_builds_after_the_grace_time),
     CASE(test_losses_are_no_tries_and_have_a_limit),
     CASE(test_new_session_keeps_loses_and_stops),

@@ -350,7 +350,8 @@ add_fleet(struct mirror *mirror, const struct reading *reading)
                                   .systems = row->systems.items,
                                   .systems_count = row->systems.count,
                                   .jobs = row->jobs,
-                                  .paused = row->paused };
+                                  .paused = row->paused,
+                                  .released = row->released };
     mirror_agent(mirror, &facts);
   }
   for (size_t i = 0; i < reading->attempts.count; i++) {
@@ -407,8 +408,21 @@ order_build(struct mirror *mirror, const struct farm_load_orders_row *order)
     break;
   case ORDER_PAUSE:
   case ORDER_RESUME:
+  case ORDER_RELEASE:
     break;
   }
+}
+
+static void
+order_agent(struct mirror *mirror, const struct farm_load_orders_row *order)
+{
+  struct agent *agent = int_map_get(&mirror->agents, order->agent_id);
+  if (agent == NULL)
+    return;
+  if (order->kind == ORDER_RELEASE)
+    mirror_release(mirror, agent, order->valid_token_id_null ? 0 : order->valid_token_id);
+  else
+    mirror_pause(mirror, agent, order->kind == ORDER_PAUSE);
 }
 
 static int64_t *
@@ -417,13 +431,11 @@ carry_out(struct mirror *mirror, const struct reading *reading, struct arena *ar
   int64_t *ids = arena_array(arena, reading->orders.count, sizeof *ids);
   for (size_t i = 0; i < reading->orders.count; i++) {
     const struct farm_load_orders_row *order = &reading->orders.items[i];
-    struct agent *agent =
-        order->agent_id_null ? NULL : int_map_get(&mirror->agents, order->agent_id);
     ids[i] = order->id;
-    if (!order->build_id_null)
+    if (order->agent_id_null)
       order_build(mirror, order);
-    else if (agent != NULL)
-      mirror_pause(mirror, agent, order->kind == ORDER_PAUSE);
+    else
+      order_agent(mirror, order);
   }
   return ids;
 }

@@ -5,7 +5,11 @@
 SELECT pg_snapshot_xmin(pg_current_snapshot()) AS "horizon!";
 
 -- name: farm_load_orders :many
-SELECT id, kind, build_id, agent_id, priority, timeout_s, max_silent_s FROM farm_order ORDER BY id;
+SELECT o.id, o.kind, o.build_id, o.agent_id, o.priority, o.timeout_s, o.max_silent_s,
+       (SELECT t.id FROM agent a JOIN token t ON t.id = a.token_id
+         WHERE a.id = o.agent_id AND t.revoked_at IS NULL) AS "valid_token_id?"
+  FROM farm_order o
+ ORDER BY o.id;
 
 -- name: farm_load_wanted :many
 -- Unfinished builds made since HORIZON.
@@ -72,7 +76,10 @@ SELECT DISTINCT b.id, needed.id AS needs_id, needed.state, needed.cause, needed.
 SELECT a.id, a.build_id, a.agent_id, a.fence FROM attempt a WHERE a.state = 0 ORDER BY a.id;
 
 -- name: farm_load_agents :many
-SELECT id, token_id, name, systems, jobs, paused FROM agent ORDER BY id;
+SELECT a.id, a.token_id, a.name, a.systems, a.jobs, a.paused,
+       t.revoked_at IS NOT NULL AS "released!"
+  FROM agent a JOIN token t ON t.id = a.token_id
+ ORDER BY a.id;
 
 -- name: farm_load_attempt_ids :one
 -- The first of a thousand ids that are nobody else's.

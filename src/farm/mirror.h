@@ -101,6 +101,7 @@ struct mirror_agent
   size_t systems_count;
   int jobs;
   bool paused;
+  bool released; /* its token was revoked */
 };
 
 struct mirror_claim /* an attempt that an agent says it has */
@@ -120,7 +121,8 @@ void mirror_resume(struct mirror *mirror, int64_t attempt_id, int64_t fence, str
 /* A new session (number SESSION) of an agent, which replaces its old one. What
    the agent runs but did not claim is lost, and all of it when the agent enrolled
    again: its attempts were begun under another token. RET_UNKNOWN (COUNT places) gets the
-   attempts that it claims and shall stop. */
+   attempts that it claims and shall stop. NULL: this token of it was revoked
+   meanwhile, and nothing has changed. */
 struct agent *mirror_connect(struct mirror *mirror, const struct mirror_agent *facts,
                              int64_t session, const struct mirror_claim *claims, size_t count,
                              int64_t *ret_unknown, size_t *ret_unknown_count);
@@ -133,6 +135,11 @@ void mirror_attach(struct mirror *mirror, int64_t agent_id, int64_t session);
 void mirror_disconnect(struct mirror *mirror, int64_t agent_id, int64_t session);
 
 void mirror_pause(struct mirror *mirror, struct agent *agent, bool paused);
+
+/* Its token was revoked: its session is over and what it runs is lost, with the next
+   mirror_tick. Not so when it has come already with VALID_TOKEN_ID, which it got since
+   (0 = none). */
+void mirror_release(struct mirror *mirror, struct agent *agent, int64_t valid_token_id);
 
 /* The running attempt of that agent's token with that fence, or NULL. */
 struct attempt *mirror_attempt(const struct mirror *mirror, int64_t attempt_id, int64_t token_id,

@@ -77,4 +77,5 @@ struct agent
   size_t attempts_capacity;
   int jobs;
   bool paused;
+  bool released; /* token_id was revoked: it gets nothing until it comes with another */
 };

@@ -149,15 +149,41 @@ store_builds_order(struct db *db, const struct order *order, struct error *err)
 }
 
 static int
+tell_released(struct db *db, int64_t agent_id, struct str name, struct error *err)
+{
+  CLEANUP_BUF struct buf facts = { 0 };
+  struct json json = json_begin(&facts);
+  json_object_open(&json);
+  json_put_text(&json, "agent", name);
+  json_object_close(&json);
+  return events_append(db, "agent.released", agent_id, buf_str(&facts), err);
+}
+
+static int
+refuse_released(const struct order *order, struct error *err)
+{
+  if (order->kind == ORDER_RELEASE)
+    return error_set(err, -EEXIST, "agent '%.*s' was released before", STR_FMT(order->agent));
+  return error_set(err, -EEXIST,
+                   "agent '%.*s' was released: it gets no work until it is enrolled anew",
+                   STR_FMT(order->agent));
+}
+
+/* Releasing: whoever has the token is shut out from the commit on. */
+static int
 store_agent_order(struct db *db, const struct order *order, struct error *err)
 {
   struct farm_agent_named_row row;
   int r = farm_agent_named(db, order->agent, &row, err);
   if (r == 0)
     return error_set(err, -ENOENT, "there is no agent '%.*s'", STR_FMT(order->agent));
-  if (r > 0)
-    r = farm_order_add_agent(db, (int16_t) order->kind, row.id, err);
-  return r < 0 ? r : 0;
+  if (r > 0 && row.released)
+    return refuse_released(order, err);
+  r = r < 0 ? r : farm_order_add_agent(db, (int16_t) order->kind, row.id, err);
+  if (r < 0 || order->kind != ORDER_RELEASE)
+    return r < 0 ? r : 0;
+  r = accounts_token_revoke(db, "agent", row.token_id, err);
+  return r < 0 ? r : tell_released(db, row.id, order->agent, err);
 }
 
 static int
@@ -209,33 +235,11 @@ farm_builds_restart(struct farm *farm, const int64_t *build_ids, size_t count, s
   return count == 0 ? 0 : give_order(farm, &order, err);
 }
 
-/* ---- releasing: no order, for the rows are not the scheduler's ---- */
-
-static int
-release(struct db *db, void *context, struct error *err)
-{
-  const struct str *name = context;
-  struct farm_agent_named_row row;
-  int r = farm_agent_named(db, *name, &row, err);
-  if (r == 0)
-    return error_set(err, -ENOENT, "there is no agent '%.*s'", STR_FMT(*name));
-  if (r > 0 && row.released)
-    return error_set(err, -EEXIST, "agent '%.*s' was released before", STR_FMT(*name));
-  r = r < 0 ? r : accounts_token_revoke(db, "agent", row.token_id, err);
-  if (r < 0)
-    return r;
-  CLEANUP_BUF struct buf facts = { 0 };
-  struct json json = json_begin(&facts);
-  json_object_open(&json);
-  json_put_text(&json, "agent", *name);
-  json_object_close(&json);
-  return events_append(db, "agent.released", row.id, buf_str(&facts), err);
-}
-
 int
 farm_agent_release(struct farm *farm, struct str name, struct error *err)
 {
-  return db_pool_run(farm->options.pool, DB_WRITE, release, &name, err);
+  struct order order = { .kind = ORDER_RELEASE, .agent = name };
+  return give_order(farm, &order, err);
 }
 
 int

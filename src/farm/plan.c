@@ -8,8 +8,12 @@ plan_session(struct scheduler *scheduler, struct message *message)
 {
   struct message_session *hello = message->hello;
   hello->unknown = arena_array(&scheduler->arena, hello->claims_count, sizeof(int64_t));
-  mirror_connect(scheduler->mirror, &hello->agent, message->session, hello->claims,
-                 hello->claims_count, hello->unknown, &hello->unknown_count);
+  if (mirror_connect(scheduler->mirror, &hello->agent, message->session, hello->claims,
+                     hello->claims_count, hello->unknown, &hello->unknown_count)
+      == NULL) {
+    message->verdict = VERDICT_GONE;
+    return;
+  }
   struct batch_session session = { .agent_id = hello->agent.id,
                                    .systems = { hello->agent.systems, hello->agent.systems_count },
                                    .jobs = hello->agent.jobs,

@@ -399,7 +399,7 @@ await(struct scheduler *scheduler, struct error *err)
 }
 
 /* For people: this scheduler and the agents that are connected were seen just now.
-   Agents that were released have to go; their other requests are refused already. */
+   Those whose token was revoked in another way than by an order have to go too. */
 static int
 note_seen(struct scheduler *scheduler, struct error *err)
 {

@@ -114,8 +114,9 @@ check_not_revoked(struct db *db, const struct enrolment *enrolment, struct error
               : accounts_token_is_revoked(db, "agent", enrolment->old_token, err);
   if (r <= 0)
     return r;
-  error_set(err, -EPERM, "the token of agent '%.*s' was revoked: it was released, or enrolled anew",
-            STR_FMT(enrolment->name));
+  error_set(err, -EPERM,
+            "this machine's own token was revoked: its agent was released, or "
+            "enrolled anew");
   return error_hint(err,
                     "To enrol this machine anew, under a name that is free or released, remove "
                     "the token file in its state folder and start it with a joining token.");

@@ -58,7 +58,7 @@ echo_object(struct http_request *request, void *context, struct error *err)
 {
   (void) context;
   json_t *value = NULL;
-  int r = http_body_object(request, "name valid_s", &value, err);
+  int r = http_body_json(request, &value, err);
   return r < 0 ? r : http_reply_text(request, 200, "text/plain", "good");
 }
 
@@ -99,8 +99,18 @@ static const struct http_route routes[] = {
   { .method = "GET", .path = "/bytes", .handler = say_bytes },
   { .method = "POST", .path = "/echo", .handler = echo, .body_limit = 1000 },
   { .method = "POST", .path = "/api/json", .handler = echo_json, .body_limit = 10000 },
-  { .method = "POST", .path = HTTP_API "/raw", .handler = echo, .body_limit = 1000 },
-  { .method = "POST", .path = HTTP_API "/object", .handler = echo_object, .body_limit = 1000 },
+  { .method = "POST", .path = HTTP_API "/act", .handler = echo, .body_limit = 1000 },
+  { .method = "POST",
+    .path = HTTP_API "/raw",
+    .handler = echo,
+    .body_limit = 1000,
+    .members = HTTP_MEMBERS_READ,
+    .query = "name" },
+  { .method = "POST",
+    .path = HTTP_API "/object",
+    .handler = echo_object,
+    .body_limit = 1000,
+    .members = "name valid_s" },
   { .method = "PUT",
     .path = "/upload",
     .body = upload_piece,
@@ -253,6 +263,10 @@ test_bodies_of_the_api_are_json(void **state)
     { HTTP_API "/raw", "Content-Type: text/plain\r\n", "{}", 415 },
     { HTTP_API "/raw", FORM, "name=%ff", 415 },
     { HTTP_API "/raw", FORM, "", 200 }, /* what curl says of an empty body */
+    { HTTP_API "/act", FORM, "", 200 },
+    { HTTP_API "/act", FORM, "{}", 415 },
+    { HTTP_API "/raw?name=1", "", "{}", 200 },
+    { HTTP_API "/raw?name=1&name=1", "", "{}", 400 },
     { HTTP_API "/object", FORM, "{\"name\":\"\xff\"}", 415 },
     { HTTP_API "/object", "", "{\"name\":\"\xff\"}", 400 },
     { "/echo", FORM, "name=%ff", 200 },
@@ -274,23 +288,34 @@ test_members_that_nobody_reads_are_refused(void **state)
 {
   static const struct
   {
-    const char *body;
+    const char *target, *body;
     const char *told; /* NULL = it is good */
   } cases[] = {
-    { "{}", NULL },
-    { "{\"name\":1}", NULL },
-    { "{\"valid_s\":1,\"name\":1}", NULL },
-    { "{\"name\":1,\"bogus\":1}", "there is no member \\\"bogus\\\" here" },
-    { "{\"nam\":1}", "\\\"nam\\\"" },
-    { "{\"name valid_s\":1}", "no member" },
-    { "[]", "must be a JSON object" },
+    { HTTP_API "/object", "{}", NULL },
+    { HTTP_API "/object", "{\"name\":1}", NULL },
+    { HTTP_API "/object", "{\"valid_s\":1,\"name\":1}", NULL },
+    { HTTP_API "/object", "{\"name\":1,\"bogus\":1}", "there is no member \\\"bogus\\\" here" },
+    { HTTP_API "/object", "{\"nam\":1}", "\\\"nam\\\"" },
+    { HTTP_API "/object", "{\"name valid_s\":1}", "no member" },
+    { HTTP_API "/object", "[]", "must be a JSON object" },
+    { HTTP_API "/object", "", "not valid JSON" },
+    { HTTP_API "/act", "", NULL },
+    { HTTP_API "/act", " {\n} ", NULL },
+    { HTTP_API "/act", "{\"force\":true}", "there is no member \\\"force\\\" here" },
+    { HTTP_API "/act", "{\"\":1}", "no member" },
+    { HTTP_API "/act", "[]", "must be a JSON object" },
+    { HTTP_API "/act", "true", "not valid JSON" },
+    { HTTP_API "/act", "{\"force\"", "line 1" },
+    { HTTP_API "/act", " ", "not valid JSON" },
+    { HTTP_API "/raw", "{\"force\":true}", NULL },
   };
   (void) state;
   CLEANUP_WIRE struct wire wire = dial();
   for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-    send_body(&wire, HTTP_API "/object", "", cases[i].body);
+    send_body(&wire, cases[i].target, "", cases[i].body);
     CLEANUP_REPLY struct wire_reply reply = wire_read(&wire, false);
-    assert_int_equal(reply.status, cases[i].told == NULL ? 200 : 400);
+    if (reply.status != (cases[i].told == NULL ? 200 : 400))
+      fail_msg("case %zu: %d %s", i, reply.status, buf_text(&reply.body));
     if (cases[i].told != NULL && strstr(buf_text(&reply.body), cases[i].told) == NULL)
       fail_msg("%s", buf_text(&reply.body));
   }

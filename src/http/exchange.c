@@ -213,6 +213,8 @@ call_handler(struct http_request *request, struct error *err)
   int r = route->form ? request_read_form(request, err) : 0;
   if (r == 0 && route->form)
     r = check_role(request, err);
+  if (r == 0)
+    r = request_check_members(request, err);
   return r < 0 ? r : route->handler(request, context, err);
 }
 

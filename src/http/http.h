@@ -54,8 +54,12 @@ struct http_route
   const char *summary;      /* one line for the API description */
   /* Below HTTP_API: the names of all parameters of its query ("before limit follow?");
      one with a question mark is "yes" or "no". Others are refused there, and ignored
-     elsewhere. */
+     elsewhere. None of them comes twice. */
   const char *query;
+  /* Below HTTP_API: the names of all members of its body, a JSON object; NULL = it takes
+     none, and only an empty body or object; HTTP_MEMBERS_READ = its handler checks
+     http_body itself. A misspelt one would be a wish silently not fulfilled. */
+  const char *members;
   /* What the API's description (serve/openapi.h) says besides: names of schemas. Without
      a reply a 202 is http_reply_accepted's and a 204 is empty. */
   const char *request; /* of the body; NULL = none is needed */
@@ -63,6 +67,8 @@ struct http_route
   const char *type; /* of a reply that is no JSON; NULL = it is */
   int status;       /* when all goes well; 0 = 200 */
 };
+
+#define HTTP_MEMBERS_READ "*"
 
 /* A list of routes with the context that their handlers get. */
 struct http_routes
@@ -135,10 +141,6 @@ bool http_is_for_programs(const struct http_request *request);
 /* The body as JSON (strict, no duplicate keys); owned by the request; -EINVAL
    with position in ERR, -EMEDIUMTYPE when the client says that it is no JSON. */
 int http_body_json(struct http_request *request, json_t **ret, struct error *err);
-/* The same for an object without members but MEMBERS ("name valid_s"): a misspelt one
-   would be a wish silently not fulfilled. */
-int http_body_object(struct http_request *request, const char *members, json_t **ret,
-                     struct error *err);
 /* Slot for a handler's own state across body pieces; FREE runs at the end of
    the request, however it ends. */
 void http_set_state(struct http_request *request, void *state, void (*free)(void *state));

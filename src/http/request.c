@@ -177,14 +177,32 @@ check_parameter(const char *list, const struct http_field *field, struct error *
   return 0;
 }
 
+static int
+check_not_repeated(const struct http_fields *fields, size_t place, struct error *err)
+{
+  struct str name = fields->items[place].name;
+  for (size_t i = 0; i < place; i++)
+    if (str_equal(fields->items[i].name, name))
+      return error_set(err, -EINVAL, "the parameter \"%.*s\" comes twice", STR_FMT(name));
+  return 0;
+}
+
+static bool
+is_of_api(const struct http_route *route)
+{
+  return str_starts(str_of(route->path), STR(HTTP_API "/"));
+}
+
 int
 request_check_api(const struct http_request *request, struct error *err)
 {
   const struct http_route *route = request->match.route;
-  if (!str_starts(str_of(route->path), STR(HTTP_API "/")))
+  if (!is_of_api(route))
     return 0;
   for (size_t i = 0; i < request->query.count; i++) {
     int r = check_parameter(route->query, &request->query.items[i], err);
+    if (r == 0)
+      r = check_not_repeated(&request->query, i, err);
     if (r < 0)
       return r;
   }
@@ -350,23 +368,35 @@ http_body_json(struct http_request *request, json_t **ret, struct error *err)
   return 0;
 }
 
-int
-http_body_object(struct http_request *request, const char *members, json_t **ret, struct error *err)
+/* MEMBERS NULL: none. */
+static int
+check_object(const json_t *object, const char *members, struct error *err)
 {
   const char *key;
   json_t *value;
-  int r = http_body_json(request, ret, err);
-  if (r < 0)
-    return r;
-  if (!json_is_object(*ret))
+  if (!json_is_object(object))
     return error_set(err, -EINVAL, "the body must be a JSON object");
-  json_object_foreach(*ret, key, value)
+  json_object_foreach((json_t *) object, key, value)
   {
     bool is_flag;
     if (!find_word(members, str_of(key), &is_flag))
       return error_set(err, -EINVAL, "there is no member \"%.60s\" here", key);
   }
   return 0;
+}
+
+int
+request_check_members(struct http_request *request, struct error *err)
+{
+  const struct http_route *route = request->match.route;
+  bool read_by_handler = route->members != NULL && strcmp(route->members, HTTP_MEMBERS_READ) == 0;
+  bool empty = http_body(request).size == 0;
+  if (!is_of_api(route) || route->body_limit == 0 || read_by_handler
+      || (empty && route->members == NULL))
+    return 0;
+  json_t *body = NULL;
+  int r = http_body_json(request, &body, err);
+  return r < 0 ? r : check_object(body, route->members, err);
 }
 
 void

@@ -65,6 +65,8 @@ int request_read_head(struct http_request *request, const char *method, struct e
 /* Below HTTP_API, on its way to the route: parameters that the route knows, and a
    body, if any, of JSON. -EINVAL, -EMEDIUMTYPE. */
 int request_check_api(const struct http_request *request, struct error *err);
+/* The same once the body is there: members that the route knows. */
+int request_check_members(struct http_request *request, struct error *err);
 
 /* Reads the whole body as a form; -EINVAL, -EMEDIUMTYPE. */
 int request_read_form(struct http_request *request, struct error *err);

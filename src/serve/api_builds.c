@@ -235,17 +235,29 @@ struct log_question
 };
 
 static int
+tell_no_attempt(struct db *db, const struct log_question *question, struct error *err)
+{
+  CLEANUP_ARENA struct arena arena = { 0 };
+  struct serve_builds_row build;
+  int r = build_find(db, question->build_id, &arena, &build, err);
+  if (r < 0)
+    return r;
+  if (question->attempt_id != 0)
+    return error_set(err, -ENOENT, "build %lld has no attempt %lld", (long long) question->build_id,
+                     (long long) question->attempt_id);
+  return error_set(err, -ENOENT, "build %lld has not been begun: there is no log (yet)",
+                   (long long) question->build_id);
+}
+
+static int
 find_attempt(struct db *db, void *context, struct error *err)
 {
   struct log_question *question = context;
   const int64_t *given = question->attempt_id != 0 ? &question->attempt_id : NULL;
   struct serve_attempt_of_build_row row;
   int r = serve_attempt_of_build(db, question->build_id, given, &row, err);
-  if (r == 0)
-    return error_set(err, -ENOENT, "build %lld has no such attempt (yet)",
-                     (long long) question->build_id);
-  if (r < 0)
-    return r;
+  if (r <= 0)
+    return r < 0 ? r : tell_no_attempt(db, question, err);
   question->attempt_id = row.id;
   question->is_running = row.is_running;
   return 0;
@@ -272,7 +284,7 @@ read_log_question(struct http_request *request, const struct serve_context *serv
   ret->follow = str_equal(http_query(request, "follow"), STR("yes"));
   int r = http_param_id(request, "id", &ret->build_id, err);
   if (r == 0)
-    r = http_query_i64(request, "attempt", 0, INT64_MAX, 0, &ret->attempt_id, err);
+    r = http_query_i64(request, "attempt", 1, INT64_MAX, 0, &ret->attempt_id, err);
   if (r == 0)
     r = http_query_i64(request, "from", 0, INT64_MAX, 0, &ret->from, err);
   if (r == 0)

@@ -38,6 +38,7 @@ tell_status(struct http_request *request, void *context, struct error *err)
   json_put_i64(&json, "enrolled", counts.agents);
   json_object_close(&json);
   json_put_i64(&json, "losses_met", cache_losses_met(serve->cache));
+  json_put_bool(&json, "key_exposed", cache_key_is_exposed(serve->cache));
   json_object_close(&json);
   return http_reply_json(request, 200, &body);
 }
@@ -132,6 +133,7 @@ write_agent(struct json *json, const struct agents_facts *facts, const struct se
   json_array_close(json);
   json_put_i64(json, "jobs", row->jobs);
   json_put_bool(json, "paused", row->paused);
+  json_put_bool(json, "released", row->released);
   json_put_bool(json, "connected", row->connected);
   json_put_time(json, "connected_at", row->connected_at, row->connected_at_null);
   json_put_time(json, "seen_at", row->seen_at, row->seen_at_null);
@@ -216,11 +218,18 @@ post_resume(struct http_request *request, void *context, struct error *err)
 }
 
 static int
-post_release(struct http_request *request, void *context, struct error *err)
+release_agent(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   int r = farm_agent_release(serve->farm, http_param(request, "name"), err);
   return r < 0 ? r : http_reply_accepted(request);
+}
+
+static int
+post_release(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, release_agent);
 }
 
 static const struct http_route routes[] = {

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 
 #define KEEP_MS 1000
+#define KEEP_FAILURE_MS 500
 #define KEEP_TIMES 20 /* what counting took: at most a twentieth of the time goes into it */
 
 static int
@@ -16,18 +17,22 @@ read_counts(struct db *db, void *context, struct error *err)
   return r < 0 ? r : 0;
 }
 
-/* Under the lock: those who come meanwhile wait for this result, and take it. */
-static int
-count_anew(struct serve_context *serve, struct error *err)
+/* Under the lock: those who come meanwhile wait for this result, and take it, be it a
+   failure. */
+static void
+count_anew(struct serve_context *serve)
 {
   struct counts *counts = &serve->counts;
   int64_t start = clock_monotonic_ms();
-  int r = db_pool_run(serve->pool, DB_READ, read_counts, &counts->row, err);
+  counts->err = (struct error) { 0 };
+  counts->result = db_pool_run(serve->pool, DB_READ, read_counts, &counts->row, &counts->err);
   int64_t end = clock_monotonic_ms();
   int64_t keep = KEEP_TIMES * (end - start);
-  if (r == 0)
-    counts->until_ms = end + (keep > KEEP_MS ? keep : KEEP_MS);
-  return r;
+  if (counts->result < 0)
+    keep = KEEP_FAILURE_MS;
+  else if (keep < KEEP_MS)
+    keep = KEEP_MS;
+  counts->until_ms = end + keep;
 }
 
 int
@@ -35,8 +40,13 @@ counts_get(struct serve_context *serve, struct serve_counts_row *ret, struct err
 {
   struct counts *counts = &serve->counts;
   pthread_mutex_lock(&counts->lock);
-  int r = clock_monotonic_ms() < counts->until_ms ? 0 : count_anew(serve, err);
-  *ret = counts->row;
+  if (clock_monotonic_ms() >= counts->until_ms)
+    count_anew(serve);
+  int r = counts->result;
+  if (r < 0)
+    *err = counts->err;
+  else
+    *ret = counts->row;
   pthread_mutex_unlock(&counts->lock);
   return r;
 }

@@ -34,7 +34,7 @@ SELECT count(*) FILTER (WHERE state = 0) AS "waiting!",
        count(*) FILTER (WHERE state = 4) AS "dependency_failed!",
        count(*) FILTER (WHERE state = 5) AS "cancelled!",
        (SELECT seen_at > now() - interval '1 minute' FROM farm_scheduler) AS "scheduler!",
-       (SELECT count(*) FROM agent) AS "agents!",
+       (SELECT count(*) FROM agent JOIN token ON token.id = token_id WHERE revoked_at IS NULL) AS "agents!",
        (SELECT count(*) FROM agent WHERE connected_at IS NOT NULL) AS "agents_connected!",
        (SELECT count(*) FROM nar) AS "nars!",
        (SELECT count(*) FROM specification) AS "specifications!"

@@ -38,7 +38,7 @@ build_filter_read(struct http_request *request, int64_t limit, struct build_filt
   if (r == 0)
     r = http_query_i64(request, "after", 0, INT64_MAX, 0, &ret->after, err);
   if (r == 0)
-    r = http_query_i64(request, "evaluation", 0, INT64_MAX, 0, &ret->evaluation_value, err);
+    r = http_query_i64(request, "evaluation", 1, INT64_MAX, 0, &ret->evaluation_value, err);
   if (r == 0 && ret->evaluation_value != 0)
     ret->evaluation = &ret->evaluation_value;
   return r == 0 ? read_state(http_query(request, "state"), ret, err) : r;

@@ -45,7 +45,7 @@ post_token(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   json_t *asked = NULL;
-  int r = http_body_object(request, "name valid_s", &asked, err);
+  int r = http_body_json(request, &asked, err);
   if (r < 0)
     return r;
   const json_t *valid = json_object_get(asked, "valid_s");
@@ -193,7 +193,8 @@ static const struct http_route routes[] = {
   { "POST", HTTP_API "/agents/tokens/{token}/revoke", post_revoke, .body_limit = 1024,
     .role = "admin", .summary = "Revoke a joining token", .status = 202 },
   { "POST", HTTP_API "/agents/tokens", post_token, .body_limit = 4096, .role = "admin",
-    .summary = "Make a joining token", .request = "TokenWish", .reply = "Token", .status = 201 },
+    .members = "name valid_s", .summary = "Make a joining token", .request = "TokenWish",
+    .reply = "Token", .status = 201 },
   { "GET", "/join-agents", get_page, .role = "admin", .summary = "Enrol agents" },
   { "POST", "/join-agents", post_page, .form = true, .role = "admin", .body_limit = FORM_LIMIT,
     .summary = "Make a joining token" },

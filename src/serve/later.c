@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 #include "serve/routes.h"
 
 struct later
@@ -18,6 +19,7 @@ later_run(void *context, struct work *work, bool stopping)
 {
   struct later *later = (struct later *) work;
   struct error err = { 0 };
+  thread_forbid_outages();
   int r = stopping ? error_set(&err, -EBUSY, "the server stops")
                    : later->handler(later->request, context, &err);
   if (r < 0)

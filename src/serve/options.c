@@ -114,6 +114,12 @@ set_defaults(struct serve_options *options)
 static int
 check_choices(const struct serve_options *options, struct error *err)
 {
+  if (options->state[0] == '\0')
+    return error_set(err, -EINVAL, "--state names no folder");
+  if (options->database != NULL && options->database[0] == '\0') {
+    error_set(err, -EINVAL, "--database names no database");
+    return error_hint(err, "Leave it out for a private one in the state folder.");
+  }
   if (strcmp(options->compression, "gzip") != 0 && strcmp(options->compression, "lzip") != 0)
     return error_set(err, -EINVAL, "--compression is gzip or lzip, not \"%s\"",
                      options->compression);

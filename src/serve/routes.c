@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "serve/routes.h"
 
+#include <assert.h>
+
 #include "serve/openapi.h"
 #include "ui/ui.h"
 
@@ -27,38 +29,42 @@ static const struct http_route description_routes[] = {
 
 /* ---- all ---- */
 
+static void
+add(struct serve_context *context, struct http_routes routes)
+{
+  assert(context->routes_count < SERVE_ROUTES_MAX);
+  context->routes[context->routes_count++] = routes;
+}
+
 void
 serve_collect_routes(struct serve_context *context)
 {
-  struct http_routes *ret = context->routes;
-  size_t count = 0;
-  ret[count++] = serve_overview_page(context);
-  ret[count++] = serve_builds_page(context);
-  ret[count++] = serve_build_pages(context);
-  ret[count++] = serve_log_page(context);
-  ret[count++] = serve_graph_page(context);
-  ret[count++] = serve_agent_pages(context);
-  ret[count++] = serve_joining(context);
-  ret[count++] = serve_queue(context);
-  ret[count++] = serve_search(context);
-  ret[count++] = serve_substitutes_page(context);
-  ret[count++] = serve_api_builds(context);
-  ret[count++] = serve_api_submit(context);
-  ret[count++] = serve_api_farm(context);
-  ret[count++] =
-      (struct http_routes) { description_routes, ARRAY_SIZE(description_routes), context };
-  ret[count++] = ui_routes();
-  ret[count++] = ui_style_routes();
-  ret[count++] = accounts_routes(context->pool);
-  ret[count++] = events_routes(context->feed, context->pool);
-  ret[count++] = cache_routes(context->cache);
+  add(context, serve_overview_page(context));
+  add(context, serve_builds_page(context));
+  add(context, serve_build_pages(context));
+  add(context, serve_log_page(context));
+  add(context, serve_graph_page(context));
+  add(context, serve_agent_pages(context));
+  add(context, serve_joining(context));
+  add(context, serve_queue(context));
+  add(context, serve_search(context));
+  add(context, serve_substitutes_page(context));
+  add(context, serve_api_builds(context));
+  add(context, serve_api_submit(context));
+  add(context, serve_api_farm(context));
+  add(context,
+      (struct http_routes) { description_routes, ARRAY_SIZE(description_routes), context });
+  add(context, ui_routes());
+  add(context, ui_style_routes());
+  add(context, accounts_routes(context->pool));
+  add(context, events_routes(context->feed, context->pool));
+  add(context, cache_routes(context->cache));
   if (context->schedules)
-    ret[count++] = farm_agent_routes(context->farm);
-  ret[count++] = evaluations_routes(context->evaluations);
-  ret[count++] = evaluations_specification_pages(context->evaluations);
-  ret[count++] = evaluations_specification_forms(context->evaluations);
-  ret[count++] = evaluations_page(context->evaluations);
-  ret[count++] = evaluations_actions(context->evaluations);
-  ret[count++] = evaluations_changes(context->evaluations);
-  context->routes_count = count;
+    add(context, farm_agent_routes(context->farm));
+  add(context, evaluations_routes(context->evaluations));
+  add(context, evaluations_specification_pages(context->evaluations));
+  add(context, evaluations_specification_forms(context->evaluations));
+  add(context, evaluations_page(context->evaluations));
+  add(context, evaluations_actions(context->evaluations));
+  add(context, evaluations_changes(context->evaluations));
 }

@@ -9,12 +9,14 @@
 #include "serve/queue_view.h"
 #include "serve/serve_sql.h"
 
-#define SERVE_ROUTES_MAX 24 /* lists */
+#define SERVE_ROUTES_MAX 48 /* lists */
 
 struct counts /* counts.c */
 {
   pthread_mutex_t lock;
   struct serve_counts_row row;
+  int result; /* of counting: what failed, failed for all who come before until_ms */
+  struct error err;
   int64_t until_ms; /* monotonic; 0 = not counted yet */
 };
 
@@ -54,7 +56,8 @@ struct serve_context
 };
 
 /* Defers REQUEST: HANDLER, which gets CONTEXT, answers it on a worker, where it may
-   wait. Returns 0, for the handler of the route to return. */
+   wait, though not for a database that is away. Returns 0, for the handler of the route to return.
+ */
 int serve_later(struct serve_context *context, struct http_request *request, http_handler *handler);
 
 /* Fills in CONTEXT's routes; it must outlive the server. */

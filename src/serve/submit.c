@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "serve/routes.h"
 
 #define SUBMIT_MAX 1000 /* derivations of one request */
@@ -43,7 +44,7 @@ static int
 read_submission(struct submission *submission, struct error *err)
 {
   json_t *body = NULL;
-  int r = http_body_object(submission->request, "derivations priority", &body, err);
+  int r = http_body_json(submission->request, &body, err);
   if (r < 0)
     return r;
   r = read_priority(json_object_get(body, "priority"), &submission->priority, err);
@@ -56,7 +57,10 @@ read_submission(struct submission *submission, struct error *err)
                      SUBMIT_MAX);
   submission->paths = arena_array(submission->arena, submission->count, sizeof *submission->paths);
   for (size_t i = 0; i < submission->count; i++) {
-    submission->paths[i] = str_of(json_string_value(json_array_get(list, i)));
+    const json_t *path = json_array_get(list, i);
+    if (!json_is_string(path))
+      return error_set(err, -EINVAL, "\"derivations\" must be texts: number %zu is none", i + 1);
+    submission->paths[i] = str_of(json_string_value(path));
     if (!guix_path_is_derivation(submission->paths[i]))
       return error_set(err, -EINVAL, "\"%.*s\" is no derivation", STR_FMT(submission->paths[i]));
   }
@@ -145,6 +149,7 @@ submission_run(void *context, struct work *work, bool stopping)
   struct submission *submission = (struct submission *) work;
   struct error err = { 0 };
   int r = 0;
+  thread_forbid_outages();
   if (stopping)
     r = error_set(&err, -EBUSY, "the server stops");
   else {
@@ -186,7 +191,7 @@ post_builds(struct http_request *request, void *context, struct error *err)
 static const struct http_route routes[] = {
   { "POST", HTTP_API "/builds", post_builds, .body_limit = SUBMIT_BODY_MAX, .role = "admin",
     .summary = "Build derivations of the server's store", .request = "Submission",
-    .reply = "Submitted", .status = 201 },
+    .members = "derivations priority", .reply = "Submitted", .status = 201 },
 };
 
 struct http_routes

@@ -89,7 +89,12 @@ function followAll(elements) {
 
 // ---- logs ----
 
-function append(element, text) {
+// As the server does where it writes text into a page: characters that steer a terminal or turn
+// the direction of what follows.
+const STEERING = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\u202a-\u202e\u2066-\u2069]/g;
+
+function append(element, bytes) {
+  const text = bytes.replace(STEERING, "\ufffd");
   const atEnd = element.scrollHeight - element.scrollTop - element.clientHeight < 40;
   element.append(text);
   let size = Number(element.dataset.size ?? 0) + text.length;

@@ -292,8 +292,10 @@ class Matrix {
       return;
     }
     const change = CHANGE_WORDS[this.changes[job]];
+    // What steers the direction of text would mix up the line.
+    const name = (this.names[job] + this.ending).replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, "\ufffd");
     this.line.textContent =
-      `${this.names[job]}${this.ending}: ${STATE_WORDS[this.states[job]]}${change ? `, ${change}` : ""}`;
+      `${name}: ${STATE_WORDS[this.states[job]]}${change ? `, ${change}` : ""}`;
   }
 
   move(to) {

@@ -83,17 +83,33 @@ export async function signIn() {
     body: new URLSearchParams({ token: farm.token, then: "/" }),
     redirect: "manual",
   });
-  const header = reply.headers.getSetCookie().find((it) => it.startsWith("panoply_session="));
-  if (!header) throw new Error(`signing in: ${reply.status} ${await reply.text()}`);
-  session = header.split(";")[0];
+  const cookie = reply.headers.get("Set-Cookie")?.match(/panoply_session=[0-9a-f]+/);
+  if (!cookie) throw new Error(`signing in: ${reply.status} ${await reply.text()}`);
+  session = cookie[0];
   return session;
 }
 
-// The HTML of PATH as it is sent.
-export async function source(path, signedIn = false) {
+async function request(path, signedIn, fields = null) {
   const headers = { Accept: "text/html", ...(signedIn && { Cookie: await signIn() }) };
-  const reply = await fetch(address(path), { headers });
+  const form = fields && { method: "POST", body: new URLSearchParams(fields) };
+  const reply = await fetch(address(path), { headers, ...form });
   return { status: reply.status, text: await reply.text() };
+}
+
+// The HTML of PAGE as it is sent, after its form was sent where it sends one.
+export async function source(page, signedIn = false) {
+  const asked = await request(page.path, signedIn);
+  if (!page.sends) return asked;
+  const form = asked.text.match(/<main.*?<form[^>]*? action="([^"]*)".*?<\/form>/s);
+  const hidden = [...form[0].matchAll(/type="hidden" name="([^"]*)" value="([^"]*)"/g)];
+  return request(form[1], signedIn, { ...Object.fromEntries(hidden.map((it) => it.slice(1))), ...page.sends });
+}
+
+// ---- harm ----
+
+// Characters that steer a terminal or turn the direction of what follows.
+export function steering(text) {
+  return text.match(/[\u0000-\u0008\u000b-\u001f\u007f\u202a-\u202e\u2066-\u2069]/g) ?? [];
 }
 
 // ---- tabs ----
@@ -105,6 +121,7 @@ export async function newContext(browser, { width = 1280, signedIn = false, ...o
     ...options,
   });
   context.setDefaultTimeout(15 * SECONDS);
+  context.setDefaultNavigationTimeout(60 * SECONDS);
   if (signedIn) {
     const [name, value] = (await signIn()).split("=");
     await context.addCookies([{ name, value, url: farm.base, httpOnly: true, sameSite: "Lax" }]);
@@ -118,7 +135,7 @@ export async function look(tab, { width, scheme }) {
 }
 
 // Notes what goes wrong in a tab: what the console shows, what fails to load, what opens.
-export function watch(tab, name, { status = 200 } = {}) {
+export function watch(tab, name, { status = 200, sends = null } = {}) {
   tab.on("pageerror", (error) => check(false, `${name}: ${error.stack}`));
   tab.on("requestfailed", (request) => {
     const { errorText } = request.failure();
@@ -126,7 +143,7 @@ export function watch(tab, name, { status = 200 } = {}) {
     check(errorText === "net::ERR_ABORTED", `${name}: ${request.url()}: ${errorText}`);
   });
   tab.on("response", (reply) => {
-    const expected = reply.request().isNavigationRequest() ? status : 200;
+    const expected = reply.request().isNavigationRequest() && !isFirstOfTwo(reply, sends) ? status : 200;
     check(reply.status() === expected || reply.status() === 304 || isRedirection(reply),
       `${name}: ${reply.url()}: status ${reply.status()}`);
   });
@@ -142,8 +159,18 @@ export function watch(tab, name, { status = 200 } = {}) {
   });
 }
 
+// The page with the form; what its sending gives comes second.
+function isFirstOfTwo(reply, sends) {
+  return sends !== null && reply.request().method() === "GET";
+}
+
 function isRedirection(reply) {
   return reply.status() >= 300 && reply.status() < 400;
+}
+
+async function send(tab, fields) {
+  for (const [name, value] of Object.entries(fields)) await tab.fill(`main [name="${name}"]`, value);
+  await Promise.all([tab.waitForEvent("load"), tab.click("main form button")]);
 }
 
 // Opens each of PAGES in CONTEXT, a few at a time, and gives the tab to WORK(tab, page).
@@ -155,6 +182,7 @@ export async function eachPage(context, pages, work) {
       watch(tab, page.name, page);
       try {
         await tab.goto(page.path);
+        if (page.sends) await send(tab, page.sends);
         await work(tab, page);
       } catch (error) {
         check(false, `${page.name} (${page.path}): ${error.stack}`);

@@ -4,6 +4,15 @@
 
 import { SECONDS, ask, check, farm, newContext, run, same } from "./browser.mjs";
 
+// Having seen the second change, the page has had an event, and not only looked again at its start.
+async function checkFollows(tab) {
+  const paused = tab.locator("main [data-state=paused]").first();
+  await ask("pause");
+  await paused.waitFor();
+  await ask("resume");
+  await paused.waitFor({ state: "detached" });
+}
+
 await run(async (browser) => {
   const context = await newContext(browser);
   const tab = await context.newPage();
@@ -14,6 +23,7 @@ await run(async (browser) => {
   await tab.goto(`/agents/${farm.agent}`);
   await tab.evaluate(() => (window.isSame = true));
   const place = tab.locator("#connection");
+  await checkFollows(tab);
   same(await place.isVisible(), false, "the page says that the connection is lost");
 
   await ask("stop");
@@ -24,10 +34,7 @@ await run(async (browser) => {
   await ask("start");
   await place.waitFor({ state: "hidden", timeout: 30 * SECONDS });
   same(await place.textContent(), "", "the page still says");
-  await ask("pause");
-  await tab.locator("main [data-state=paused]").first().waitFor();
-  await ask("resume");
-  await tab.locator("main [data-state=paused]").first().waitFor({ state: "detached" });
+  await checkFollows(tab);
   check(await tab.evaluate(() => window.isSame === true), "the page was loaded anew");
 
   same(lastIds[0], undefined, "the first Last-Event-ID");

@@ -28,7 +28,7 @@ async function isPaused() {
 }
 
 async function csrfToken() {
-  const { text } = await source("/", true);
+  const { text } = await source({ path: "/" }, true);
   return text.match(/name="csrf" value="([0-9a-f]+)"/)[1];
 }
 

@@ -27,7 +27,7 @@ async function checkWidths(tab, page, how) {
 }
 
 async function checkSize(page, signedIn) {
-  const { text } = await source(page.path, signedIn);
+  const { text } = await source(page, signedIn);
   const size = Buffer.byteLength(text);
   check(page.isLog || size <= PAGE_LIMIT, `${page.name}: ${size} bytes of HTML`);
 }

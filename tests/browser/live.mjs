@@ -2,7 +2,7 @@
 // Open pages follow what happens: a new build comes into the list, its log grows line by line,
 // its end is shown, and nothing is loaded anew.
 
-import { SECONDS, ask, check, farm, newContext, run, watch } from "./browser.mjs";
+import { SECONDS, ask, check, farm, newContext, run, same, steering, watch } from "./browser.mjs";
 
 const LINES = 10; // that must come while the page is open, at least
 const LIMIT_MS = 250; // from the builder to the page, in the middle of all lines
@@ -49,6 +49,9 @@ async function followBuild(tab, list, id) {
   await list.locator(`a[href="/builds/${id}"]`).first().waitFor();
   await tab.locator("main [data-state=succeeded]").first().waitFor({ timeout: 40 * SECONDS });
   const ticks = await tab.evaluate(() => window.ticks);
+  const text = await tab.locator("main").textContent();
+  check(text.includes("<b>\ufffddrawkcab"), "the page does not show what means harm");
+  same(steering(text).length, 0, "characters that steer");
   console.log(`lines took ${ticks.join(" ")} ms`);
   check(ticks.length >= LINES, `only ${ticks.length} lines came while the page was open`);
   const limit = LIMIT_MS * farm.time_factor;

@@ -10,7 +10,7 @@ const rules = readFileSync(new URL("htmlvalidate.json", import.meta.url), "utf8"
 const validator = new HtmlValidate(JSON.parse(rules));
 
 async function validate(page, signedIn) {
-  const { status, text } = await source(page.path, signedIn);
+  const { status, text } = await source(page, signedIn);
   const who = signedIn ? "signed in" : "visitor";
   check(status === (page.status ?? 200), `${page.name}, ${who}: status ${status}`);
   const report = await validator.validateString(text, page.path);

@@ -12,6 +12,7 @@ const build = (name) => `/builds/${builds[name]}`;
 // path
 // says     what a visitor finds in w3m: its title and its main facts, states as words
 // status   200 unless told
+// sends    fields of the page's form, which is filled in and sent; `status` is of what comes then
 // isLog    may have more than 150 kB
 // hostile  what it shows that means harm
 // signedIn false: only for who is not signed in; true: only for who is; otherwise both see it
@@ -23,6 +24,8 @@ export const pages = [
   { name: "specification-lost", path: `/specifications/${lost}`, says: [lost, "nowhere"] },
   { name: "specification-add", path: "/add-specification", signedIn: true },
   { name: "specification-add-json", path: "/add-specification?as=json", signedIn: true },
+  { name: "specification-add-wrong", path: "/add-specification?as=json", signedIn: true,
+    sends: { definition: `{"name": "${SCRIPT}"}` }, status: 400, hostile: SCRIPT },
   { name: "specification-edit", path: "/specifications/example/edit", signedIn: true },
   { name: "specification-delete", path: "/specifications/example/delete", signedIn: true },
   { name: "evaluation", path: `/evaluations/${evaluation}`, hostile: SCRIPT,
@@ -34,6 +37,8 @@ export const pages = [
   { name: "evaluation-restart", path: `/evaluations/${evaluation}/restart`, signedIn: true },
   { name: "evaluation-waiting", path: `/evaluations/${boats}`,
     says: [`Evaluation ${boats}`, "waiting", "almanac"] },
+  { name: "evaluation-restart", path: `/evaluations/${evaluation}/restart`, signedIn: true },
+  { name: "evaluation-cancel", path: `/evaluations/${boats}/cancel`, signedIn: true },
   { name: "builds", path: "/builds", says: ["Builds", "almanac", "succeeded", "failed"] },
   { name: "builds-failed", path: "/builds?state=failed", says: ["Builds", "sextant", "failed"] },
   { name: "builds-none", path: "/builds?name=nothing-has-this-name", says: ["Builds"] },
@@ -59,6 +64,7 @@ export const pages = [
   { name: "log-hostile", path: `${build("hostile")}/log`, isLog: true, hostile: SCRIPT,
     says: ["Log", "failed", "<script>"] },
   { name: "agents", path: "/agents", says: ["Agents", agent, "connected"] },
+  { name: "agents-join", path: "/join-agents", signedIn: true },
   { name: "agent", path: `/agents/${agent}`, says: [agent, "connected", "x86_64-linux"] },
   { name: "agent-hostile", path: `/agents/${hostileAgent}`, hostile: SCRIPT,
     says: [hostileAgent, "<script>"] },
@@ -71,6 +77,9 @@ export const pages = [
     says: ["Search", "<script>"] },
   { name: "substitutes", path: "/substitutes", says: ["Substitutes", "guix archive --authorize"] },
   { name: "sign-in", path: "/sign-in", says: ["Sign in", "Administrator token"] },
+  { name: "sign-in-wrong", path: "/sign-in", sends: { token: "wrong" }, status: 403,
+    says: ["Sign in"] },
+  { name: "style", path: "/style", says: ["The main action"] },
   { name: "not-found", path: "/nothing", status: 404, says: ["404"] },
   { name: "wrong-filter", path: "/builds?state=odd", status: 400, says: ["400"] },
 ];

@@ -305,6 +305,23 @@ class TestScratchServer(SqlgenTest):
             file.write_bytes(b"")
         self.make(self.STATEMENT)
 
+    def test_a_build_folder_with_a_long_path(self) -> None:
+        """Its server lies elsewhere, and is removed by another's run once the build folder is gone."""
+        deep = self.scratch / ("x" * 100) / "one"
+        beside = deep.with_name("two")
+        outside = Path(tempfile.gettempdir())
+        folders = []
+        for build_folder in (deep, beside):
+            build_folder.mkdir(parents=True)
+            scratch = Scratch(build_folder, "")
+            scratch.make_folder()
+            folders.append(scratch.folder)
+            self.addCleanup(shutil.rmtree, scratch.folder, ignore_errors=True)
+        self.assertEqual([folder.parent for folder in folders], [outside, outside])
+        deep.rmdir()
+        Scratch(beside, "")
+        self.assertEqual([folder.exists() for folder in folders], [False, True])
+
     def test_a_folder_of_others_is_not_trusted(self) -> None:
         self.make(self.STATEMENT)
         next(self.scratch.glob("panoply-sqlgen-*")).chmod(0o777)

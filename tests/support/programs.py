@@ -78,6 +78,11 @@ class Program:
             self.process.kill()
             self.process.wait()
 
+    def resident_mb(self) -> float:
+        """The memory that it holds now."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024
+
     def output(self) -> str:
         """What it has printed since its latest start."""
         with open(self.log, "rb") as log:

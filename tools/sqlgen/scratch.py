@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A scratch PostgreSQL that carries our migrations, kept between runs.
 
-One cluster a build folder, in a temporary folder; in it one database, named by
+One cluster a build folder, in there where that can be; in it one database, named by
 a hash of the migrations. The server runs only while a generator holds the lock,
 as the account `postgres` when we are root, and dies with us."""
 
@@ -26,6 +26,9 @@ from libpq import Connection, PqError
 from source import SourceError, read_text
 
 START_SECONDS = 60
+SOCKET_PATH_MAX = 107  # bytes
+SOCKET_NAME = ".s.PGSQL.5432"
+OWNER_NAME = "build-folder"  # in a folder that lies elsewhere: whose it is
 PR_SET_PDEATHSIG = 1
 SETTINGS = {
     "listen_addresses": "", "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
@@ -76,12 +79,31 @@ class Scratch:
         self.account = account()
         self.programs = programs()
         self.library_folder = library_folder
-        base = Path(tempfile.gettempdir())
-        if os.geteuid() == 0 and not everybody_can_enter(base):
-            base = Path("/tmp")
-        key = hashlib.sha256(f"{build_folder.resolve()} {self.programs}".encode()).hexdigest()[:12]
-        self.folder = base / f"panoply-sqlgen-{os.geteuid()}-{key}"
+        self.build_folder = build_folder.resolve()
+        key = hashlib.sha256(f"{self.build_folder} {self.programs}".encode()).hexdigest()[:12]
+        name = f"panoply-sqlgen-{os.geteuid()}-{key}"
+        self.folder = self.build_folder / name
+        if not self.can_be_used(self.folder):
+            self.folder = self.temporary_base() / name
+            self.remove_orphans()
         self.data = self.folder / "data"
+
+    def can_be_used(self, folder: Path) -> bool:
+        """Its socket's path is short enough, and the server's account can reach it."""
+        return (len(os.fsencode(folder / SOCKET_NAME)) <= SOCKET_PATH_MAX
+                and (os.geteuid() != 0 or everybody_can_enter(folder.parent)))
+
+    def temporary_base(self) -> Path:
+        base = Path(tempfile.gettempdir())
+        return base if self.can_be_used(base / self.folder.name) else Path("/tmp")
+
+    def remove_orphans(self) -> None:
+        """Ours beside the folder whose build folders are gone."""
+        for folder in self.folder.parent.glob(f"panoply-sqlgen-{os.geteuid()}-*"):
+            with contextlib.suppress(OSError):
+                owner = os.fsdecode((folder / OWNER_NAME).read_bytes())
+                if folder.lstat().st_uid == self.account.pw_uid and not os.path.exists(owner):
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def conninfo(self, database: str) -> str:
         return f"host={self.folder} user=panoply dbname={database}"
@@ -93,6 +115,8 @@ class Scratch:
             # with something in it, or the next one's would take its place.
             fresh = Path(tempfile.mkdtemp(prefix=f"{self.folder.name}.", dir=self.folder.parent))
             (fresh / "lock").touch()
+            if self.folder.parent != self.build_folder:
+                (fresh / OWNER_NAME).write_bytes(os.fsencode(self.build_folder))
             os.chown(fresh, self.account.pw_uid, self.account.pw_gid)
             try:
                 fresh.rename(self.folder)
