@@ -33,11 +33,25 @@ struct drawing_kept
   struct str answer; /* "" = dot could not */
 };
 
+static bool
+can_run(const char *program)
+{
+  const char *path = getenv("PATH");
+  struct str folder, rest = str_of(path);
+  while (str_split(&rest, ':', &folder)) {
+    CLEANUP_FREE char *file = mem_printf("%.*s/%s", STR_FMT(folder), program);
+    if (access(file, X_OK) == 0)
+      return true;
+  }
+  return false;
+}
+
 void
 drawings_init(struct drawings *drawings)
 {
   *drawings = (struct drawings) { .items = mem_array(DRAWINGS_KEPT, sizeof *drawings->items) };
   pthread_mutex_init(&drawings->lock, NULL);
+  drawings->is_possible = can_run("dot");
 }
 
 void
@@ -63,7 +77,7 @@ drawing_describe(const struct drawing *drawing, struct buf *out)
 {
   buf_printf(out,
              "digraph{rankdir=LR;ranksep=.6;nodesep=.12;node[shape=box,fixedsize=true,"
-             "label=\"\",height=%.3f];\n",
+             "label=\"\",height=%.3f];edge[arrowhead=none];\n",
              NODE_HEIGHT / PER_INCH);
   for (size_t i = 0; i < drawing->nodes.count; i++)
     buf_printf(out, "n%zu[width=%.3f];\n", i, width_of(&drawing->nodes.items[i]) / PER_INCH);

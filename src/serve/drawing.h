@@ -51,6 +51,7 @@ struct drawings
   struct drawing_kept *items; /* a ring of DRAWINGS_KEPT */
   size_t next;
   int running;
+  bool is_possible; /* there is a dot */
 };
 
 void drawings_init(struct drawings *drawings);

@@ -9,10 +9,11 @@ async function take(figure) {
     figure.remove(); // the lists beside it say the same
     return;
   }
-  const drawing = new DOMParser().parseFromString(await reply.text(), "image/svg+xml");
+  // Its own style is for where it stands alone; the page's policy would complain of it.
+  const text = (await reply.text()).replace(/<style>.*?<\/style>/s, "");
+  const drawing = new DOMParser().parseFromString(text, "image/svg+xml");
   const picture = drawing.documentElement;
   if (picture.localName !== "svg") return;
-  for (const style of picture.querySelectorAll("style")) style.remove();
   figure.replaceChildren(document.importNode(picture, true));
   showCentre(figure);
 }
