@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Not exported by libguixstore: base64 (RFC 4648, section 4), padded, without line breaks. */
+/* Private: base64 (RFC 4648, section 4), padded, without line breaks. */
 #pragma once
 
 #include "base/buf.h"

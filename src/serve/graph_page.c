@@ -5,12 +5,10 @@
 
 #include "base/map.h"
 #include "base/mem.h"
-#include "guix/base64.h"
 #include "guix/hash.h"
 #include "serve/routes.h"
 #include "serve/serve_pages.h"
 #include "serve/views.h"
-#include "ui/html.h"
 
 #define NODES_MAX (DRAWING_NODES_MAX - 2)
 #define EDGES_MAX 1500
@@ -186,13 +184,11 @@ add_rest(struct exploration *all, bool is_user)
     count += !all->found[i].is_chosen && all->found[i].is_user == is_user;
   if (count == 0 && !all->has_more[is_user])
     return;
-  struct ui_text number = ui_filter_number(count);
-  struct str digits = ui_text_view(&number);
   struct str text = STR("and others");
   if (count > 0)
-    text = str_of(all->has_more[is_user]
-                      ? arena_printf(all->arena, "and more than %.*s others", STR_FMT(digits))
-                      : arena_printf(all->arena, "and %.*s more", STR_FMT(digits)));
+    text = str_of(arena_printf(
+        all->arena, all->has_more[is_user] ? "and more than %lld others" : "and %lld more",
+        (long long) count));
   size_t rest = add_node(&all->drawing, (struct drawing_node) { .name = text });
   size_t centre = all->found[0].node;
   add_edge(&all->drawing, is_user ? centre : rest, is_user ? rest : centre);
@@ -273,6 +269,20 @@ explore(struct db *db, void *context, struct error *err)
 
 /* ---- the answer ---- */
 
+/* As policies write hashes (RFC 4648): of 32 bytes, the last two make three digits. */
+static void
+put_base64(struct buf *out, const struct guix_hash *hash)
+{
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  for (size_t i = 0; i < GUIX_HASH_SIZE; i += 3) {
+    unsigned third = i + 2 < GUIX_HASH_SIZE ? hash->bytes[i + 2] : 0;
+    unsigned group = (unsigned) hash->bytes[i] << 16 | (unsigned) hash->bytes[i + 1] << 8 | third;
+    for (int shift = 18; shift >= 0; shift -= 6)
+      buf_append_char(out, digits[group >> shift & 63]);
+  }
+  out->data[out->size - 1] = '=';
+}
+
 /* The picture may be styled by what it holds, and do nothing else, wherever it is opened. */
 static void
 restrict_picture(struct http_request *request, struct str picture)
@@ -284,7 +294,7 @@ restrict_picture(struct http_request *request, struct str picture)
   const struct guix_hash hash = guix_hash_of(str_make(begin + 7, (size_t) (end - begin - 7)));
   CLEANUP_BUF struct buf policy = { 0 };
   buf_append_text(&policy, "default-src 'none'; style-src 'sha256-");
-  base64_encode(str_make(hash.bytes, sizeof hash.bytes), &policy);
+  put_base64(&policy, &hash);
   buf_append_text(&policy, "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
   http_reply_header(request, "Content-Security-Policy", buf_text(&policy));
 }
