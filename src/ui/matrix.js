@@ -182,7 +182,8 @@ class Matrix {
 
   count() {
     const count = this.shown.length;
-    this.line.textContent = `${count.toLocaleString("en")} ${count === 1 ? "job" : "jobs"}: point at one, or move with the arrow keys`;
+    this.line.textContent = count === 0 ? "No job is like that."
+      : `${count.toLocaleString("en")} ${count === 1 ? "job" : "jobs"}: point at one, or move with the arrow keys`;
   }
 
   // ---- drawing ----
