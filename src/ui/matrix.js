@@ -413,13 +413,15 @@ async function start() {
     return;
   }
   const field = filter.elements.name;
-  matrix.narrow(field.value);
   let timer = 0;
-  field.addEventListener("input", () => {
+  const narrow = () => {
     matrix.narrow(field.value);
     clearTimeout(timer);
     timer = setTimeout(refreshList, PAUSE_MS);
-  });
+  };
+  field.addEventListener("input", narrow);
+  if (field.value === field.defaultValue) matrix.narrow(field.value);
+  else narrow(); // it was typed before this script was ready
   follow(matrix, address);
 }
 
