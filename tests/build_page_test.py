@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The pages of builds and logs: what they tell, and what can be done with them."""
 
+import base64
+import hashlib
 import html
 import http.cookies
 import re
 import time
 import urllib.parse
+import xml.etree.ElementTree
 
 from support.case import Case
 from support.farm import Farm
 from support.panoply import Client
 from support.waiting import TIME_FACTOR, wait_until
 
+SVG = "{http://www.w3.org/2000/svg}"
 SCRIPT = "<script>alert(1)</script>"
 LOUD = f"""\
 printf '\\033[1;32mgreen\\033[0m \\033]0;title\\007and {SCRIPT}\\n'
@@ -203,6 +207,66 @@ class BuildPages(Case):
         self.farm.wait_for_build(self.newer["waiter"]["id"], "cancelled")
         answer = self.visitor.request("GET", f"{self.path('slow')}/cancel")
         self.assertEqual(answer.status, 409)
+
+    # ---- the picture ----
+
+    def picture(self, path: str):
+        answer = self.visitor.request("GET", f"{path}/graph.svg")
+        self.assertEqual(answer.status, 200, answer.body[:300])
+        self.assertEqual(answer.headers["Content-Type"], "image/svg+xml")
+        return answer, xml.etree.ElementTree.fromstring(answer.body)
+
+    def nodes(self, picture) -> dict[str, str]:
+        """Addresses, by what nodes are called."""
+        return {text.text: link.get("href") for link in picture.iter(SVG + "a")
+                for text in link.iter(SVG + "text")}
+
+    def test_picture(self):
+        answer, picture = self.picture(self.path("almanac"))
+        nodes = self.nodes(picture)
+        self.assertEqual(nodes["libtide-1.4.2"], self.path("libtide"))
+        self.assertEqual(nodes["navigator-4.8"], self.path("navigator"))
+        self.assertNotIn("sextant-1.0", nodes)
+        self.assertEqual(len(picture.findall(f".//{SVG}a")), len(nodes))
+        style = re.search(rb"<style>(.*?)</style>", answer.body, re.S).group(1)
+        policy = answer.headers["Content-Security-Policy"]
+        self.assertIn(base64.b64encode(hashlib.sha256(style).digest()).decode(), policy)
+        self.assertIn("default-src 'none'", policy)
+        again = self.farm.client.request("GET", f"{self.path('almanac')}/graph.svg",
+                                         headers={"If-None-Match": answer.headers["ETag"]})
+        self.assertEqual((again.status, again.body), (304, b""))
+        self.assertIn(f'data-drawing="{self.path("almanac")}/graph.svg"',
+                      self.visitor.page(self.path("almanac")))
+        for path in ("/builds/99999/graph.svg", "/builds/x/graph.svg"):
+            self.assertEqual(self.visitor.request("GET", path).status, 404, path)
+
+    def test_zzz_picture_of_a_crowd(self):
+        """Of many, those that are not built come first, and the rest is one node."""
+        self.farm.client.api("POST", "/agents/builder-1/pause")
+        self.addCleanup(self.farm.client.api, "POST", "/agents/builder-1/resume")
+        packages = "".join(
+            f"(define-public crowd-{i} (package (inherit moon-phases) (name \"crowd-{i}\")"
+            f" (inputs (list libtide))))\n" for i in range(400))
+        self.farm.channel.write("example/packages/crowd.scm", f"""\
+(define-module (example packages crowd)
+  #:use-module (example packages almanac)
+  #:use-module (guix packages))
+{packages}""")
+        builds = self.farm.builds(self.farm.push("a crowd"))
+        path = f"/builds/{builds['libtide']['id']}"
+        start = time.monotonic()
+        _, picture = self.picture(path)
+        self.assertLess(time.monotonic() - start, 8 * TIME_FACTOR)
+        nodes = self.nodes(picture)
+        self.assertEqual(len(nodes), 300)
+        self.assertGreater(len([name for name in nodes if name.startswith("crowd-")]), 290)
+        texts = [text.text for text in picture.iter(SVG + "text")]
+        rest = [int(re.search(r"\d+", text).group()) for text in texts if text.startswith("and ")]
+        self.assertEqual(len(rest), 1)
+        self.assertGreaterEqual(rest[0] + len(nodes), 400)
+        page = self.visitor.page(path)
+        self.assertLess(len(page), 150000)
+        self.assertIn("Of each side at most 100 are listed", page)
 
     # ---- logs ----
 

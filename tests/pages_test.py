@@ -74,7 +74,7 @@ class Pages(Case):
         page = Page(text)
         self.assertEqual(page.problems, [], path)
         self.assertEqual(page.scripts[:1], ["/static/live.js"])
-        self.assertLessEqual(set(page.scripts[1:]), {"/static/matrix.js", "/static/log.js"})
+        self.assertLessEqual(set(page.scripts[1:]), {"/static/drawing.js", "/static/log.js", "/static/matrix.js"})
         return page
 
     def api(self, path: str) -> dict:

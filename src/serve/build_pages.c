@@ -158,6 +158,7 @@ show_build(struct http_request *request, void *context, struct error *err)
   accounts_frame(request, serve->pool, &frame);
   read_state(&question.view);
   count_neighbours(&question.view);
+  question.view.is_drawn = serve->drawings.is_possible;
   read_reasons(&question);
   read_log(&question);
   build_page(&page, &question.view, &frame);

@@ -168,3 +168,33 @@ SELECT count(*) - 1 AS "count!" FROM (SELECT id FROM held LIMIT 1001) AS held;
 SELECT id, state = 0 AS "is_running!" FROM attempt
 WHERE build_id = :build_id AND (:attempt_id?::bigint IS NULL OR id = :attempt_id?)
 ORDER BY state = 0 DESC, started_at IS NOT NULL DESC, id DESC LIMIT 1;
+
+-- name: serve_graph_needs :many
+-- What these builds need; first what failed or is not finished.
+SELECT near AS "near!", far AS "far!", state = 2 AS "is_good!"
+FROM (SELECT DISTINCT build.id AS near, needed.id AS far, needed.state
+      FROM build
+      JOIN derivation_input ON derivation_input.derivation_id = build.derivation_id
+      JOIN derivation ON derivation.id = input_id
+      JOIN build AS needed ON needed.output_key = derivation.output_key AND needed.id <> build.id
+      WHERE build.id = ANY (:ids)
+      LIMIT :limit::bigint) AS edge
+ORDER BY state = 2, far, near;
+
+-- name: serve_graph_users :many
+-- What needs these builds, likewise.
+SELECT near AS "near!", far AS "far!", state = 2 AS "is_good!"
+FROM (SELECT DISTINCT build.id AS near, dependent.id AS far, dependent.state
+      FROM build
+      JOIN derivation AS same ON same.output_key = build.output_key
+      JOIN derivation_input ON input_id = same.id
+      JOIN build AS dependent ON dependent.derivation_id = derivation_input.derivation_id
+                             AND dependent.id <> build.id
+      WHERE build.id = ANY (:ids)
+      LIMIT :limit::bigint) AS edge
+ORDER BY state = 2, far, near;
+
+-- name: serve_graph_builds :many
+SELECT build.id, left(substr(basename, 34), -4) AS "name!", build_state_name(state) AS "state!"
+FROM build JOIN store_path ON store_path.id = derivation_id
+WHERE build.id = ANY (:ids);

@@ -43,6 +43,7 @@ serve_collect_routes(struct serve_context *context)
   add(context, serve_builds_page(context));
   add(context, serve_build_pages(context));
   add(context, serve_log_page(context));
+  add(context, serve_graph_page(context));
   add(context, serve_agent_pages(context));
   add(context, serve_joining(context));
   add(context, serve_queue(context));

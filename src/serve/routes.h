@@ -4,6 +4,7 @@
 
 #include "base/work.h"
 #include "evaluation/evaluation.h"
+#include "serve/drawing.h"
 #include "serve/log_window.h"
 #include "serve/queue_view.h"
 #include "serve/serve_sql.h"
@@ -47,6 +48,7 @@ struct serve_context
   struct work_pool *workers;     /* the same */
   struct counts counts;
   struct log_scans log_scans;
+  struct drawings drawings;
   struct queue queue;
   struct http_routes routes[SERVE_ROUTES_MAX]; /* of all rooms */
   size_t routes_count;
@@ -70,6 +72,7 @@ int serve_check_cache(struct http_request *request, void *context, struct error 
 struct http_routes serve_overview_page(struct serve_context *context);
 struct http_routes serve_builds_page(struct serve_context *context);
 struct http_routes serve_build_pages(struct serve_context *context);
+struct http_routes serve_graph_page(struct serve_context *context);
 struct http_routes serve_log_page(struct serve_context *context);
 struct http_routes serve_agent_pages(struct serve_context *context);
 /* This server's address as the visitor, or a proxy in front, says that it is; something

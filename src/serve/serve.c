@@ -235,6 +235,7 @@ start_web(struct server *server, struct error *err)
                                              .queue.lock = PTHREAD_MUTEX_INITIALIZER,
                                              .description.lock = PTHREAD_MUTEX_INITIALIZER };
   log_scans_init(&server->context.log_scans);
+  drawings_init(&server->context.drawings);
   int r = work_pool_start(&server->submissions, SUBMISSION_THREADS);
   if (r == 0)
     r = work_pool_start(&server->workers, WORKER_THREADS);
@@ -287,6 +288,7 @@ stop_all(struct server *server)
   work_pool_free(&server->submissions);
   work_pool_free(&server->workers);
   log_scans_free(&server->context.log_scans);
+  drawings_free(&server->context.drawings);
   if (server->farm != NULL)
     farm_stop(server->farm);
   evaluations_stop(server->evaluations);

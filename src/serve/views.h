@@ -3,6 +3,7 @@
 #pragma once
 
 #include "evaluation/evaluation_sql.h"
+#include "serve/drawing.h"
 #include "serve/log_window.h"
 #include "serve/serve_sql.h"
 #include "serve/story.h"
@@ -74,6 +75,7 @@ struct build_view
   struct reproduction reproduction;
   int64_t needs, needed_by; /* counts, up to 5,000 */
   bool waits, runs, can_restart;
+  bool is_drawn;         /* there can be a picture of them */
   int64_t attempt_id;    /* whose log is shown; 0 = none */
   struct log_window log; /* its end */
   bool log_is_live;

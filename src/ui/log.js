@@ -106,11 +106,12 @@ function styleOf(classes) {
 // An escape: with parameters and a final byte, with a text, or short.
 const ESCAPE =
   /\x1b(?:\[([\x30-\x3f]*)([\x20-\x2f]*)([\x40-\x7e]?)|[\]P_^X](?:[^\x07\x1b]*)(?:\x07|\x1b\\)?|[\x20-\x2f]*[\x30-\x7e]?)/g;
-const CONTROL = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/g;
+// What steers a terminal or turns the direction of what follows, as src/ui/html.c says.
+const STEERING = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]/g;
 
 function put(element, text, style) {
   if (text === "") return;
-  const shown = text.replace(CONTROL, "\ufffd");
+  const shown = text.replace(STEERING, "\ufffd");
   const classes = classesOf(style);
   if (classes === "") {
     element.append(shown);

@@ -182,7 +182,8 @@ class Matrix {
 
   count() {
     const count = this.shown.length;
-    this.line.textContent = `${count.toLocaleString("en")} ${count === 1 ? "job" : "jobs"}: point at one, or move with the arrow keys`;
+    this.line.textContent = count === 0 ? "No job is like that."
+      : `${count.toLocaleString("en")} ${count === 1 ? "job" : "jobs"}: point at one, or move with the arrow keys`;
   }
 
   // ---- drawing ----
@@ -412,13 +413,15 @@ async function start() {
     return;
   }
   const field = filter.elements.name;
-  matrix.narrow(field.value);
   let timer = 0;
-  field.addEventListener("input", () => {
+  const narrow = () => {
     matrix.narrow(field.value);
     clearTimeout(timer);
     timer = setTimeout(refreshList, PAUSE_MS);
-  });
+  };
+  field.addEventListener("input", narrow);
+  if (field.value === field.defaultValue) matrix.narrow(field.value);
+  else narrow(); // it was typed before this script was ready
   follow(matrix, address);
 }
 

@@ -43,8 +43,8 @@ URL_ATTRIBUTES = {("a", "href"), ("area", "href"), ("audio", "src"), ("blockquot
 # The only other attributes with values, beside data-... and aria-...: a browser takes them for text,
 # whatever they say, on every element but these. What is on neither list is refused.
 PLAIN_ATTRIBUTES = set(
-    "abbr alt class cols colspan datetime dir for headers height high id label lang list low max maxlength min "
-    "minlength name optimum placeholder role rows rowspan scope size span start step title value width x y".split())
+    "abbr alt class cols colspan d datetime dir for headers height high id label lang list low max maxlength min "
+    "minlength name optimum placeholder role rows rowspan scope size span start step title value viewbox width x y".split())
 ELEMENTS_WITHOUT_VALUES = {"param"}  # its name and value may be a URL
 RAW_ELEMENTS = {"iframe", "noembed", "noframes", "plaintext", "script", "style", "xmp"}
 

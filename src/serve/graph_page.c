@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What a build needs and what needs it, as a picture. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/map.h"
+#include "base/mem.h"
+#include "guix/hash.h"
+#include "serve/routes.h"
+#include "serve/serve_pages.h"
+#include "serve/views.h"
+
+#define NODES_MAX (DRAWING_NODES_MAX - 2)
+#define EDGES_MAX 1500
+#define DEPTH_MAX 4      /* steps away */
+#define FRONTIER_MAX 300 /* nodes from which the next step is taken */
+#define STEP_EDGES_MAX 4000
+#define FOUND_MAX 5000
+
+struct found
+{
+  int64_t build;
+  int32_t parent; /* the one that it was found from; -1 = it is the centre */
+  int16_t distance;
+  bool is_user; /* it needs the centre, and is not needed by it */
+  bool is_good, is_chosen;
+  size_t node; /* when it is chosen */
+};
+
+struct link
+{
+  int32_t needed, user; /* among the found */
+};
+
+struct exploration
+{
+  struct arena *arena;
+  int64_t id;
+  struct found *found;
+  size_t found_count;
+  struct link *links;
+  size_t links_count;
+  struct int_map by_build; /* struct found */
+  bool has_more[2];        /* more than were counted: of needs, of users */
+  struct drawing drawing;
+};
+
+/* ---- looking around ---- */
+
+static struct found *
+find_or_add(struct exploration *all, int64_t build, const struct found *from, bool is_good,
+            bool is_user)
+{
+  struct found *found = int_map_get(&all->by_build, build);
+  if (found != NULL || all->found_count == FOUND_MAX)
+    return found;
+  found = &all->found[all->found_count++];
+  *found = (struct found) { .build = build,
+                            .parent = from == NULL ? -1 : (int32_t) (from - all->found),
+                            .distance = from == NULL ? 0 : (int16_t) (from->distance + 1),
+                            .is_user = is_user,
+                            .is_good = is_good };
+  int_map_put(&all->by_build, build, found);
+  return found;
+}
+
+static void
+add_link(struct exploration *all, int64_t near, int64_t far, bool is_good, bool is_user)
+{
+  const struct found *from = int_map_get(&all->by_build, near);
+  const struct found *to = find_or_add(all, far, from, is_good, is_user);
+  if (to == NULL) {
+    all->has_more[is_user] = true;
+    return;
+  }
+  if (all->links_count == STEP_EDGES_MAX * 2 * DEPTH_MAX)
+    return;
+  int32_t a = (int32_t) (from - all->found), b = (int32_t) (to - all->found);
+  all->links[all->links_count++] = is_user ? (struct link) { a, b } : (struct link) { b, a };
+}
+
+static int
+take_step(struct db *db, struct exploration *all, struct db_i64s from, bool is_user,
+          struct error *err)
+{
+  if (!is_user) {
+    struct serve_graph_needs_rows rows;
+    int r = serve_graph_needs(db, from, STEP_EDGES_MAX, all->arena, &rows, err);
+    for (size_t i = 0; r == 0 && i < rows.count; i++)
+      add_link(all, rows.items[i].near, rows.items[i].far, rows.items[i].is_good, false);
+    all->has_more[0] |= r == 0 && rows.count == STEP_EDGES_MAX;
+    return r;
+  }
+  struct serve_graph_users_rows rows;
+  int r = serve_graph_users(db, from, STEP_EDGES_MAX, all->arena, &rows, err);
+  for (size_t i = 0; r == 0 && i < rows.count; i++)
+    add_link(all, rows.items[i].near, rows.items[i].far, rows.items[i].is_good, true);
+  all->has_more[1] |= r == 0 && rows.count == STEP_EDGES_MAX;
+  return r;
+}
+
+/* The centre, then what was found in the step before: what is not good stands first there. */
+static int
+look_around(struct db *db, struct exploration *all, bool is_user, struct error *err)
+{
+  int64_t ids[FRONTIER_MAX] = { all->id };
+  struct db_i64s frontier = { .items = ids, .count = 1 };
+  int r = 0;
+  for (int depth = 0; r == 0 && depth < DEPTH_MAX && frontier.count > 0; depth++) {
+    size_t before = all->found_count;
+    r = take_step(db, all, frontier, is_user, err);
+    frontier.count = 0;
+    for (size_t i = before; i < all->found_count && frontier.count < FRONTIER_MAX; i++)
+      ids[frontier.count++] = all->found[i].build;
+    all->has_more[is_user] |=
+        all->found_count - before > FRONTIER_MAX || (depth == DEPTH_MAX - 1 && frontier.count > 0);
+  }
+  return r;
+}
+
+/* ---- choosing ---- */
+
+static int
+compare_found(const void *a, const void *b)
+{
+  const struct found *x = *(struct found *const *) a, *y = *(struct found *const *) b;
+  if (x->is_good != y->is_good)
+    return x->is_good ? 1 : -1;
+  if (x->distance != y->distance)
+    return x->distance - y->distance;
+  return (x->build > y->build) - (x->build < y->build);
+}
+
+/* With all on its way from the centre; false when these are too many. */
+static bool
+choose(struct exploration *all, struct found *found, size_t *left)
+{
+  size_t wanted = 0;
+  for (const struct found *it = found; !it->is_chosen; it = &all->found[it->parent])
+    wanted++;
+  if (wanted > *left)
+    return false;
+  *left -= wanted;
+  for (struct found *it = found; !it->is_chosen; it = &all->found[it->parent])
+    it->is_chosen = true;
+  return true;
+}
+
+static void
+choose_all(struct exploration *all)
+{
+  size_t left = NODES_MAX - 1;
+  struct found **order = arena_array(all->arena, all->found_count, sizeof *order);
+  for (size_t i = 0; i < all->found_count; i++)
+    order[i] = &all->found[i];
+  all->found[0].is_chosen = true;
+  qsort(order, all->found_count, sizeof *order, compare_found);
+  for (size_t i = 0; i < all->found_count && left > 0; i++)
+    (void) choose(all, order[i], &left);
+}
+
+/* ---- the picture ---- */
+
+static size_t
+add_node(struct drawing *drawing, struct drawing_node node)
+{
+  drawing->nodes.items[drawing->nodes.count] = node;
+  return drawing->nodes.count++;
+}
+
+static void
+add_edge(struct drawing *drawing, size_t from, size_t to)
+{
+  if (drawing->edges.count < EDGES_MAX)
+    drawing->edges.items[drawing->edges.count++] = (struct drawing_edge) { .from = from, .to = to };
+}
+
+/* One node for all that are not drawn. */
+static void
+add_rest(struct exploration *all, bool is_user)
+{
+  int64_t count = 0;
+  for (size_t i = 0; i < all->found_count; i++)
+    count += !all->found[i].is_chosen && all->found[i].is_user == is_user;
+  if (count == 0 && !all->has_more[is_user])
+    return;
+  struct str text = STR("and others");
+  if (count > 0)
+    text = str_of(arena_printf(
+        all->arena, all->has_more[is_user] ? "and more than %lld others" : "and %lld more",
+        (long long) count));
+  size_t rest = add_node(&all->drawing, (struct drawing_node) { .name = text });
+  size_t centre = all->found[0].node;
+  add_edge(&all->drawing, is_user ? centre : rest, is_user ? rest : centre);
+}
+
+static int
+compare_links(const void *a, const void *b)
+{
+  const struct link *x = a, *y = b;
+  return x->needed != y->needed ? (x->needed > y->needed) - (x->needed < y->needed)
+                                : (x->user > y->user) - (x->user < y->user);
+}
+
+static void
+add_edges(struct exploration *all)
+{
+  qsort(all->links, all->links_count, sizeof *all->links, compare_links);
+  for (size_t i = 0; i < all->links_count; i++) {
+    const struct found *needed = &all->found[all->links[i].needed];
+    const struct found *user = &all->found[all->links[i].user];
+    bool is_repeated = i > 0 && compare_links(&all->links[i - 1], &all->links[i]) == 0;
+    if (needed->is_chosen && user->is_chosen && !is_repeated)
+      add_edge(&all->drawing, needed->node, user->node);
+  }
+}
+
+static int
+name_nodes(struct db *db, struct exploration *all, struct error *err)
+{
+  struct drawing *drawing = &all->drawing;
+  int64_t *ids = arena_array(all->arena, NODES_MAX, sizeof *ids);
+  struct db_i64s chosen = { .items = ids };
+  struct serve_graph_builds_rows rows;
+  for (size_t i = 0; i < all->found_count; i++)
+    if (all->found[i].is_chosen) {
+      ids[chosen.count++] = all->found[i].build;
+      all->found[i].node = add_node(
+          drawing, (struct drawing_node) { .build = all->found[i].build, .is_centre = i == 0 });
+    }
+  int r = serve_graph_builds(db, chosen, all->arena, &rows, err);
+  for (size_t i = 0; r == 0 && i < rows.count; i++) {
+    const struct found *found = int_map_get(&all->by_build, rows.items[i].id);
+    drawing->nodes.items[found->node].name = rows.items[i].name;
+    drawing->nodes.items[found->node].state = rows.items[i].state;
+  }
+  if (r == 0 && rows.count == 0)
+    return error_set(err, -ENOENT, "there is no build %lld", (long long) all->id);
+  return r;
+}
+
+static int
+explore(struct db *db, void *context, struct error *err)
+{
+  struct exploration *all = context;
+  struct arena *arena = all->arena;
+  int_map_free(&all->by_build); /* this may be another try */
+  *all = (struct exploration) { .arena = arena, .id = all->id };
+  all->found = arena_array(arena, FOUND_MAX, sizeof *all->found);
+  all->links = arena_array(arena, STEP_EDGES_MAX * 2 * DEPTH_MAX, sizeof *all->links);
+  all->drawing.nodes.items =
+      arena_array(arena, DRAWING_NODES_MAX, sizeof *all->drawing.nodes.items);
+  all->drawing.edges.items = arena_array(arena, EDGES_MAX, sizeof *all->drawing.edges.items);
+  (void) find_or_add(all, all->id, NULL, true, false);
+  int r = look_around(db, all, false, err);
+  if (r == 0)
+    r = look_around(db, all, true, err);
+  if (r < 0)
+    return r;
+  choose_all(all);
+  r = name_nodes(db, all, err);
+  if (r < 0)
+    return r;
+  add_edges(all);
+  add_rest(all, false);
+  add_rest(all, true);
+  return 0;
+}
+
+/* ---- the answer ---- */
+
+/* As policies write hashes (RFC 4648): of 32 bytes, the last two make three digits. */
+static void
+put_base64(struct buf *out, const struct guix_hash *hash)
+{
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  for (size_t i = 0; i < GUIX_HASH_SIZE; i += 3) {
+    unsigned third = i + 2 < GUIX_HASH_SIZE ? hash->bytes[i + 2] : 0;
+    unsigned group = (unsigned) hash->bytes[i] << 16 | (unsigned) hash->bytes[i + 1] << 8 | third;
+    for (int shift = 18; shift >= 0; shift -= 6)
+      buf_append_char(out, digits[group >> shift & 63]);
+  }
+  out->data[out->size - 1] = '=';
+}
+
+/* The picture may be styled by what it holds, and do nothing else, wherever it is opened. */
+static void
+restrict_picture(struct http_request *request, struct str picture)
+{
+  const char *begin = memmem(picture.data, picture.size, "<style>", 7);
+  const char *end = memmem(picture.data, picture.size, "</style>", 8);
+  if (begin == NULL || end == NULL)
+    return;
+  const struct guix_hash hash = guix_hash_of(str_make(begin + 7, (size_t) (end - begin - 7)));
+  CLEANUP_BUF struct buf policy = { 0 };
+  buf_append_text(&policy, "default-src 'none'; style-src 'sha256-");
+  put_base64(&policy, &hash);
+  buf_append_text(&policy, "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+  http_reply_header(request, "Content-Security-Policy", buf_text(&policy));
+}
+
+static int
+reply_picture(struct http_request *request, struct str picture)
+{
+  char hex[2 * GUIX_HASH_SIZE];
+  const struct guix_hash hash = guix_hash_of(picture);
+  str_to_hex(hash.bytes, sizeof hash.bytes, hex);
+  const char *etag = arena_printf(http_arena(request), "\"%.32s\"", hex);
+  restrict_picture(request, picture);
+  http_reply_header(request, "Cache-Control", "no-cache");
+  return http_reply_bytes(request, "image/svg+xml", etag, picture);
+}
+
+static int
+show_graph(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct exploration all = { .arena = http_arena(request) };
+  CLEANUP_BUF struct buf picture = { 0 };
+  int r = http_param_id(request, "id", &all.id, err);
+  if (r == 0)
+    r = db_pool_run(serve->pool, DB_READ, explore, &all, err);
+  int_map_free(&all.by_build);
+  if (r == 0)
+    r = drawing_lay_out(&serve->drawings, &all.drawing, all.arena, err);
+  if (r == -ETIMEDOUT)
+    return error_set(err, -EFBIG, "%s", "this graph is too large to be drawn");
+  if (r < 0)
+    return r;
+  graph_picture(&picture, &all.drawing);
+  return reply_picture(request, buf_str(&picture));
+}
+
+/* Drawing takes its time. */
+static int
+get_graph(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, show_graph);
+}
+
+static const struct http_route routes[] = {
+  { "GET", "/builds/{id}/graph.svg", get_graph, .summary = "What it needs and what needs it" },
+};
+
+struct http_routes
+serve_graph_page(struct serve_context *context)
+{
+  return (struct http_routes) { routes, ARRAY_SIZE(routes), context };
+}
