@@ -36,8 +36,10 @@ ui_frame_read(struct http_request *request, struct ui_frame *ret)
 {
   struct arena *arena = http_arena(request);
   struct str said = http_cookie(request, SAID_COOKIE);
+  /* Its address would hold itself, and the next page's that one, for ever. */
+  bool is_sign_in = str_equal(str_of(http_path(request)), STR("/sign-in"));
   *ret = (struct ui_frame) {
-    .here = http_target(request),
+    .here = is_sign_in ? STR("/") : http_target(request),
     .search = http_query(request, "q"),
   };
   if (said.size > 0 && said.size <= 3 * SAID_MAX)

@@ -12,20 +12,35 @@
 import { followEvents } from "./events.js";
 
 const QUIET_MS = 400; // after an event, others are awaited this long
+const SHARED_MS = 50; // what was asked for so long ago is still new
 const PAUSE_MS = 2000; // between two refreshes of an element
 const RETRY_MS = [1000, 2000, 5000, 15000];
 const LOG_LIMIT = 4 * 1024 * 1024; // characters shown; older ones are dropped
 
 // ---- live elements ----
 
+const asked = new Map(); // by address: when, and the promise of the page
+
+async function fetchPage(address) {
+  const reply = await fetch(address, { headers: { Accept: "text/html" } });
+  return reply.ok ? new DOMParser().parseFromString(await reply.text(), "text/html") : null;
+}
+
+// Elements that one event concerns ask at the same time: they share the answer.
+function getPage(address) {
+  const now = Date.now();
+  const last = asked.get(address);
+  if (last && now - last.when < SHARED_MS) return last.page;
+  const page = fetchPage(address);
+  asked.set(address, { when: now, page });
+  return page;
+}
+
 async function refresh(element) {
-  const address = new URL(element.dataset.live || location.href, location.href);
+  const address = new URL(element.dataset.live || location.href, location.href).href;
   element.setAttribute("aria-busy", "true");
   try {
-    const reply = await fetch(address, { headers: { Accept: "text/html" } });
-    if (!reply.ok) return;
-    const page = new DOMParser().parseFromString(await reply.text(), "text/html");
-    const fresh = page.getElementById(element.id);
+    const fresh = (await getPage(address))?.getElementById(element.id);
     if (fresh && fresh.innerHTML !== element.innerHTML) replaceContents(element, fresh);
   } catch {
     // The server is away: the next event or the next look at the page tries again.
