@@ -57,7 +57,9 @@ def enrol_hostile_agent(server) -> str:
     return "hostile"
 
 
-class Browser(Case):
+class OfBrowser(Case):
+    """On one farm for all tests."""
+
     timeout = 300
 
     @classmethod
@@ -112,6 +114,9 @@ class Browser(Case):
                 process.stdin.flush()
         self.assertEqual(process.returncode, 0, "".join(printed))
 
+
+class Browser(OfBrowser):
+
     # ---- every page ----
 
     def test_complete(self) -> None:
@@ -125,12 +130,6 @@ class Browser(Case):
 
     def test_markup(self) -> None:
         self.drive("markup.mjs")
-
-    def test_screenshots(self) -> None:
-        folder = BUILD / "screenshots"
-        shutil.rmtree(folder, ignore_errors=True)
-        self.drive("screenshots.mjs", folder)
-        self.assertGreater(len(list(folder.glob("*.png"))), 50)
 
     def test_keyboard(self) -> None:
         self.drive("keyboard.mjs")
@@ -165,3 +164,18 @@ class Browser(Case):
     def test_connection(self) -> None:
         self.drive("connection.mjs", stop=self.farm.server.stop, start=self.farm.server.start,
                    pause=self.pause, resume=lambda: self.pause("resume"))
+
+
+class Thorough(OfBrowser):
+    """What takes longer: `tests/run --slow browser`."""
+
+    slow = True
+
+    def test_accessibility_in_every_look(self) -> None:
+        self.drive("accessibility.mjs", "all")
+
+    def test_screenshots(self) -> None:
+        folder = BUILD / "screenshots"
+        shutil.rmtree(folder, ignore_errors=True)
+        self.drive("screenshots.mjs", folder)
+        self.assertGreater(len(list(folder.glob("*.png"))), 50)
