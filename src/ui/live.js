@@ -36,11 +36,17 @@ function getPage(address) {
   return page;
 }
 
+const addressOf = (element) => new URL(element.dataset.live || location.href, location.href).href;
+
 async function refresh(element) {
-  const address = new URL(element.dataset.live || location.href, location.href).href;
   element.setAttribute("aria-busy", "true");
   try {
-    const fresh = (await getPage(address))?.getElementById(element.id);
+    let address, page;
+    do { // a filter may change the page's address meanwhile, and what it shows
+      address = addressOf(element);
+      page = await getPage(address);
+    } while (address !== addressOf(element));
+    const fresh = page?.getElementById(element.id);
     if (fresh && fresh.innerHTML !== element.innerHTML) replaceContents(element, fresh);
   } catch {
     // The server is away: the next event or the next look at the page tries again.
