@@ -60,7 +60,7 @@ function replaceContents(element, fresh) {
   const active = element.contains(document.activeElement) ? document.activeElement : null;
   const open = [...element.querySelectorAll("details[open][id]")].map((details) => details.id);
   const place = active && placeOf(active);
-  element.replaceChildren(...fresh.childNodes);
+  element.replaceChildren(...fresh.cloneNode(true).childNodes); // others may want them, too
   for (const id of open) document.getElementById(id)?.setAttribute("open", "");
   if (place) element.querySelector(place)?.focus({ preventScroll: true });
 }
