@@ -302,6 +302,7 @@ stop_all(struct server *server)
   cluster_stop(server->cluster);
   file_closep(&server->lock_fd);
   arena_free(&server->context.queue.arena);
+  buf_free(&server->context.description.text);
   arena_free(&server->arena);
 }
 
