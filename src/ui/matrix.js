@@ -116,6 +116,7 @@ class Matrix {
     this.canvas.setAttribute("aria-hidden", "true");
     this.line.id = "matrix-line";
     this.line.setAttribute("role", "status");
+    this.view.hidden = true; // until there are jobs to move among
     this.listen();
   }
 
@@ -152,6 +153,7 @@ class Matrix {
     this.changes = data.changes;
     this.kinds = Uint8Array.from(data.states, (state, i) => kindOf(state, data.changes[i]));
     this.element.hidden = this.names.length === 0;
+    this.view.hidden = false;
     this.sift();
   }
 
