@@ -8,7 +8,7 @@ JOBS ?= $(shell nproc)
 ONESHOT ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps demo check check-fast check-all-of-guix bench lint format install clean
+.PHONY: all help deps demo check check-fast check-all-of-guix bench screenshots lint format install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -38,6 +38,9 @@ check-all-of-guix: all ## all 31,000 jobs of Guix against Guix itself: half an h
 
 bench: all ## one measurement (needs root): NAME=evaluation-page
 	@BUILD=$(BUILD) bench/$(NAME)
+
+screenshots: all ## the pictures of README.md anew (needs root)
+	@BUILD=$(BUILD) SCREENSHOTS=doc/screenshots tests/run --slow pictures
 
 lint: all ## figures of the tree, arrows between rooms, format, clang-tidy
 	@BUILD=$(BUILD) tools/lint

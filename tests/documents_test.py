@@ -18,6 +18,7 @@ from support.waiting import TIME_FACTOR
 GUIDE = TOP / "doc" / "using.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILES_NAMED = re.compile(r"`([a-z-]+\.md)`")
+PICTURES_NAMED = re.compile(r'(?:src|srcset)="([^"]+)"|!\[[^]]*\]\(([^)]+)\)')
 
 
 class UsersGuide(Case):
@@ -65,3 +66,9 @@ class UsersGuide(Case):
         for document in (TOP / "README.md", *(TOP / "doc").glob("*.md")):
             for name in FILES_NAMED.findall(document.read_text()):
                 self.assertTrue((TOP / "doc" / name).exists(), f"{document.name} names {name}")
+
+    def test_pictures_that_are_named(self):
+        named = {pathlib.Path(document.parent, *names).resolve()
+                 for document in (TOP / "README.md", *(TOP / "doc").glob("*.md"))
+                 for names in PICTURES_NAMED.findall(document.read_text())}
+        self.assertEqual(named, set((TOP / "doc/screenshots").glob("*.png")))

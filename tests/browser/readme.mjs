@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The pictures of README.md: node readme.mjs FARM.json FOLDER
+
+import { join } from "node:path";
+import { SCHEMES, api, eachPage, look, newContext, run } from "./browser.mjs";
+
+const folder = process.argv[3];
+const viewport = { width: 1280, height: 800 };
+
+async function idOf(name) {
+  const { items } = await api(`/builds?name=${name}&limit=1`);
+  return items[0].id;
+}
+
+async function pages() {
+  const evaluation = (await api("/specifications/harbour")).newest_evaluation.id;
+  const failed = await idOf("chart-dogger");
+  return [
+    { name: "overview", path: "/" },
+    { name: "evaluation", path: `/evaluations/${evaluation}` },
+    { name: "log", path: `/builds/${failed}/log` },
+  ];
+}
+
+async function pictures(tab, page) {
+  for (const scheme of SCHEMES) {
+    await look(tab, { scheme });
+    await tab.screenshot({ path: join(folder, `${page.name}-${scheme}.png`), animations: "disabled" });
+  }
+}
+
+await run(async (browser) => {
+  const context = await newContext(browser, { viewport });
+  await eachPage(context, await pages(), pictures);
+  await context.close();
+});
