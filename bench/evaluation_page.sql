@@ -52,6 +52,9 @@ WHERE NOT (evaluation = 8 AND n > 30980);
 INSERT INTO job (evaluation_id, name_id, derivation_id, build_id)
 SELECT 8, 31000 + n, 1999999 - 2 * n, 1000000 - n FROM generate_series(1, 20) AS n;
 
+INSERT INTO evaluation_roster
+SELECT evaluation_id, names, derivation_ids, build_ids, states FROM evaluation_roster_made;
+
 INSERT INTO evaluation_error (evaluation_id, job, message, file, line, column_)
 SELECT evaluation, 'broken-' || n + evaluation || '@1.0', repeat('a patch was not found; ', 20),
        'gnu/packages/broken.scm', n * 10, 2

@@ -22,16 +22,22 @@ SELECT evaluation.id, specification_id, specification.name AS specification,
 FROM evaluation JOIN specification ON specification.id = specification_id
 WHERE evaluation.id = :id;
 
--- name: changes_pair :many
--- The jobs of two evaluations by name. side: 1 of the first alone, 2 of the second, 3 of both.
-SELECT job_name.name, pair.derivation_id AS "derivation_id!", pair.build_id AS "build_id!",
-       pair.side AS "side!"
-FROM (SELECT name_id, derivation_id, min(build_id) AS build_id,
-             sum(CASE WHEN evaluation_id = :id THEN 1 ELSE 2 END)::integer AS side
-      FROM job WHERE evaluation_id = ANY (ARRAY[:id, :against]::bigint[])
-      GROUP BY name_id, derivation_id) AS pair
-JOIN job_name ON job_name.id = name_id
-ORDER BY job_name.name, pair.derivation_id;
+-- name: changes_roster :one
+SELECT names, derivation_ids, build_ids, states
+FROM evaluation_roster WHERE evaluation_id = :evaluation_id;
+
+-- name: changes_roster_made :one
+-- The same of one that has none yet: it ended before there were any.
+SELECT names AS "names!", derivation_ids AS "derivation_ids!", build_ids AS "build_ids!",
+       states AS "states!"
+FROM evaluation_roster_made WHERE evaluation_id = :evaluation_id;
+
+-- name: changes_roster_write :exec
+-- Written with the jobs; later only the states change.
+INSERT INTO evaluation_roster (evaluation_id, names, derivation_ids, build_ids, states)
+SELECT evaluation_id, names, derivation_ids, build_ids, states
+FROM evaluation_roster_made WHERE evaluation_id = :evaluation_id
+ON CONFLICT (evaluation_id) DO UPDATE SET states = excluded.states;
 
 -- name: changes_states :one
 -- The state of each of these builds, in their order; -1 = there is none. By look-ups

@@ -9,8 +9,11 @@
 
 /* Shorter than live.js waits after an event: what it then fetches has that event's effect. */
 #define FRESH_MS 300
-/* Builds that succeeded hardly ever change: only when their outputs were lost. */
+/* Builds that succeeded hardly ever change: only when their outputs were lost. So no page
+   waits for their states; they are read behind its back. */
 #define ALL_FRESH_MS 10000
+/* So many builds that have succeeded since are worth writing a roster again. */
+#define SETTLED_MIN 250
 #define JOBS_KEPT 400000 /* of all comparisons that are remembered */
 
 /* ---- words ---- */
@@ -77,133 +80,7 @@ job_show_parse(struct str name, int *ret, struct error *err)
   return error_set(err, -EINVAL, "no jobs are called \"%.*s\"", STR_FMT(name));
 }
 
-/* ---- pairing ---- */
-
-enum side
-{
-  SIDE_NOW = 1,
-  SIDE_BEFORE = 2,
-  SIDE_BOTH = 3,
-};
-
-/* A job that only one side has. */
-struct single
-{
-  int64_t build_id;
-  size_t row;
-};
-
-struct pairs
-{
-  const struct changes_pair_row *rows;
-  struct single *now, *before; /* of the name at hand */
-  int64_t *partner;            /* of each row: the build on the other side; 0 = none */
-};
-
-static int
-by_build(const void *left, const void *right)
-{
-  const struct single *a = left;
-  const struct single *b = right;
-  if (a->build_id != b->build_id)
-    return a->build_id < b->build_id ? -1 : 1;
-  return (a->row > b->row) - (a->row < b->row);
-}
-
-static int
-by_row(const void *left, const void *right)
-{
-  const struct single *a = left;
-  const struct single *b = right;
-  return (a->row > b->row) - (a->row < b->row);
-}
-
-static size_t
-collect(const struct pairs *pairs, size_t first, size_t end, enum side side, struct single *ret)
-{
-  size_t count = 0;
-  for (size_t i = first; i < end; i++)
-    if (pairs->rows[i].side == (int32_t) side)
-      ret[count++] = (struct single) { pairs->rows[i].build_id, i };
-  return count;
-}
-
-static void
-join(struct pairs *pairs, const struct single *now, const struct single *before)
-{
-  pairs->partner[now->row] = before->build_id;
-  pairs->partner[before->row] = now->build_id;
-}
-
-/* Those that have no partner, in order of their rows. */
-static size_t
-keep_alone(const struct pairs *pairs, struct single *singles, size_t count)
-{
-  size_t kept = 0;
-  for (size_t i = 0; i < count; i++)
-    if (pairs->partner[singles[i].row] == 0)
-      singles[kept++] = singles[i];
-  qsort(singles, kept, sizeof *singles, by_row);
-  return kept;
-}
-
-/* Rows FIRST to END have one name. */
-static void
-pair_name(struct pairs *pairs, size_t first, size_t end)
-{
-  size_t now = collect(pairs, first, end, SIDE_NOW, pairs->now);
-  size_t before = collect(pairs, first, end, SIDE_BEFORE, pairs->before);
-  if (now == 0 || before == 0)
-    return;
-  qsort(pairs->now, now, sizeof *pairs->now, by_build);
-  qsort(pairs->before, before, sizeof *pairs->before, by_build);
-  for (size_t i = 0, k = 0; i < now && k < before;)
-    if (pairs->now[i].build_id == pairs->before[k].build_id)
-      join(pairs, &pairs->now[i++], &pairs->before[k++]);
-    else if (pairs->now[i].build_id < pairs->before[k].build_id)
-      i++;
-    else
-      k++;
-  now = keep_alone(pairs, pairs->now, now);
-  before = keep_alone(pairs, pairs->before, before);
-  for (size_t i = 0; i < now && i < before; i++)
-    join(pairs, &pairs->now[i], &pairs->before[i]);
-}
-
-/* Of a pair one row is told, that of the newer evaluation. */
-static size_t
-tell_pairs(const struct pairs *pairs, size_t count, struct compared_job *ret)
-{
-  size_t told = 0;
-  for (size_t i = 0; i < count; i++) {
-    const struct changes_pair_row *row = &pairs->rows[i];
-    if (row->side == SIDE_BEFORE && pairs->partner[i] != 0)
-      continue;
-    ret[told++] = (struct compared_job) {
-      .name = row->name,
-      .derivation_id = row->derivation_id,
-      .build_id = row->side == SIDE_BEFORE ? 0 : row->build_id,
-      .before_id = row->side == SIDE_NOW ? pairs->partner[i] : row->build_id,
-    };
-  }
-  return told;
-}
-
-size_t
-jobs_pair(const struct changes_pair_row *rows, size_t count, struct compared_job *ret)
-{
-  CLEANUP_FREE struct single *now = mem_array(count, sizeof *now);
-  CLEANUP_FREE struct single *before = mem_array(count, sizeof *before);
-  CLEANUP_FREE int64_t *partner = mem_array(count, sizeof *partner);
-  struct pairs pairs = { rows, now, before, partner };
-  size_t first = 0;
-  for (size_t end = 1; end <= count; end++)
-    if (end == count || !str_equal(rows[end].name, rows[first].name)) {
-      pair_name(&pairs, first, end);
-      first = end;
-    }
-  return tell_pairs(&pairs, count, ret);
-}
+/* ---- changes ---- */
 
 enum job_change
 job_change_of(int16_t state, int16_t before)
@@ -222,42 +99,6 @@ job_change_of(int16_t state, int16_t before)
 }
 
 /* ---- what is remembered ---- */
-
-/* What never changes of a comparison. */
-struct pairing
-{
-  atomic_int references;
-  struct arena arena;
-  struct compared_job *jobs;
-  size_t count;
-};
-
-static void
-pairing_drop(struct pairing *pairing)
-{
-  if (pairing == NULL || atomic_fetch_sub(&pairing->references, 1) > 1)
-    return;
-  arena_free(&pairing->arena);
-  free(pairing);
-}
-
-static int
-pairing_read(struct db *db, int64_t evaluation_id, int64_t against_id, struct pairing **ret,
-             struct error *err)
-{
-  struct pairing *pairing = mem_alloc(sizeof *pairing);
-  struct changes_pair_rows rows;
-  pairing->references = 1;
-  int r = changes_pair(db, evaluation_id, against_id, &pairing->arena, &rows, err);
-  if (r < 0) {
-    pairing_drop(pairing);
-    return r;
-  }
-  pairing->jobs = arena_array(&pairing->arena, rows.count, sizeof *pairing->jobs);
-  pairing->count = jobs_pair(rows.items, rows.count, pairing->jobs);
-  *ret = pairing;
-  return 0;
-}
 
 void
 comparison_drop(struct comparison *comparison)
@@ -349,19 +190,23 @@ by_wanted_build(const void *left, const void *right)
   return (a->build_id > b->build_id) - (a->build_id < b->build_id);
 }
 
-/* OLD: from before; NULL = none. */
+/* Whether JOB has a build of its own in the other evaluation. */
+static bool
+has_other_before(const struct compared_job *job)
+{
+  return job->before_id != 0 && job->before_id != job->build_id;
+}
+
+/* All of them, or those that have not succeeded yet. */
 static size_t
-want_states(struct comparison *comparison, const struct comparison *old, struct wanted *ret)
+want_states(struct comparison *comparison, bool all, struct wanted *ret)
 {
   size_t count = 0;
   for (size_t i = 0; i < comparison->jobs_count; i++) {
     const struct compared_job *job = &comparison->jobs[i];
-    comparison->states[i] = job->build_id == 0 ? -1 : old != NULL ? old->states[i] : 0;
-    comparison->before[i] = job->before_id == 0 ? -1 : old != NULL ? old->before[i] : 0;
-    if (job->build_id != 0 && comparison->states[i] != FARM_BUILD_SUCCEEDED)
+    if (job->build_id != 0 && (all || comparison->states[i] != FARM_BUILD_SUCCEEDED))
       ret[count++] = (struct wanted) { job->build_id, &comparison->states[i] };
-    if (job->before_id != 0 && job->before_id != job->build_id
-        && comparison->before[i] != FARM_BUILD_SUCCEEDED)
+    if (has_other_before(job) && (all || comparison->before[i] != FARM_BUILD_SUCCEEDED))
       ret[count++] = (struct wanted) { job->before_id, &comparison->before[i] };
   }
   return count;
@@ -390,6 +235,8 @@ read_states(struct db *db, struct wanted *wanted, size_t count, struct error *er
 static void
 classify(struct comparison *comparison)
 {
+  comparison->present = 0;
+  memset(comparison->counts, 0, sizeof comparison->counts);
   for (size_t i = 0; i < comparison->jobs_count; i++) {
     const struct compared_job *job = &comparison->jobs[i];
     if (job->before_id != 0 && job->before_id == job->build_id)
@@ -404,6 +251,20 @@ classify(struct comparison *comparison)
   }
 }
 
+/* Asks for states, of succeeded builds too when ALL. May be repeated. */
+static int
+read_comparison(struct db *db, struct comparison *comparison, bool all, struct error *err)
+{
+  CLEANUP_FREE struct wanted *wanted = mem_array(2 * comparison->jobs_count, sizeof *wanted);
+  size_t count = want_states(comparison, all, wanted);
+  comparison->read_ms = clock_monotonic_ms();
+  int r = read_states(db, wanted, count, err);
+  if (r == 0)
+    classify(comparison);
+  return r;
+}
+
+/* Takes PAIRING over; no states yet. */
 static struct comparison *
 comparison_new(struct pairing *pairing, int64_t evaluation_id, int64_t against_id)
 {
@@ -429,46 +290,148 @@ comparison_empty(int64_t evaluation_id)
   return comparison_new(NULL, evaluation_id, 0);
 }
 
-/* A new one with the states as they are now; takes PAIRING over. */
-static int
-comparison_read(struct db *db, const struct comparison *old, struct comparison *comparison,
-                struct error *err)
+/* The same jobs with the states that OLD has. */
+static struct comparison *
+comparison_again(const struct comparison *old)
 {
-  int64_t now = clock_monotonic_ms();
-  bool all = old == NULL || now - old->all_read_ms >= ALL_FRESH_MS;
-  CLEANUP_FREE struct wanted *wanted = mem_array(2 * comparison->jobs_count, sizeof *wanted);
-  size_t count = want_states(comparison, all ? NULL : old, wanted);
-  comparison->read_ms = now;
-  comparison->all_read_ms = all ? now : old->all_read_ms;
-  int r = read_states(db, wanted, count, err);
-  if (r == 0)
-    classify(comparison);
-  return r;
+  old->pairing->references++;
+  struct comparison *comparison = comparison_new(old->pairing, old->evaluation_id, old->against_id);
+  memcpy(comparison->states, old->states, old->jobs_count * sizeof *old->states);
+  memcpy(comparison->before, old->before, old->jobs_count * sizeof *old->before);
+  return comparison;
 }
+
+/* With the states that the rosters have. */
+static int
+comparison_first(struct db *db, int64_t evaluation_id, int64_t against_id, struct comparison **ret,
+                 struct error *err)
+{
+  struct pairing *pairing = NULL;
+  int r = pairing_read(db, evaluation_id, against_id, &pairing, err);
+  if (r < 0)
+    return r;
+  struct comparison *comparison = comparison_new(pairing, evaluation_id, against_id);
+  for (size_t i = 0; i < pairing->count; i++) {
+    comparison->states[i] = pairing->noted[i].state;
+    comparison->before[i] = pairing->noted[i].before;
+  }
+  *ret = comparison;
+  return 0;
+}
+
+/* ---- all states, behind the back of pages ---- */
+
+struct refresh
+{
+  struct work work;
+  struct comparison *comparison; /* nobody else's yet */
+};
+
+static int
+read_all(struct db *db, void *context, struct error *err)
+{
+  const struct refresh *refresh = context;
+  return read_comparison(db, refresh->comparison, true, err);
+}
+
+static int
+write_rosters(struct db *db, void *context, struct error *err)
+{
+  const struct refresh *refresh = context;
+  const struct comparison *comparison = refresh->comparison;
+  int r = changes_roster_write(db, comparison->evaluation_id, err);
+  if (r >= 0 && comparison->against_id != 0)
+    r = changes_roster_write(db, comparison->against_id, err);
+  return r < 0 ? r : 0;
+}
+
+/* Whether the next one that begins with the rosters should find them as they are now: they
+   take a build for succeeded that is not any more, or leave too many to be asked for. */
+static bool
+is_worth_writing(const struct comparison *comparison)
+{
+  const struct pairing *pairing = comparison->pairing;
+  size_t settled = 0;
+  for (size_t i = 0; i < pairing->count; i++) {
+    const struct noted_states *noted = &pairing->noted[i];
+    bool was = noted->state == FARM_BUILD_SUCCEEDED, had = noted->before == FARM_BUILD_SUCCEEDED;
+    bool is = comparison->states[i] == FARM_BUILD_SUCCEEDED;
+    bool has = comparison->before[i] == FARM_BUILD_SUCCEEDED;
+    if ((was && !is) || (had && !has))
+      return true;
+    settled += (is && !was) || (has && !had);
+  }
+  return !pairing->is_written || settled >= SETTLED_MIN;
+}
+
+static void
+note_written(struct comparison *comparison)
+{
+  struct pairing *pairing = comparison->pairing;
+  pairing->is_written = true;
+  for (size_t i = 0; i < pairing->count; i++)
+    pairing->noted[i] = (struct noted_states) { comparison->states[i], comparison->before[i] };
+}
+
+/* What fails here is tried again ALL_FRESH_MS later, if somebody looks then. */
+static void
+refresh_run(void *context, struct work *work, bool stopping)
+{
+  struct refresh *refresh = (struct refresh *) work;
+  struct evaluations *evaluations = context;
+  struct comparison *comparison = refresh->comparison;
+  struct db_pool *pool = evaluations->options.pool;
+  if (!stopping && db_pool_run(pool, DB_READ, read_all, refresh, NULL) == 0) {
+    remember(evaluations, comparison);
+    if (is_worth_writing(comparison)
+        && db_pool_run(pool, DB_WRITE, write_rosters, refresh, NULL) == 0)
+      note_written(comparison);
+  }
+  comparison->pairing->refreshing = false;
+  comparison_drop(comparison);
+  free(refresh);
+}
+
+static void
+refresh_later(struct evaluations *evaluations, const struct comparison *comparison)
+{
+  struct pairing *pairing = comparison->pairing;
+  int64_t now = clock_monotonic_ms();
+  if (now < pairing->refresh_at_ms || atomic_exchange(&pairing->refreshing, true))
+    return;
+  pairing->refresh_at_ms = now + ALL_FRESH_MS;
+  struct refresh *refresh = mem_alloc(sizeof *refresh);
+  *refresh = (struct refresh) { .work = { .run = refresh_run },
+                                .comparison = comparison_again(comparison) };
+  work_pool_put(&evaluations->answers, &refresh->work);
+}
+
+/* ---- taking one ---- */
 
 int
 comparison_take(struct evaluations *evaluations, struct db *db, int64_t evaluation_id,
                 int64_t against_id, struct comparison **ret, struct error *err)
 {
+  struct comparison *comparison = NULL;
   struct comparison *old = recall(evaluations, evaluation_id, against_id);
-  struct pairing *pairing = old != NULL ? old->pairing : NULL;
   if (old != NULL && clock_monotonic_ms() - old->read_ms < FRESH_MS) {
     *ret = old;
     return 0;
   }
-  int r = old != NULL ? 0 : pairing_read(db, evaluation_id, against_id, &pairing, err);
-  if (r < 0)
-    return r;
+  int r = 0;
   if (old != NULL)
-    pairing->references++;
-  struct comparison *comparison = comparison_new(pairing, evaluation_id, against_id);
-  r = comparison_read(db, old, comparison, err);
+    comparison = comparison_again(old);
+  else
+    r = comparison_first(db, evaluation_id, against_id, &comparison, err);
   comparison_drop(old);
+  if (r == 0)
+    r = read_comparison(db, comparison, false, err);
   if (r < 0) {
     comparison_drop(comparison);
     return r;
   }
   remember(evaluations, comparison);
+  refresh_later(evaluations, comparison);
   *ret = comparison;
   return 0;
 }

@@ -4,8 +4,7 @@
    their builds are asked for again and again. */
 #pragma once
 
-#include "evaluation/evaluation_private.h"
-#include "evaluation/evaluation_sql.h"
+#include "evaluation/pairing.h"
 
 enum job_change
 {
@@ -23,18 +22,6 @@ const char *job_change_name(enum job_change change); /* "same", "broken", ... */
    is not there. */
 char job_change_letter(enum job_change change);
 char job_state_letter(int16_t state);
-
-struct compared_job
-{
-  struct str name;
-  int64_t derivation_id; /* of the job, or of the removed one */
-  int64_t build_id;      /* 0 = removed */
-  int64_t before_id;     /* its build in the other evaluation; 0 = added */
-};
-
-/* Pairs the jobs of each name: equal builds first, the rest in the order of their
-   derivations. ROWS are in order of name. RET has room for COUNT; returns how many. */
-size_t jobs_pair(const struct changes_pair_row *rows, size_t count, struct compared_job *ret);
 
 /* STATE, BEFORE: enum farm_build_state, or -1 where there is no such job. */
 enum job_change job_change_of(int16_t state, int16_t before);
@@ -67,9 +54,8 @@ struct comparison
   int16_t *before; /* of its build in the other evaluation; -1 = added */
   uint8_t *changes;
   int64_t counts[JOB_SHOWS];
-  int64_t present;     /* jobs of the evaluation itself */
-  int64_t read_ms;     /* when the states were asked for, monotonic */
-  int64_t all_read_ms; /* those of succeeded builds too */
+  int64_t present; /* jobs of the evaluation itself */
+  int64_t read_ms; /* when the states were asked for, monotonic */
 };
 
 /* Inside the caller's transaction; drop it afterwards. Both have ended. AGAINST 0 = none. */

@@ -9,54 +9,6 @@
 
 #include "evaluation/comparison.h"
 
-#define NOW 1
-#define BEFORE 2
-#define BOTH 3
-
-static void
-assert_job(const struct compared_job *job, const char *name, int64_t build_id, int64_t before_id)
-{
-  assert_true(str_equal(job->name, str_of(name)));
-  assert_int_equal(job->build_id, build_id);
-  assert_int_equal(job->before_id, before_id);
-}
-
-static void
-test_pairs_by_name(void **state)
-{
-  (void) state;
-  const struct changes_pair_row rows[] = {
-    { STR("added"), 1, 11, NOW },   { STR("changed"), 2, 12, BEFORE },
-    { STR("changed"), 3, 13, NOW }, { STR("removed"), 4, 14, BEFORE },
-    { STR("same"), 5, 15, BOTH },
-  };
-  struct compared_job jobs[ARRAY_SIZE(rows)];
-  assert_int_equal(jobs_pair(rows, ARRAY_SIZE(rows), jobs), 4);
-  assert_job(&jobs[0], "added", 11, 0);
-  assert_job(&jobs[1], "changed", 13, 12);
-  assert_job(&jobs[2], "removed", 0, 14);
-  assert_job(&jobs[3], "same", 15, 15);
-  assert_int_equal(jobs_pair(rows, 0, jobs), 0);
-}
-
-/* Several versions of a package have one name: 1 became 4, 2 has another derivation but
-   the same outputs, 3 stayed, 5 came. */
-static void
-test_pairs_versions(void **state)
-{
-  (void) state;
-  const struct changes_pair_row rows[] = {
-    { STR("gcc"), 1, 101, BEFORE }, { STR("gcc"), 2, 102, BEFORE }, { STR("gcc"), 3, 103, BOTH },
-    { STR("gcc"), 4, 104, NOW },    { STR("gcc"), 5, 105, NOW },    { STR("gcc"), 6, 102, NOW },
-  };
-  struct compared_job jobs[ARRAY_SIZE(rows)];
-  assert_int_equal(jobs_pair(rows, ARRAY_SIZE(rows), jobs), 4);
-  assert_job(&jobs[0], "gcc", 103, 103);
-  assert_job(&jobs[1], "gcc", 104, 101);
-  assert_job(&jobs[2], "gcc", 105, 0);
-  assert_job(&jobs[3], "gcc", 102, 102);
-}
-
 static void
 test_changes(void **state)
 {
@@ -134,8 +86,8 @@ int
 main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_pairs_by_name), cmocka_unit_test(test_pairs_versions),
-    cmocka_unit_test(test_changes),       cmocka_unit_test(test_shows),
+    cmocka_unit_test(test_changes),
+    cmocka_unit_test(test_shows),
     cmocka_unit_test(test_lists),
   };
   return cmocka_run_group_tests_name("comparison", tests, NULL, NULL);

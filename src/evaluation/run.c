@@ -498,6 +498,8 @@ write_jobs(struct db *db, struct run *run, struct error *err)
   if (r >= 0)
     r = evaluation_jobs(db, run->running.id, name_list, (struct db_i64s) { derivations, count },
                         (struct db_i64s) { builds, count }, err);
+  if (r >= 0)
+    r = changes_roster_write(db, run->running.id, err);
   return r < 0 ? r : 0;
 }
 

@@ -87,6 +87,8 @@ struct log_view
   struct attempts_view attempts;
   struct attempt_view attempt; /* whose log this is */
   struct log_window window;
+  struct log_folds folds; /* the window's lines */
+  bool unfolded;          /* all of them, as was asked for */
   int64_t first, last;    /* lines that are shown; 0 = none */
   int64_t earlier, later; /* lines where other windows begin; 0 = there are none */
   bool is_followed;
