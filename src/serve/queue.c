@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What waits, by system and by specification. */
+/* What waits: what cannot run, what comes next, and how much by system and specification. */
 #include <errno.h>
 
 #include "base/clock.h"
@@ -9,9 +9,73 @@
 #include "serve/views.h"
 #include "ui/ui.h"
 
-#define OLDEST_SHOWN 50
+#define SHOWN 50
+#define WINDOW 1000 /* waiting builds that are looked at for one page */
 #define KEEP_MS 2000
 #define KEEP_TIMES 20 /* what reading took: at most a twentieth of the time goes into it */
+
+/* ---- what comes next ---- */
+
+/* Systems that agents work for now. */
+static struct db_strs
+served_systems(const struct queue_systems_rows *systems, struct arena *arena)
+{
+  struct str *names = arena_array(arena, systems->count + 1, sizeof *names);
+  size_t count = 0;
+  for (size_t i = 0; i < systems->count; i++)
+    if (systems->items[i].agents > 0)
+      names[count++] = systems->items[i].system;
+  return (struct db_strs) { names, count };
+}
+
+/* Of ROWS the first that can be built; the rest of the window counts as passed. */
+static void
+take_ready(const struct queue_next_rows *rows, struct queue_part *ret)
+{
+  *ret = (struct queue_part) { .builds = { rows->items, 0 } };
+  size_t i = 0;
+  for (; i < rows->count && ret->builds.count < SHOWN; i++) {
+    if (rows->items[i].ready)
+      rows->items[ret->builds.count++] = rows->items[i];
+    else
+      ret->passed++;
+    ret->last = rows->items[i].id;
+  }
+  if (i == rows->count && rows->count < WINDOW)
+    ret->last = 0;
+}
+
+/* Behind the build AFTER; 0 = from the front. */
+static int
+read_part(struct db *db, const struct queue_systems_rows *systems, int64_t after,
+          struct arena *arena, struct queue_part *ret, struct error *err)
+{
+  struct queue_place_row place = { 0 };
+  struct queue_next_rows rows = { 0 };
+  int r = after == 0 ? 1 : queue_place(db, after, &place, err);
+  if (r == 0)
+    return error_set(err, -ENOENT, "there is no build %lld", (long long) after);
+  if (r > 0)
+    r = queue_next(db, served_systems(systems, arena), after == 0, place.priority, place.created_at,
+                   after, WINDOW, arena, &rows, err);
+  if (r == 0)
+    take_ready(&rows, ret);
+  return r;
+}
+
+static void
+count_all(struct queue_view *view)
+{
+  view->waiting = view->running = view->stuck = 0;
+  for (size_t i = 0; i < view->systems.count; i++) {
+    const struct queue_systems_row *system = &view->systems.items[i];
+    view->waiting += system->waiting;
+    view->running += system->running;
+    view->stuck += system->agents == 0 ? system->waiting : 0;
+  }
+}
+
+/* ---- what is kept ---- */
 
 static int
 read_queue(struct db *db, void *context, struct error *err)
@@ -23,7 +87,9 @@ read_queue(struct db *db, void *context, struct error *err)
   if (r == 0)
     r = queue_specifications(db, &queue->arena, &view->specifications, err);
   if (r == 0)
-    r = queue_oldest(db, OLDEST_SHOWN, &queue->arena, &view->oldest, err);
+    r = read_part(db, &view->systems, 0, &queue->arena, &view->part, err);
+  view->is_first = true;
+  count_all(view);
   return r;
 }
 
@@ -45,17 +111,42 @@ refresh(struct serve_context *serve, struct error *err)
   return r;
 }
 
+/* ---- the page ---- */
+
+struct further
+{
+  struct arena *arena;
+  int64_t after;
+  struct queue_view view; /* what is kept, with a part of its own */
+};
+
+static int
+read_further(struct db *db, void *context, struct error *err)
+{
+  struct further *further = context;
+  return read_part(db, &further->view.systems, further->after, further->arena, &further->view.part,
+                   err);
+}
+
 static int
 show_queue(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
+  struct further further = { .arena = http_arena(request) };
   struct ui_frame frame;
   CLEANUP_BUF struct buf page = { 0 };
   accounts_frame(request, serve->pool, &frame);
+  int r = http_query_i64(request, "after", 1, INT64_MAX, 0, &further.after, err);
+  if (r < 0)
+    return r;
   pthread_mutex_lock(&serve->queue.lock);
-  int r = refresh(serve, err);
+  r = refresh(serve, err);
+  further.view = serve->queue.view;
+  further.view.is_first = further.after == 0;
+  if (r == 0 && further.after != 0)
+    r = db_pool_run(serve->pool, DB_READ, read_further, &further, err);
   if (r == 0)
-    queue_page(&page, &serve->queue.view, &frame);
+    queue_page(&page, &further.view, &frame);
   pthread_mutex_unlock(&serve->queue.lock);
   return r < 0 ? r : ui_reply(request, &frame, &page);
 }
