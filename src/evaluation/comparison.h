@@ -70,12 +70,21 @@ void comparisons_expire(struct evaluations *evaluations);
 /* Whether the job of that index is among SHOW; -1 = among all that are there. */
 bool comparison_shows(const struct comparison *comparison, size_t index, int show);
 
-/* A part of the list: jobs of SHOW whose name contains NAME, behind a cursor. */
+/* What somebody should look at first stands first: 0 is a job that broke. */
+#define JOB_RANKS 10
+
+int job_rank(int16_t state, enum job_change change);
+
+/* A part of the list: jobs of SHOW whose name contains NAME, behind a cursor. In order of name
+   and derivation, or BY_RANK, and within a rank of name; or the other way round. */
 struct comparison_page
 {
   int show; /* -1 = all that are there */
   struct str name;
-  struct str after_name; /* of evaluation_job_cursor */
+  bool by_rank;
+  bool falls;
+  int after_rank;
+  struct str after_name; /* of evaluation_job_cursor; empty, and no id: from the beginning */
   int64_t after_id;
   size_t limit;
 };
@@ -86,6 +95,10 @@ size_t comparison_list(const struct comparison *comparison, const struct compari
 /* Behind the job of that index: "NAME/DERIVATION". */
 struct str comparison_cursor(const struct comparison *comparison, size_t index,
                              struct arena *arena);
+/* The same for a list by rank: "RANK/NAME/DERIVATION"; and back. -EINVAL. */
+struct str comparison_rank_cursor(const struct comparison *comparison, size_t index,
+                                  struct arena *arena);
+int comparison_cursor_parse(struct str cursor, struct comparison_page *ret, struct error *err);
 
 /* ---- a question about an evaluation and the one that it is held against ---- */
 

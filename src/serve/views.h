@@ -149,6 +149,7 @@ struct search_view
   struct str asked; /* size 0 = nothing yet */
   bool is_empty;    /* nothing was found */
   struct search_jobs_rows jobs;
+  struct search_builds_rows builds; /* that are none of these jobs */
   struct search_store_items_rows items;
   struct search_commits_rows commits;
   struct search_number_rows numbers;
