@@ -17,6 +17,7 @@ from support.programs import BUILD, TOP
 from support.waiting import wait_until
 
 README = TOP / "README.md"
+SPECIFICATION = TOP / "doc/specification.md"
 DOCUMENTS = (README, *sorted((TOP / "doc").glob("*.md")))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HEADING_OR_BLOCK = re.compile(r"^#+ ([^\n]*)$|^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -205,6 +206,19 @@ class Using(OnHosts):
                 self.builds = self.wait_for_builds(self.laptop)
         for program in self.laptop.programs:
             self.assertTrue(program.is_running(), f"{program.name}\n{program.output()}")
+
+        self.try_examples_of_specifications()
+
+    def try_examples_of_specifications(self) -> None:
+        examples = [text for language, text in BLOCK.findall(SPECIFICATION.read_text())
+                    if language == "json"]
+        self.assertEqual(len(examples), 3)
+        for text in examples:
+            name = json.loads(text)["name"]
+            self.laptop.outside(f"{self.home}/example.json").write_text(text)
+            verb = f"edit {name}" if name == "my-channel" else "add"
+            done = self.laptop.do(f"panoply spec {verb} example.json --no-wait")
+            self.assertEqual(done.returncode, 0, text + done.stderr)
 
     def pause(self) -> None:
         [agent] = json.loads(self.laptop.do("panoply agents list --json").stdout)["items"]
