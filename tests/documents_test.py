@@ -34,7 +34,7 @@ RUN_ELSEWHERE = {"make demo", "make check"}
 ENDLESS = {"panoply serve": "listening on ", "panoply agent ": " works for ", "panoply events": "",
            "/events": ""}
 # What may succeed without a word.
-SILENT = re.compile(r"export|sudo (install|useradd|chown|tar|systemctl|guix gc|-u)|psql|wget|"
+SILENT = re.compile(r"export|umask|sudo (install|useradd|chown|tar|systemctl|guix gc|-u)|psql|wget|"
                     r".* ssh |panoply evaluation log")
 
 
