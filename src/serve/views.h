@@ -14,7 +14,8 @@ struct overview_view
   struct serve_counts_row counts;
   struct overview_troubles_rows troubles;
   struct overview_away_rows away;
-  struct overview_broken_rows broken;
+  struct overview_news_rows news;
+  struct overview_broken_rows broken; /* of them */
   struct page_specifications_rows specifications;
   struct page_strips_rows strips; /* of all of them */
   struct overview_running_rows running;
