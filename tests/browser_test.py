@@ -18,14 +18,23 @@ CHROMIUM = os.environ.get("PANOPLY_CHROMIUM", "/usr/bin/chromium")
 SCRIPT = "<script>alert(1)</script>\"'&<b>"
 BACKWARDS = "\u202edrawkcab"
 HOSTILE = f"{SCRIPT} \x1b[31mred{BACKWARDS} {'x' * 10000}"
-# Prints its lines with the time at which it does, in seconds and microseconds, and then some harm.
+# Prints its lines with the time at which it does, in seconds and microseconds, and then some harm,
+# in two phases, of which one ends with a line that comes in pieces.
 TICKING = """\
+echo "before all phases"
+echo "starting phase \\`build'"
 for number in $(seq 1 50); do
   set -- $(adjtimex | grep time.tv)
   echo "tick $number at $2 $4"
   printf '\\033[31m<b>\\342\\200\\256drawkcab\\n'
   sleep 0.2
 done
+echo "phase \\`build' succeeded after 10.0 seconds"
+echo "starting phase \\`install'"
+printf '10%%\\r20%%\\r100%%\\n\\033[1;38;5;240mgrey '
+sleep 1
+printf 'and \\033[7;32mgreen\\n\\033[0mplain\\n'
+echo "phase \\`install' succeeded after 1.0 seconds"
 mkdir $out
 """
 
@@ -142,6 +151,9 @@ class Browser(OfBrowser):
 
     def test_matrix(self) -> None:
         self.drive("matrix.mjs")
+
+    def test_pieces(self) -> None:
+        self.drive("pieces.mjs")
 
     def test_text(self) -> None:
         self.drive("text.mjs")

@@ -296,6 +296,21 @@ class BuildPages(Case):
         error = re.search(r'href="[^"]*line=(\d+)#L\d+">line', page).group(1)
         self.assertIn("the first one", self.lines(self.log("loud", f"line={error}"))[int(error)])
 
+    def folds(self, query: str) -> list[tuple[str, str, list[int]]]:
+        """Of the log of `loud`: each fold's state, what its head says, and its lines."""
+        found = re.findall(r'<details class="phase"( open)?><summary>(.*?)</summary>(.*?)</details>',
+                           self.log("loud", query), re.S)
+        return [("open" if is_open else "closed", " ".join(without_tags(head).split()),
+                 sorted(self.lines(body))) for is_open, head, body in found]
+
+    def test_phases_fold(self):
+        (state, head, lines), (later_state, _, later) = self.folds("from=1")
+        self.assertEqual((state, head), ("closed", f"unpack 0.3 s, {len(lines)} lines"))
+        self.assertEqual((later_state, later[0]), ("open", lines[-1] + 1))  # it failed
+        self.assertEqual(self.folds("from=1&unfold=yes")[0][0], "open")
+        self.assertEqual(self.folds(f"line={lines[0]}")[0][0], "open")
+        self.assertTrue(all("continued" in head for _, head, _ in self.folds(f"from={later[5]}")))
+
     def test_windows_join(self):
         seen, path = {}, f"{self.path('loud')}/log?from=1"
         while path:

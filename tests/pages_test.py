@@ -8,6 +8,7 @@ import re
 from support.case import Case
 from support.panoply import API, Client
 
+SCRIPTS = ("copy", "drawing", "log", "matrix")
 SCRIPT = "<script>alert(1)</script>\"'&"
 HOSTILE = f"{SCRIPT} \x1b[31mred\u202e {'x' * 10000}"
 STATEMENTS_MAX = 8  # that a page may have the database run
@@ -81,7 +82,7 @@ class Pages(Case):
         page = Page(text)
         self.assertEqual(page.problems, [], path)
         self.assertEqual(page.scripts[:1], ["/static/live.js"])
-        self.assertLessEqual(set(page.scripts[1:]), {"/static/drawing.js", "/static/log.js", "/static/matrix.js"})
+        self.assertLessEqual(set(page.scripts[1:]), {f"/static/{name}.js" for name in SCRIPTS})
         return page
 
     def api(self, path: str) -> dict:

@@ -17,6 +17,7 @@ struct log_page_question
   int64_t attempt_id; /* 0 = the one whose log people want */
   int64_t from;       /* line; 0 = the end; -1 = not said */
   int64_t mark_from, mark_to;
+  bool unfold;
   struct log_view view;
 };
 
@@ -44,6 +45,7 @@ read_question(struct http_request *request, struct log_page_question *ret, struc
     r = http_query_i64(request, "attempt", 0, INT64_MAX, 0, &ret->attempt_id, err);
   if (r == 0)
     r = http_query_i64(request, "from", 0, INT64_MAX, -1, &ret->from, err);
+  ret->unfold = str_equal(http_query(request, "unfold"), STR("yes"));
   return r == 0 ? read_mark(request, ret, err) : r;
 }
 
@@ -98,6 +100,15 @@ fill_pager(struct log_view *view, bool is_running)
   view->is_followed = view->later == 0 && (is_running || window->is_live);
 }
 
+static void
+fill_folds(struct log_view *view, bool unfold, struct arena *arena)
+{
+  view->folds = log_window_fold(&view->window, arena);
+  view->unfolded = unfold && view->folds.closed > 0;
+  for (size_t i = 0; i < view->folds.count && unfold; i++)
+    view->folds.items[i].is_open = true;
+}
+
 /* Long lines before the one that was asked for may have left no room for it. */
 static int
 read_window(struct serve_context *serve, const struct log_page_question *question,
@@ -138,6 +149,7 @@ show_log(struct http_request *request, void *context, struct error *err)
   if (r < 0 && r != -ENOENT) /* what printed nothing has no log */
     return r;
   fill_pager(view, is_running);
+  fill_folds(view, question.unfold, question.arena);
   CLEANUP_BUF struct buf page = { 0 };
   struct ui_frame frame;
   accounts_frame(request, serve->pool, &frame);

@@ -32,6 +32,12 @@ struct log_line
   bool is_cut;    /* more of it than a window holds */
 };
 
+struct log_lines
+{
+  struct log_line *items;
+  size_t count;
+};
+
 struct log_window_question
 {
   int64_t attempt_id;
@@ -43,11 +49,7 @@ struct log_window_question
 
 struct log_window /* in the arena that was given */
 {
-  struct
-  {
-    struct log_line *items;
-    size_t count;
-  } lines;
+  struct log_lines lines;
   bool is_cut;              /* there are lines before */
   struct log_phases phases; /* of the whole log, as all that follows */
   int64_t lines_count, size;
@@ -60,6 +62,27 @@ struct log_window /* in the arena that was given */
   bool has_begun;
   const char *follow_style;
 };
+
+/* A part of a window: lines of one phase, or of none. */
+struct log_fold
+{
+  const struct log_phase *phase; /* NULL = none; has_name says the same */
+  bool has_name;
+  bool goes_on; /* the phase has begun before the window */
+  bool is_open; /* to be shown, not folded */
+  struct log_lines lines;
+};
+
+struct log_folds /* in the arena that was given; never empty */
+{
+  struct log_fold *items;
+  size_t count;
+  size_t closed;
+};
+
+/* The lines of WINDOW by phase. Folded is what succeeded, unless a line of it was asked for or
+   is the first error, or nothing else is there. */
+struct log_folds log_window_fold(const struct log_window *window, struct arena *arena);
 
 /* Goes through all that is new of the log: not for server threads. -ENOENT: there is none. */
 int log_window_read(struct log_scans *scans, struct cache *cache,

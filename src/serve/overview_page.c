@@ -45,6 +45,8 @@ read_overview(struct db *db, void *context, struct error *err)
   if (r == 0)
     r = overview_away(db, arena, &view->away, err);
   if (r == 0)
+    r = overview_news(db, arena, &view->news, err);
+  if (r == 0)
     r = overview_broken(db, SHOWN, arena, &view->broken, err);
   if (r == 0)
     r = page_specifications(db, arena, &view->specifications, err);

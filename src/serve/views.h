@@ -15,7 +15,8 @@ struct overview_view
   struct serve_counts_row counts;
   struct overview_troubles_rows troubles;
   struct overview_away_rows away;
-  struct overview_broken_rows broken;
+  struct overview_news_rows news;
+  struct overview_broken_rows broken; /* of them */
   struct page_specifications_rows specifications;
   struct page_strips_rows strips; /* of all of them */
   struct overview_builds_rows running;
@@ -88,6 +89,8 @@ struct log_view
   struct attempts_view attempts;
   struct attempt_view attempt; /* whose log this is */
   struct log_window window;
+  struct log_folds folds; /* the window's lines */
+  bool unfolded;          /* all of them, as was asked for */
   int64_t first, last;    /* lines that are shown; 0 = none */
   int64_t earlier, later; /* lines where other windows begin; 0 = there are none */
   bool is_followed;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// <figure data-drawing="/builds/7/graph.svg"><a href="..."><img ...></a></figure>: the picture
-// becomes part of the page, so that what it shows can be clicked. Without this it is an image
+// <figure data-drawing="/builds/7/graph.svg" data-drawing-of="graph"><a href="..."><img ...></a></figure>:
+// the picture becomes part of the page, so that what it shows can be clicked, and is drawn again
+// when the live element #graph shows something new. Without this it is an image
 // that leads to the picture, where it can be clicked as well.
 
-async function take(figure) {
+async function take(figure, isFirst) {
   const reply = await fetch(figure.dataset.drawing);
   if (!reply.ok) {
-    figure.remove(); // the lists beside it say the same
+    if (isFirst) figure.remove(); // the lists beside it say the same
     return;
   }
   // Its own style is for where it stands alone; the page's policy would complain of it.
@@ -15,7 +16,7 @@ async function take(figure) {
   const picture = drawing.documentElement;
   if (picture.localName !== "svg") return;
   figure.replaceChildren(document.importNode(picture, true));
-  showCentre(figure);
+  if (isFirst) showCentre(figure);
 }
 
 // A large one is scrolled to the build that the page is about.
@@ -27,4 +28,9 @@ function showCentre(figure) {
   figure.scrollTop += centre.top + centre.height / 2 - (room.top + room.height / 2);
 }
 
-for (const figure of document.querySelectorAll("[data-drawing]")) take(figure);
+for (const figure of document.querySelectorAll("[data-drawing]")) {
+  take(figure, true);
+  document.addEventListener("panoply:shown", ({ detail }) => {
+    if (detail.id === figure.dataset.drawingOf) take(figure, false);
+  });
+}

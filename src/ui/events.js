@@ -4,6 +4,8 @@
 // for good on some errors, and hears nothing of heartbeats, so that it takes a dead connection for
 // a quiet one.
 
+import { noteServerTime } from "./times.js";
+
 const EVENTS = "/api/panoply/v1/events";
 const RETRY_MS = [1000, 2000, 5000, 15000];
 const SILENCE_MS = 40_000; // the server writes at least every 15 seconds
@@ -85,6 +87,7 @@ async function follow({ receive, catchUp }, signal) {
     const reply = await fetch(EVENTS, { headers, signal, cache: "no-store" });
     if (!reply.ok) throw new Error(`the status of the events is ${reply.status}`);
     failures = 0;
+    noteServerTime(reply.headers.get("Date"));
     tellFound();
     if (lastId === "") catchUp();
     for await (const { id, data } of messages(reply.body)) {

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/compiler.h"
@@ -137,25 +138,53 @@ whole_characters(struct str text, size_t size)
   return size;
 }
 
-/* What follows the last slash; a store item's name has none. */
-static struct str
-last_part(struct str path)
+/* TEXT's bytes from START, SIZE of them. */
+static struct ui_text
+text_slice(struct ui_text text, size_t start, size_t size)
+{
+  if (text.view.data == NULL)
+    memmove(text.own, text.own + start, size);
+  else
+    text.view.data += start;
+  text.view.size = size;
+  return text;
+}
+
+/* Where the part of a store item's hash begins that nobody reads; what is no store item has
+   none: its end. */
+static size_t
+hash_rest(struct str path)
 {
   size_t start = path.size;
   while (start > 0 && path.data[start - 1] != '/')
     start--;
-  return str_from(path, start);
+  size_t left = path.size - start;
+  bool is_item = left > HASH_DIGITS && path.data[start + HASH_DIGITS] == '-';
+  return is_item ? start + HASH_DIGITS_SHOWN : path.size;
 }
 
 struct ui_text
-ui_short_path(struct ui_text path)
+ui_path_head(struct ui_text path)
 {
-  struct str item = last_part(ui_text_view(&path));
-  if (item.size <= HASH_DIGITS || item.data[HASH_DIGITS] != '-')
-    return path;
-  struct str name = str_from(item, HASH_DIGITS);
-  name.size = whole_characters(name, name.size < TRUNCATE_MAX ? name.size : TRUNCATE_MAX);
-  return text_printf("%.*s…%.*s", HASH_DIGITS_SHOWN, item.data, STR_FMT(name));
+  return text_slice(path, 0, hash_rest(ui_text_view(&path)));
+}
+
+struct ui_text
+ui_path_middle(struct ui_text path)
+{
+  struct str view = ui_text_view(&path);
+  size_t start = hash_rest(view);
+  return text_slice(path, start, start < view.size ? HASH_DIGITS - HASH_DIGITS_SHOWN : 0);
+}
+
+struct ui_text
+ui_path_tail(struct ui_text path)
+{
+  struct str view = ui_text_view(&path);
+  size_t start = hash_rest(view);
+  if (start < view.size)
+    start += HASH_DIGITS - HASH_DIGITS_SHOWN;
+  return text_slice(path, start, view.size - start);
 }
 
 struct ui_text

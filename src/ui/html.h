@@ -21,7 +21,7 @@ struct ui_html
   struct str html;
 };
 
-#define UI_TEXT_SIZE 256 /* room for a short name of a store item */
+#define UI_TEXT_SIZE 256
 
 /* A text that may carry its own bytes: what every printable value becomes on
    its way, and what filters give. */
@@ -164,13 +164,18 @@ struct ui_text ui_filter_number(int64_t number);      /* "1,234,567" */
 /* "1 build", "1,234 builds" */
 struct ui_text ui_filter_count(int64_t number, const char *one, const char *many);
 
-/* "/gnu/store/<32 digits>-hello-2.12" or its basename: "<8 digits>…-hello-2.12" */
-#define ui_filter_short_path(path) ui_short_path(UI_TEXT(path))
+/* "/gnu/store/<32 digits>-hello-2.12" or its basename, in three parts: up to the first 8 digits,
+   the other 24, and "-hello-2.12". Any other text is all head. */
+#define ui_filter_path_head(path) ui_path_head(UI_TEXT(path))
+#define ui_filter_path_middle(path) ui_path_middle(UI_TEXT(path))
+#define ui_filter_path_tail(path) ui_path_tail(UI_TEXT(path))
 /* The first 10 digits. */
 #define ui_filter_short_commit(commit) ui_short_commit(UI_TEXT(commit))
 /* At most SIZE bytes and then "…"; whole characters. SIZE <= 240. */
 #define ui_filter_truncate(text, size) ui_truncate(UI_TEXT(text), size)
 
-struct ui_text ui_short_path(struct ui_text path);
+struct ui_text ui_path_head(struct ui_text path);
+struct ui_text ui_path_middle(struct ui_text path);
+struct ui_text ui_path_tail(struct ui_text path);
 struct ui_text ui_short_commit(struct ui_text commit);
 struct ui_text ui_truncate(struct ui_text text, size_t size);

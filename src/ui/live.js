@@ -10,11 +10,11 @@
 //   has the log's first 1024 bytes; the rest is added as it is written.
 
 import { followEvents } from "./events.js";
+import { STEERING, tail } from "./tail.js";
 
 const QUIET_MS = 400; // after an event, others are awaited this long
 const SHARED_MS = 50; // what was asked for so long ago is still new
 const PAUSE_MS = 2000; // between two refreshes of an element
-const RETRY_MS = [1000, 2000, 5000, 15000];
 const LOG_LIMIT = 4 * 1024 * 1024; // characters shown; older ones are dropped
 
 // ---- live elements ----
@@ -47,12 +47,19 @@ async function refresh(element) {
       page = await getPage(address);
     } while (address !== addressOf(element));
     const fresh = page?.getElementById(element.id);
-    if (fresh && fresh.innerHTML !== element.innerHTML) replaceContents(element, fresh);
+    if (fresh && !isSame(element, fresh)) replaceContents(element, fresh);
   } catch {
     // The server is away: the next event or the next look at the page tries again.
   } finally {
     element.removeAttribute("aria-busy");
   }
+}
+
+// Times and buttons are kept by times.js and copy.js.
+function isSame(element, fresh) {
+  const plain = (part) => part.innerHTML.replace(/<button type="button" class="copy".*?<\/button>/gs, "")
+    .replaceAll(' data-copies="yes"', "").replace(/(<time[^>]*>)[^<]*/g, "$1");
+  return plain(fresh) === plain(element);
 }
 
 // Whoever stands on a link or button with the keyboard stays there.
@@ -63,6 +70,7 @@ function replaceContents(element, fresh) {
   element.replaceChildren(...fresh.cloneNode(true).childNodes); // others may want them, too
   for (const id of open) document.getElementById(id)?.setAttribute("open", "");
   if (place) element.querySelector(place)?.focus({ preventScroll: true });
+  document.dispatchEvent(new CustomEvent("panoply:shown", { detail: element }));
 }
 
 function placeOf(element) {
@@ -110,12 +118,8 @@ function followAll(elements) {
 
 // ---- logs ----
 
-// As the server does where it writes text into a page: characters that steer a terminal or turn
-// the direction of what follows.
-const STEERING = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\u202a-\u202e\u2066-\u2069]/g;
-
-function append(element, bytes) {
-  const text = bytes.replace(STEERING, "\ufffd");
+function append(element, added) {
+  const text = added.replace(STEERING, "\ufffd");
   const atEnd = element.scrollHeight - element.scrollTop - element.clientHeight < 40;
   element.append(text);
   let size = Number(element.dataset.size ?? 0) + text.length;
@@ -127,41 +131,9 @@ function append(element, bytes) {
   if (atEnd) element.scrollTop = element.scrollHeight;
 }
 
-// Adds to the log until it ends; FROM.value counts the bytes that came.
-async function readLog(element, from, decoder, signal) {
-  const address = new URL(element.dataset.follow, location.href);
-  address.searchParams.set("from", from.value);
-  const reply = await fetch(address, { signal });
-  if (!reply.ok) throw new Error(`the log's status is ${reply.status}`);
-  const reader = reply.body.getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    from.value += value.byteLength;
-    append(element, decoder.decode(value, { stream: true }));
-  }
-}
-
-async function followLog(element) {
-  const from = { value: Number(element.dataset.followFrom ?? 0) };
-  const decoder = new TextDecoder(); // kept, as a character may come in two replies
-  const abort = new AbortController();
-  addEventListener("pagehide", () => abort.abort(), { once: true });
-  for (let failures = 0; !abort.signal.aborted; ) {
-    const before = from.value;
-    try {
-      await readLog(element, from, decoder, abort.signal);
-      return;
-    } catch {
-      failures = from.value > before ? 0 : failures + 1;
-      const wait = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)];
-      await new Promise((resolve) => setTimeout(resolve, wait));
-    }
-  }
-}
-
 // ---- start ----
 
 const live = [...document.querySelectorAll("[data-live][id]")];
 if (live.length > 0) followAll(live);
-for (const element of document.querySelectorAll("[data-follow]")) followLog(element);
+for (const element of document.querySelectorAll("[data-follow]"))
+  tail(element.dataset.follow, Number(element.dataset.followFrom), (text) => append(element, text));

@@ -7,7 +7,8 @@
 //
 // What terminals are told is read as src/serve/ansi.c does; the two must agree.
 
-const RETRY_MS = [1000, 2000, 5000, 15000];
+import { STEERING, tail } from "./tail.js";
+
 const LINES_MAX = 20000; // shown; older ones are dropped
 const GREY = 8;
 
@@ -106,8 +107,6 @@ function styleOf(classes) {
 // An escape: with parameters and a final byte, with a text, or short.
 const ESCAPE =
   /\x1b(?:\[([\x30-\x3f]*)([\x20-\x2f]*)([\x40-\x7e]?)|[\]P_^X](?:[^\x07\x1b]*)(?:\x07|\x1b\\)?|[\x20-\x2f]*[\x30-\x7e]?)/g;
-// What steers a terminal or turns the direction of what follows, as src/ui/html.c says.
-const STEERING = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]/g;
 
 function put(element, text, style) {
   if (text === "") return;
@@ -151,8 +150,58 @@ function makeLine(number, text, style) {
 
 // ---- following ----
 
+// As guix's build systems say, and src/serve/log_scan.c reads.
+const BEGINS = /^starting phase `([^']{1,63})'/;
+const ENDS = /^phase `([^']{1,63})' (succeeded|failed) after (\d+(?:\.\d)?)/;
+
+function makeMark(state) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+  const place = document.createElement("span");
+  svg.setAttribute("class", "mark");
+  svg.setAttribute("aria-hidden", "true");
+  use.setAttribute("href", `/static/marks.svg#${state}`);
+  svg.append(use);
+  place.className = "state";
+  place.dataset.state = place.title = state;
+  place.append(svg);
+  return place;
+}
+
+function tellPhase(summary, name, state, seconds) {
+  const more = document.createElement("span");
+  more.className = "quiet";
+  more.textContent = seconds === undefined ? "" : `${seconds} s`;
+  summary.replaceChildren(makeMark(state), ` ${name.replace(STEERING, "\ufffd")} `, more);
+}
+
+// The element for what comes after LINE, when that begins a phase.
+function beginPhase(element, line) {
+  const name = BEGINS.exec(line)?.[1];
+  const folds = element.closest(".folds");
+  if (!name || !folds) return element;
+  const details = document.createElement("details");
+  const summary = document.createElement("summary");
+  const lines = document.createElement("pre");
+  details.className = "phase";
+  details.open = true;
+  tellPhase(summary, name, "running");
+  lines.className = element.className;
+  lines.tabIndex = 0;
+  details.append(summary, lines);
+  folds.append(details);
+  return lines;
+}
+
+function endPhase(element, line) {
+  const [, name, state, seconds] = ENDS.exec(line) ?? [];
+  const summary = name && element.closest(".phase")?.querySelector("summary");
+  if (summary) tellPhase(summary, name, state, seconds);
+}
+
 // Feeds the text of a log, in any pieces, into its element.
-function follower(element) {
+function follower(first) {
+  let element = first; // the last one
   let number = Number(element.dataset.line);
   let style = styleOf(element.dataset.style ?? "");
   let rest = ""; // of a line that is not whole, shown all the same
@@ -167,7 +216,9 @@ function follower(element) {
     const lines = (rest + text).split("\n");
     rest = lines.pop();
     for (const line of lines) {
+      element = beginPhase(element, line);
       show(line, style);
+      endPhase(element, line);
       shown = null;
       number += 1;
     }
@@ -192,40 +243,6 @@ function goToEnd(element) {
   box.scrollTop = box.scrollHeight;
 }
 
-// Until the log ends; FROM.value counts the bytes that came.
-async function read(element, from, decoder, feed, signal) {
-  const address = new URL(element.dataset.log, location.href);
-  address.searchParams.set("from", from.value);
-  const reply = await fetch(address, { signal });
-  if (!reply.ok) throw new Error(`the log's status is ${reply.status}`);
-  const reader = reply.body.getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    from.value += value.byteLength;
-    feed(decoder.decode(value, { stream: true }));
-  }
-}
-
-async function follow(element) {
-  const from = { value: Number(element.dataset.from) };
-  const decoder = new TextDecoder(); // kept, as a character may come in two replies
-  const feed = follower(element);
-  const abort = new AbortController();
-  addEventListener("pagehide", () => abort.abort(), { once: true });
-  for (let failures = 0; !abort.signal.aborted; ) {
-    const before = from.value;
-    try {
-      await read(element, from, decoder, feed, abort.signal);
-      return;
-    } catch {
-      failures = from.value > before ? 0 : failures + 1;
-      const wait = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)];
-      await new Promise((resolve) => setTimeout(resolve, wait));
-    }
-  }
-}
-
 // ---- marking: #L12, #L12-L20 ----
 
 function markedByAddress() {
@@ -233,20 +250,22 @@ function markedByAddress() {
   return found && [Number(found[1]), Number(found[2] ?? found[1])];
 }
 
-function mark(element, scrolls) {
+function mark(log, scrolls) {
   const range = markedByAddress();
   if (range === null) return;
-  for (const line of element.querySelectorAll(".marked")) line.classList.remove("marked");
+  for (const line of log.querySelectorAll(".marked")) line.classList.remove("marked");
   const [first, last] = range;
   for (let number = first; number <= Math.min(last, first + LINES_MAX); number++)
-    element.querySelector(`#L${number}`)?.classList.add("marked");
-  if (scrolls) element.querySelector(`#L${first}`)?.scrollIntoView({ block: "center" });
+    log.querySelector(`#L${number}`)?.classList.add("marked");
+  const line = log.querySelector(`#L${first}`);
+  line?.closest("details")?.setAttribute("open", "");
+  if (scrolls) line?.scrollIntoView({ block: "center" });
 }
 
 // A click marks a line, one with Shift a range from the line marked before.
-function markByClicks(element) {
+function markByClicks(log) {
   let start = markedByAddress()?.[0];
-  element.addEventListener("click", (event) => {
+  log.addEventListener("click", (event) => {
     const link = event.target.closest('a[href^="#L"]');
     if (!link) return;
     const number = Number(link.textContent);
@@ -255,19 +274,19 @@ function markByClicks(element) {
     if (!event.shiftKey) start = number;
     const [first, last] = [Math.min(other, number), Math.max(other, number)];
     history.replaceState(null, "", first === last ? `#L${first}` : `#L${first}-L${last}`);
-    mark(element, false);
+    mark(log, false);
   });
-  addEventListener("hashchange", () => mark(element, true));
-  mark(element, true);
+  addEventListener("hashchange", () => mark(log, true));
+  mark(log, true);
 }
 
 // ---- start ----
 
+for (const log of document.querySelectorAll(".folds")) markByClicks(log);
 for (const element of document.querySelectorAll("pre.lines")) {
-  if (isWhole(element)) markByClicks(element);
-  else goToEnd(element);
+  if (!isWhole(element)) goToEnd(element);
   if (element.dataset.log) {
     if (!markedByAddress()) goToEnd(element);
-    follow(element);
+    tail(element.dataset.log, Number(element.dataset.from), follower(element));
   }
 }

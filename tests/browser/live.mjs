@@ -60,14 +60,49 @@ async function followBuild(tab, list, id) {
     .locator("[data-state=succeeded]").first().waitFor();
 }
 
+// The lines of a log's own page, and its phases as far as they can be the same.
+function readLog() {
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  return {
+    lines: all(".folds pre > span").map((line) => line.outerHTML),
+    phases: all(".folds details").map((phase) =>
+      [phase.querySelector("summary .state").title, /^\s*(\S+)/.exec(phase.querySelector("summary").textContent)[1],
+        phase.querySelectorAll("pre > span").length].join(" ")),
+  };
+}
+
+// What came line by line looks as what the server shows of a log that has ended.
+async function checkLogPage(tab, path) {
+  await tab.locator("#head [data-state=succeeded]").waitFor();
+  await tab.getByText("plain").last().waitFor();
+  const live = await tab.evaluate(readLog);
+  await tab.goto(`${path}?from=1&unfold=yes`);
+  const shown = await tab.evaluate(readLog);
+  check(shown.lines.length > 100, `only ${shown.lines.length} lines`);
+  shown.lines.forEach((line, at) => same(live.lines[at], line, `line ${at + 1} as it came`));
+  same(live.phases.join(), shown.phases.join(), "phases");
+  same(shown.phases.length, 2, "number of phases");
+  await tab.goto(`${path}?from=1`);
+  same(await tab.locator(".folds details[open]").count(), 0, "phases that succeeded and are open");
+  const line = tab.locator("#L5");
+  check(!await line.isVisible(), "a line of a fold is visible");
+  await tab.goto(`${path}?from=1#L5`);
+  await line.waitFor();
+  await tab.goto(`${path}?line=5#L5`);
+  await line.waitFor();
+}
+
 await run(async (browser) => {
   const context = await newContext(browser);
   const list = await open(context, "/builds");
   const id = await ask("start_ticking");
   const tab = await open(context, `/builds/${id}`);
+  const log = await open(context, `/builds/${id}/log`);
   await followBuild(tab, list, id);
   await checkSame(tab);
   await checkSame(list);
-  for (const it of [tab, list]) it.removeAllListeners();
+  await checkSame(log);
+  await checkLogPage(log, `/builds/${id}/log`);
+  for (const it of [tab, list, log]) it.removeAllListeners();
   await context.close();
 });

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Keeps "3 minutes ago" true while a page is open. The words are those of src/ui/filters.c.
+
+const LOOK_MS = 10_000;
+const UNITS = [["year", 365 * 86400], ["month", 30 * 86400], ["day", 86400], ["hour", 3600],
+  ["minute", 60], ["second", 1]];
+
+let ahead = 0; // the clock here is before the server's, in milliseconds
+
+// DATE: of a reply's head.
+export function noteServerTime(date) {
+  const time = Date.parse(date ?? "");
+  if (!Number.isNaN(time)) ahead = Date.now() - time;
+}
+
+function words(time) {
+  const span = (Date.now() - ahead - time) / 1000;
+  for (const [name, size] of UNITS) {
+    const number = Math.floor(Math.abs(span) / size);
+    if (number === 0) continue;
+    const count = `${number} ${name}${number === 1 ? "" : "s"}`;
+    return span < 0 ? `in ${count}` : `${count} ago`;
+  }
+  return "now";
+}
+
+function look() {
+  if (document.hidden) return;
+  for (const element of document.querySelectorAll("time[datetime]")) {
+    const text = words(Date.parse(element.dateTime));
+    if (element.textContent !== text) element.textContent = text;
+  }
+}
+
+setInterval(look, LOOK_MS);
+document.addEventListener("visibilitychange", look);
