@@ -20,18 +20,24 @@
 
 static const struct
 {
-  const char *name;
+  const char *name, *word;
   char letter;
 } changes[JOB_CHANGE_MAX] = {
-  [JOB_SAME] = { "same", '.' },   [JOB_BROKEN] = { "broken", 'b' },
-  [JOB_FIXED] = { "fixed", 'x' }, [JOB_FAILING] = { "failing", 'f' },
-  [JOB_ADDED] = { "added", 'a' }, [JOB_REMOVED] = { "removed", 'r' },
+  [JOB_SAME] = { "same", "", '.' },        [JOB_BROKEN] = { "broken", "broken", 'b' },
+  [JOB_FIXED] = { "fixed", "fixed", 'x' }, [JOB_FAILING] = { "failing", "still failing", 'f' },
+  [JOB_ADDED] = { "added", "new", 'a' },   [JOB_REMOVED] = { "removed", "removed", 'r' },
 };
 
 const char *
 job_change_name(enum job_change change)
 {
   return changes[change].name;
+}
+
+const char *
+job_change_word(enum job_change change)
+{
+  return changes[change].word;
 }
 
 char
@@ -564,6 +570,38 @@ comparison_list(const struct comparison *comparison, const struct comparison_pag
     int rank = page->falls ? JOB_RANKS - 1 - step : step;
     *ret_more = !list_rank(comparison, page, rank, ret, &count);
   }
+  return count;
+}
+
+static int
+by_id(const void *left, const void *right)
+{
+  const int64_t *a = left;
+  const int64_t *b = right;
+  return (*a > *b) - (*a < *b);
+}
+
+size_t
+comparison_failed(const struct comparison *comparison, const struct comparison_page *page,
+                  int64_t *ret)
+{
+  CLEANUP_FREE int64_t *ids = mem_array(comparison->jobs_count + 1, sizeof *ids);
+  size_t found = 0;
+  size_t count = 0;
+  for (size_t i = 0; i < comparison->jobs_count; i++) {
+    int16_t state = comparison->states[i];
+    if ((state == FARM_BUILD_FAILED || state == FARM_BUILD_DEPENDENCY_FAILED)
+        && comparison_shows(comparison, i, page->show)
+        && contains(comparison->jobs[i].name, page->name))
+      ids[found++] = comparison->jobs[i].build_id;
+  }
+  qsort(ids, found, sizeof *ids, by_id);
+  for (size_t i = 0; i < found; i++)
+    if (i == 0 || ids[i] != ids[i - 1]) {
+      if (ret != NULL)
+        ret[count] = ids[i];
+      count++;
+    }
   return count;
 }
 

@@ -17,7 +17,9 @@ enum job_change
   JOB_CHANGE_MAX,
 };
 
-const char *job_change_name(enum job_change change); /* "same", "broken", ... */
+const char *job_change_name(
+    enum job_change change); /* "same", "broken", ...: in addresses and the API */
+const char *job_change_word(enum job_change change); /* to people: "", "broken", "still failing" */
 /* One letter each, for scripts: ".bxfar" in that order; "wrsfdc", and "-" for a job that
    is not there. */
 char job_change_letter(enum job_change change);
@@ -97,6 +99,11 @@ struct comparison_page
 /* Indexes of at most LIMIT jobs in RET; *RET_MORE: there are more. */
 size_t comparison_list(const struct comparison *comparison, const struct comparison_page *page,
                        size_t *ret, bool *ret_more);
+/* Builds that failed, themselves or by what they need, among all jobs of SHOW whose name contains
+   NAME: each once, in order of id. How many; RET may be NULL, or has room for as many as there
+   are jobs. */
+size_t comparison_failed(const struct comparison *comparison, const struct comparison_page *page,
+                         int64_t *ret);
 /* Behind the job of that index: "NAME/DERIVATION". */
 struct str comparison_cursor(const struct comparison *comparison, size_t index,
                              struct arena *arena);

@@ -14,7 +14,7 @@ const STATE_WORDS = {
   s: "succeeded", f: "failed", d: "dependency-failed", r: "running", w: "waiting",
   c: "cancelled", "-": "removed",
 };
-const CHANGE_WORDS = { b: "newly broken", x: "fixed", f: "still failing", a: "new" };
+const CHANGE_WORDS = { b: "broken", x: "fixed", f: "still failing", a: "new" };
 const PAPERS = { s: "good", f: "bad", d: "bad", r: "busy", w: "", c: "warn", "-": "" };
 const LEGEND = [["s", "."], ["x", "x"], ["f", "b"], ["f", "."], ["d", "."], ["r", "."], ["w", "."],
   ["c", "."], ["s", "a"]];
