@@ -7,6 +7,7 @@
 #include "serve/routes.h"
 #include "serve/serve_pages.h"
 #include "serve/views.h"
+#include "ui/list.h"
 #include "ui/ui.h"
 
 #define SHOWN 50
@@ -30,11 +31,11 @@ served_systems(const struct queue_systems_rows *systems, struct arena *arena)
 
 /* Of ROWS the first that can be built; the rest of the window counts as passed. */
 static void
-take_ready(const struct queue_next_rows *rows, struct queue_part *ret)
+take_ready(const struct queue_next_rows *rows, size_t limit, struct queue_part *ret)
 {
   *ret = (struct queue_part) { .builds = { rows->items, 0 } };
   size_t i = 0;
-  for (; i < rows->count && ret->builds.count < SHOWN; i++) {
+  for (; i < rows->count && ret->builds.count < limit; i++) {
     if (rows->items[i].ready)
       rows->items[ret->builds.count++] = rows->items[i];
     else
@@ -47,7 +48,7 @@ take_ready(const struct queue_next_rows *rows, struct queue_part *ret)
 
 /* Behind the build AFTER; 0 = from the front. */
 static int
-read_part(struct db *db, const struct queue_systems_rows *systems, int64_t after,
+read_part(struct db *db, const struct queue_systems_rows *systems, int64_t after, int64_t limit,
           struct arena *arena, struct queue_part *ret, struct error *err)
 {
   struct queue_place_row place = { 0 };
@@ -59,7 +60,7 @@ read_part(struct db *db, const struct queue_systems_rows *systems, int64_t after
     r = queue_next(db, served_systems(systems, arena), after == 0, place.priority, place.created_at,
                    after, WINDOW, arena, &rows, err);
   if (r == 0)
-    take_ready(&rows, ret);
+    take_ready(&rows, (size_t) limit, ret);
   return r;
 }
 
@@ -87,7 +88,7 @@ read_queue(struct db *db, void *context, struct error *err)
   if (r == 0)
     r = queue_specifications(db, &queue->arena, &view->specifications, err);
   if (r == 0)
-    r = read_part(db, &view->systems, 0, &queue->arena, &view->part, err);
+    r = read_part(db, &view->systems, 0, SHOWN, &queue->arena, &view->part, err);
   view->is_first = true;
   count_all(view);
   return r;
@@ -116,7 +117,7 @@ refresh(struct serve_context *serve, struct error *err)
 struct further
 {
   struct arena *arena;
-  int64_t after;
+  int64_t after, limit;
   struct queue_view view; /* what is kept, with a part of its own */
 };
 
@@ -124,8 +125,8 @@ static int
 read_further(struct db *db, void *context, struct error *err)
 {
   struct further *further = context;
-  return read_part(db, &further->view.systems, further->after, further->arena, &further->view.part,
-                   err);
+  return read_part(db, &further->view.systems, further->after, further->limit, further->arena,
+                   &further->view.part, err);
 }
 
 static int
@@ -136,15 +137,22 @@ show_queue(struct http_request *request, void *context, struct error *err)
   struct ui_frame frame;
   CLEANUP_BUF struct buf page = { 0 };
   accounts_frame(request, serve->pool, &frame);
+  const struct ui_list list = { request, "/queue", NULL, (const char *const[]) { "limit", NULL } };
   int r = http_query_i64(request, "after", 1, INT64_MAX, 0, &further.after, err);
+  if (r == 0)
+    r = http_query_i64(request, "limit", 1, SHOWN, SHOWN, &further.limit, err);
   if (r < 0)
     return r;
   pthread_mutex_lock(&serve->queue.lock);
   r = refresh(serve, err);
   further.view = serve->queue.view;
   further.view.is_first = further.after == 0;
-  if (r == 0 && further.after != 0)
+  if (r == 0 && (further.after != 0 || further.limit != SHOWN))
     r = db_pool_run(serve->pool, DB_READ, read_further, &further, err);
+  further.view.front = ui_list_address(&list, NULL, STR(""));
+  const char *last = arena_printf(further.arena, "%lld", (long long) further.view.part.last);
+  further.view.next =
+      further.view.part.last != 0 ? ui_list_address(&list, "after", str_of(last)) : "";
   if (r == 0)
     queue_page(&page, &further.view, &frame);
   pthread_mutex_unlock(&serve->queue.lock);

@@ -4,6 +4,7 @@
 
 #include "serve/serve_sql.h"
 #include "ui/frame.h"
+#include "ui/list.h"
 
 /* What agents get next: a part of the queue. */
 struct queue_part
@@ -23,6 +24,7 @@ struct queue_view
   struct queue_specifications_rows specifications;
   struct queue_part part;
   int64_t waiting, running;
-  int64_t stuck; /* of those that wait: nobody works for their system */
-  bool is_first; /* the part is the front */
+  int64_t stuck;            /* of those that wait: nobody works for their system */
+  bool is_first;            /* the part is the front */
+  const char *front, *next; /* addresses; next "" = there is none */
 };
