@@ -175,7 +175,8 @@ class Lists(Case):
         self.occupy_agents()
         for number in range(4):
             self.farm.channel.add_package(f"waiter-{number}", "mkdir $out\n")
-        self.farm.channel.add_package("follower", "mkdir $out\n", inputs="waiter-1")
+        self.farm.channel.add_package("follower", "mkdir $out\n", inputs="waiter-1",
+                                      modules="(example packages waiter-1)")
         self.farm.channel.commit("More to do")
         self.farm.evaluate(name="later")
         urgent = self.farm.evaluate(name="urgent", priority=5, build={"packages": ["waiter-2"]})
