@@ -112,6 +112,7 @@ class EvaluationPage(Case):
     def test_all(self):
         # One farm for all: it takes longer to make than to ask.
         self.make_two()
+        self.check_outcomes()
         self.check_changes()
         self.check_lists()
         self.check_page()
@@ -121,6 +122,35 @@ class EvaluationPage(Case):
         self.check_command_line()
         self.check_restart()
         self.check_cancel()
+
+    def cell_of_strip(self, path: str, number: int) -> tuple[str, str]:
+        """What a strip says of an evaluation: its mark, and its title's first words."""
+        found = re.search(rf'<a href="/evaluations/{number}" data-state="([^"]+)" '
+                          rf'title="{number} ([^:]+(?:: \d+ of[^:]+)?):', self.page(path))
+        return found.groups() if found else ("", "")
+
+    def summary_of(self, builds: dict, errors: int) -> str:
+        failed = sum(it["state"] in ("failed", "dependency-failed") for it in builds.values())
+        return f"{failed} of {len(builds)} failed, {errors} error{'s' * (errors > 1)}"
+
+    def check_outcomes(self) -> None:
+        """Lists tell what came of an evaluation's builds, not only that Guix computed it."""
+        for evaluation, builds in ((self.first, self.before), (self.second, self.after)):
+            number = evaluation["id"]
+            errors = len(self.client.api("GET", f"/evaluations/{number}/errors")["items"])
+            summary = self.summary_of(builds, errors)
+            expected = ("some-failed", f"{summary}, {len(builds)} jobs")
+            for path in ("/", "/specifications", "/specifications/example"):
+                wait_until(lambda path=path, number=number, expected=expected:
+                           self.cell_of_strip(path, number) == expected,
+                           20, f"{path} says {expected}")
+            self.assertIn('<span class="state badge" data-state="some-failed">',
+                          self.page(f"/evaluations/{number}"))
+            self.assertIn(summary, text_of(self.page(f"/evaluations/{number}")))
+        news = text_of(self.page("/"))
+        broken = len(self.changes(self.second["id"], "show=broken")["items"])
+        self.assertIn(f"example : evaluation {self.second['id']} : {broken} newly broken, "
+                      f"1 new error since evaluation {self.first['id']}", news.replace(" ,", ","))
 
     def check_changes(self) -> None:
         number = self.second["id"]
@@ -262,17 +292,27 @@ class EvaluationPage(Case):
         stranger = Client(self.client.url)
         self.assertIn(stranger.request("GET", f"/evaluations/{number}/restart").status, (303, 401))
         self.assertEqual(self.farm.build(self.after["tide-tables"]["id"])["state"], "failed")
+        self.client.api("POST", "/agents/builder-1/pause")
         question, done = visitor.confirm(f"/evaluations/{number}/restart")
         failed = sum(build["state"] in ("failed", "dependency-failed")
                      for build in self.after.values())
         self.assertIn(f"{failed} builds are tried again", text_of(question))
         self.assertIn(f"{failed} builds are restarted", text_of(done))
+        self.check_outcome_follows(number, failed)
         tables = wait_until(lambda: self.tried_again(), 60, "tide-tables is tried again")
         self.assertEqual(tables["state"], "failed")
         for name, build in self.farm.finish(self.second).items():
             self.assertEqual(build["state"], self.after[name]["state"], name)
         self.assertEqual(self.client.request(
             "POST", f"{API}/evaluations/999/restart").status, 404)
+
+    def check_outcome_follows(self, number: int, unfinished: int) -> None:
+        """What was counted is counted again when builds begin again, and when they end."""
+        left = f"building: {unfinished} of {len(self.after)} left, "
+        wait_until(lambda: left in self.page("/specifications/example"), 20, left)
+        self.assertEqual(self.cell_of_strip("/", number)[0], "building")
+        self.client.api("POST", "/agents/builder-1/resume")
+        wait_until(lambda: self.cell_of_strip("/", number)[0] == "some-failed", 60, "some-failed")
 
     def tried_again(self) -> dict:
         build = self.farm.build(self.after["tide-tables"]["id"])

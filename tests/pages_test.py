@@ -3,6 +3,7 @@
 
 import html.parser
 import json
+import re
 
 from support.case import Case
 from support.panoply import API, Client
@@ -10,7 +11,12 @@ from support.panoply import API, Client
 SCRIPTS = ("copy", "drawing", "log", "matrix")
 SCRIPT = "<script>alert(1)</script>\"'&"
 HOSTILE = f"{SCRIPT} \x1b[31mred\u202e {'x' * 10000}"
+STATEMENTS_MAX = 8  # that a page may have the database run
 VOID = {"meta", "link", "input", "br", "hr", "img"}
+
+
+def statements_of(answer) -> int:
+    return int(re.search(r"statements;desc=(\d+)", answer.headers["Server-Timing"])[1])
 
 
 class Page(html.parser.HTMLParser):
@@ -70,6 +76,7 @@ class Pages(Case):
         answer = self.client.request("GET", path, headers={"Accept": "text/html"})
         self.assertEqual(answer.status, status, path)
         self.assertIn("default-src", answer.headers["Content-Security-Policy"])
+        self.assertLessEqual(statements_of(answer), STATEMENTS_MAX, path)
         text = answer.body.decode()
         self.assertNotIn(SCRIPT, text)
         self.assertNotIn("\x1b", text)
@@ -149,13 +156,15 @@ class Pages(Case):
             answer = self.client.request("GET", path, headers={"Accept": "text/html"})
             self.assertEqual(answer.status, 200, path)
             if answer.headers["Content-Type"].startswith("text/html"):
+                self.assertLessEqual(statements_of(answer), STATEMENTS_MAX, path)
                 # To sign in leads back to where one was: a link that is new on each page.
                 waiting += [link for link in Page(answer.body.decode()).links
                             if not link.startswith("/sign-in")]
         self.assertGreater(len(seen), 25)
 
     def check_api(self) -> None:
-        self.has(self.api("/status"), "version scheduler builds agents")
+        self.has(self.api("/status"), "version scheduler builds_by_state agents_connected_count "
+                                     "agents_enrolled_count")
         self.has(self.api("/key"), "public_key")
         self.has(self.api("/specifications")["items"][0],
                  "name definition paused period_s priority created_at changed_at polled_at "

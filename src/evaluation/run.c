@@ -500,6 +500,8 @@ write_jobs(struct db *db, struct run *run, struct error *err)
                         (struct db_i64s) { builds, count }, err);
   if (r >= 0)
     r = changes_roster_write(db, run->running.id, err);
+  if (r >= 0)
+    r = evaluation_count(db, run->running.id, err);
   return r < 0 ? r : 0;
 }
 

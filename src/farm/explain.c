@@ -52,6 +52,15 @@ struct explanation
   bool runs;
 };
 
+/* What keeps it; `build` is known. */
+static int
+read_reasons(struct db *db, void *context, struct error *err)
+{
+  struct explanation *all = context;
+  int r = farm_explain_needs(db, all->build_id, all->arena, &all->needs, err);
+  return r < 0 ? r : farm_explain_agents(db, all->build.system, all->arena, &all->agents, err);
+}
+
 static int
 read_all(struct db *db, void *context, struct error *err)
 {
@@ -60,9 +69,7 @@ read_all(struct db *db, void *context, struct error *err)
   if (r == 0)
     return error_set(err, -ENOENT, "there is no build %" PRId64, all->build_id);
   if (r > 0)
-    r = farm_explain_needs(db, all->build_id, all->arena, &all->needs, err);
-  if (r == 0)
-    r = farm_explain_agents(db, all->build.system, all->arena, &all->agents, err);
+    r = read_reasons(db, all, err);
   if (r == 0)
     r = farm_explain_attempt(db, all->build_id, all->arena, &all->attempt, err);
   all->runs = r == 1;
@@ -259,11 +266,15 @@ take_needs(const struct explanation *all, struct farm_explanation *ret)
 }
 
 int
-farm_build_reasons(struct farm *farm, int64_t build_id, struct arena *arena,
+farm_build_reasons(struct farm *farm, int64_t build_id, struct str system, struct arena *arena,
                    struct farm_explanation *ret, struct error *err)
 {
-  struct explanation all = { .build_id = build_id, .arena = arena };
-  int r = db_pool_run(farm->options.pool, DB_READ, read_all, &all, err);
+  struct explanation all = {
+    .build_id = build_id,
+    .arena = arena,
+    .build = { .state = FARM_BUILD_WAITING, .system = system },
+  };
+  int r = db_pool_run(farm->options.pool, DB_READ, read_reasons, &all, err);
   if (r < 0)
     return r;
   struct place place = find_place(farm, build_id);
