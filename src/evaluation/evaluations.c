@@ -73,6 +73,7 @@ answer_run(void *context, struct work *work, bool stopping)
 {
   struct answer *answer = (struct answer *) work;
   struct error err = { 0 };
+  http_take_up(answer->request);
   int r = stopping ? error_set(&err, -EBUSY, "the server stops")
                    : answer->handler(answer->request, context, &err);
   if (r < 0)

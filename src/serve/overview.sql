@@ -53,24 +53,25 @@ WHERE EXISTS (SELECT 1 FROM job AS earlier JOIN build AS was ON was.id = earlier
                 AND was.state = 2)
 ORDER BY build.finished_at DESC LIMIT :limit::bigint;
 
--- name: overview_running :many
-SELECT build_id AS build, left(substr(basename, 34), -4) AS "name!", agent.name AS agent,
-       system.name AS system, attempt.created_at
-FROM attempt
-JOIN agent ON agent.id = agent_id
-JOIN build ON build.id = build_id
-JOIN derivation ON derivation.id = derivation_id
-JOIN system ON system.id = system_id
-JOIN store_path ON store_path.id = derivation_id
-WHERE attempt.state = 0
-ORDER BY attempt.created_at LIMIT :limit::bigint;
-
--- name: overview_failed :many
--- The newest builds that failed themselves.
-SELECT build.id, left(substr(basename, 34), -4) AS "name!", system.name AS system, finished_at
-FROM build
-JOIN derivation ON derivation.id = derivation_id
-JOIN system ON system.id = system_id
-JOIN store_path ON store_path.id = derivation_id
-WHERE state = 3
-ORDER BY build.id DESC LIMIT :limit::bigint;
+-- name: overview_builds :many
+-- Builds that run, the oldest attempt first; then the newest that failed themselves.
+SELECT run.* FROM (
+  SELECT true AS "runs!", build_id AS "id!", left(substr(basename, 34), -4) AS "name!",
+         agent.name AS "agent?", system.name AS "system!", attempt.created_at AS "happened_at?"
+  FROM attempt
+  JOIN agent ON agent.id = agent_id
+  JOIN build ON build.id = build_id
+  JOIN derivation ON derivation.id = derivation_id
+  JOIN system ON system.id = system_id
+  JOIN store_path ON store_path.id = derivation_id
+  WHERE attempt.state = 0
+  ORDER BY attempt.created_at LIMIT :limit::bigint) AS run
+UNION ALL
+SELECT failed.* FROM (
+  SELECT false, build.id, left(substr(basename, 34), -4), NULL, system.name, finished_at
+  FROM build
+  JOIN derivation ON derivation.id = derivation_id
+  JOIN system ON system.id = system_id
+  JOIN store_path ON store_path.id = derivation_id
+  WHERE state = 3
+  ORDER BY build.id DESC LIMIT :limit) AS failed;
