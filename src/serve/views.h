@@ -156,6 +156,8 @@ struct search_view
   struct search_commits_rows commits;
   struct search_number_rows numbers;
   struct search_names_rows names;
+  /* There are more: */
+  bool jobs_are_cut, builds_are_cut, items_are_cut, commits_are_cut, names_are_cut;
 };
 
 struct substitutes_view
