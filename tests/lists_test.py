@@ -157,7 +157,7 @@ class Lists(Case):
 
     def ahead(self, number: int) -> int:
         """How many go first, as the scheduler itself has it."""
-        return self.client.api("GET", f"/builds/{number}/explain").get("ahead", -1)
+        return self.client.api("GET", f"/builds/{number}/explain").get("ahead_count", -1)
 
     def occupy_agents(self) -> None:
         """Both agents build what does not end."""
