@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/str.h"
 
+struct stat;
 struct http_server;
 struct http_request;
 struct http_stream;
@@ -171,12 +172,30 @@ int http_reply_problem(struct http_request *request, int status, const struct er
 int http_reply_redirect(struct http_request *request, int status, const char *location);
 /* For deferred requests: the reply that a handler gets by returning ERR's code. */
 void http_reply_failure(struct http_request *request, const struct error *err);
-/* A file, by sendfile, with ranges (single range, If-Range), Last-Modified and
-   If-None-Match against ETAG (quoted text, or NULL). FD is taken over. */
-int http_reply_file(struct http_request *request, const char *type, const char *etag, int fd);
+/* A file's bytes from FROM on, by sendfile, with ranges (single range, If-Range), Last-Modified
+   and If-None-Match against ETAG (quoted text; NULL = made of the file's time and size). FD is
+   taken over. */
+int http_reply_file(struct http_request *request, const char *type, const char *etag, int fd,
+                    int64_t from);
+/* The ETag of a file's bytes in a FORM ("" = as they are), quoted. */
+const char *http_file_etag(struct http_request *request, const struct stat *info, const char *form);
 /* Bytes in memory with the same treatment of ranges and conditions; copied. */
 int http_reply_bytes(struct http_request *request, const char *type, const char *etag,
                      struct str bytes);
+/* Bytes that READ has from any place on, likewise. */
+struct http_content
+{
+  const char *etag; /* quoted; NULL = none */
+  int64_t changed;  /* seconds since 1970; -1 = unknown */
+  int64_t size;     /* bytes */
+  /* Fills at most SIZE bytes with those at POSITION: at first any, then where it stopped.
+     Their number; anything else fails. On the server thread: must not wait. */
+  int64_t (*read)(void *state, int64_t position, char *room, size_t size);
+  void *state;
+  void (*free)(void *state); /* runs once, always */
+};
+int http_reply_content(struct http_request *request, const char *type,
+                       const struct http_content *content);
 /* Pulled: READ fills at most ROOM bytes and returns the count, 0 = end,
    negative = fail (connection closed). SIZE in bytes, or -1 = chunked. Runs on
    the server thread: must not wait. FREE runs once, always. */

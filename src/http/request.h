@@ -78,6 +78,12 @@ int request_read_form(struct http_request *request, struct error *err);
 int reply_set(struct http_request *request, int status, const char *type,
               struct MHD_Response *response);
 
+/* The same for RESPONSE of unknown size. Behind the head of such a one libmicrohttpd 0.9.75 sends
+   the end of a chunked body to who asked with HEAD, and would spoil the next reply: there it is
+   made to send none, and the connection ends. */
+int reply_set_endless(struct http_request *request, int status, const char *type,
+                      struct MHD_Response *response);
+
 /* Turns a negative return into the reply: drops one that was made before. */
 void reply_error(struct http_request *request, int code, const struct error *err);
 /* The same by status. */
