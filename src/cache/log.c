@@ -62,6 +62,8 @@ open_file(const struct cache *cache, int64_t attempt_id, bool make, int *ret_fd,
     return r;
   CLEANUP_FD int fd = open(file, O_RDWR | O_CLOEXEC | (make ? O_CREAT : 0), 0644);
   struct stat status;
+  if (fd < 0 && errno == ENOENT)
+    return error_set(err, -ENOENT, "attempt %lld has no log", (long long) attempt_id);
   if (fd < 0 || fstat(fd, &status) != 0)
     return error_set_errno(err, "cannot open the log %s", file);
   *ret_fd = TAKE_FD(fd);

@@ -12,7 +12,6 @@
 #include "base/mem.h"
 #include "channels/channels_sql.h"
 
-#define URL_MAX 2000
 #define BRANCH_MAX 255
 #define LOCK_LOOK_MS 100
 #define TEXT_MAX 1000 /* bytes of an author or subject that we keep */
@@ -65,9 +64,9 @@ channels_check_url(struct str url, struct error *err)
   static const char *const starts[] = {
     "https://", "http://", "ssh://", "git://", "file:///", "/"
   };
-  if (url.size == 0 || url.size > URL_MAX || !is_printable(url))
+  if (url.size == 0 || url.size > CHANNELS_URL_MAX || !is_printable(url))
     return error_set(err, -EINVAL, "a repository URL has 1 to %d characters without spaces",
-                     URL_MAX);
+                     CHANNELS_URL_MAX);
   for (size_t i = 0; i < ARRAY_SIZE(starts); i++)
     if (str_starts(url, str_of(starts[i])) && url.size > strlen(starts[i]))
       return 0;

@@ -62,11 +62,13 @@ void request_unref(struct http_request *request);
    ERR set refuses the request. */
 int request_read_head(struct http_request *request, const char *method, struct error *err);
 
-/* Below HTTP_API, on its way to the route: parameters that the route knows, and a
-   body, if any, of JSON. -EINVAL, -EMEDIUMTYPE. */
-int request_check_api(const struct http_request *request, struct error *err);
-/* The same once the body is there: members that the route knows. */
+/* On its way to the route. Below HTTP_API: parameters that the route knows, none of them empty,
+   and a body, if any, of JSON. On pages an empty parameter is none. -EINVAL, -EMEDIUMTYPE. */
+int request_check_query(struct http_request *request, struct error *err);
+/* The same once the body is there: members that the route knows, */
 int request_check_members(struct http_request *request, struct error *err);
+/* and fields of a form. */
+int request_check_form(struct http_request *request, struct error *err);
 
 /* Reads the whole body as a form; -EINVAL, -EMEDIUMTYPE. */
 int request_read_form(struct http_request *request, struct error *err);

@@ -553,6 +553,8 @@ test_parameters_of_the_api_are_known_ones(void **state)
     { HTTP_API "/log?follow%3f=yes", "no parameter" },
     { HTTP_API "/log?fro=7", "\\\"fro\\\"" },
     { HTTP_API "/log?=7", "\\\"\\\"" },
+    { HTTP_API "/log?from=", "\\\"from\\\" is empty" },
+    { HTTP_API "/log?from", "\\\"from\\\" is empty" },
     { "/bytes?foo=bar", NULL },
   };
   (void) state;
