@@ -17,6 +17,7 @@ from support.programs import BUILD, TOP
 from support.waiting import wait_until
 
 README = TOP / "README.md"
+SPECIFICATION = TOP / "doc/specification.md"
 DOCUMENTS = (README, *sorted((TOP / "doc").glob("*.md")))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HEADING_OR_BLOCK = re.compile(r"^#+ ([^\n]*)$|^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -33,7 +34,7 @@ RUN_ELSEWHERE = {"make demo", "make check"}
 ENDLESS = {"panoply serve": "listening on ", "panoply agent ": " works for ", "panoply events": "",
            "/events": ""}
 # What may succeed without a word.
-SILENT = re.compile(r"export|sudo (install|useradd|chown|tar|systemctl|guix gc|-u)|psql|wget|"
+SILENT = re.compile(r"export|umask|sudo (install|useradd|chown|tar|systemctl|guix gc|-u)|psql|wget|"
                     r".* ssh |panoply evaluation log")
 
 
@@ -206,6 +207,19 @@ class Using(OnHosts):
         for program in self.laptop.programs:
             self.assertTrue(program.is_running(), f"{program.name}\n{program.output()}")
 
+        self.try_examples_of_specifications()
+
+    def try_examples_of_specifications(self) -> None:
+        examples = [text for language, text in BLOCK.findall(SPECIFICATION.read_text())
+                    if language == "json"]
+        self.assertEqual(len(examples), 3)
+        for text in examples:
+            name = json.loads(text)["name"]
+            self.laptop.outside(f"{self.home}/example.json").write_text(text)
+            verb = f"edit {name}" if name == "my-channel" else "add"
+            done = self.laptop.do(f"panoply spec {verb} example.json --no-wait")
+            self.assertEqual(done.returncode, 0, text + done.stderr)
+
     def pause(self) -> None:
         [agent] = json.loads(self.laptop.do("panoply agents list --json").stdout)["items"]
         self.laptop.do(f"panoply agents pause {agent['name']}")
@@ -243,13 +257,16 @@ class Operating(OnHosts):
                 self.run_line(heading, line)
 
     def install(self, line: str) -> None:
-        """On both, from this tree."""
+        """From this tree; the build machine gets a copy."""
+        path = f"{STAND_INS}:{os.environ['PATH']}"
+        done = subprocess.run(["bash", "-c", line], cwd=TOP, text=True, capture_output=True,
+                              stdin=subprocess.DEVNULL, env={
+                                  **os.environ, "PATH": path, "DESTDIR": str(self.ci.root),
+                                  "BUILD": os.path.relpath(BUILD, TOP)})
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        subprocess.run(["cp", "-a", f"{self.ci.outside('/usr/local')}/.",
+                        self.builder.outside("/usr/local")], check=True)
         for host in (self.ci, self.builder):
-            done = subprocess.run(["bash", "-c", line], cwd=TOP, text=True, capture_output=True,
-                                  stdin=subprocess.DEVNULL, env={
-                                      **os.environ, "PATH": f"{STAND_INS}:{os.environ['PATH']}",
-                                      "DESTDIR": str(host.root), "BUILD": os.path.relpath(BUILD, TOP)})
-            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             host.add_libraries(host.outside("/usr/local/bin/panoply"))
         if shutil.which("systemd-analyze"):
             self.verify_units()

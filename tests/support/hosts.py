@@ -56,7 +56,8 @@ class Network(Program):
         self.folder = temporary_folder("network")
         super().__init__("network", [
             "unshare", "--net", "--pid", "--fork", "--kill-child", "sh", "-c",
-            "ip link set lo up && echo up && while sleep 1000; do :; done"], self.folder / "network.log")
+            "ip link set lo up && echo up && while sleep 1000; do :; done",
+            f"{self.folder}/"], self.folder / "network.log")  # by which a killed run's is found
         self.start()
         self.wait_for("up\n")
         namespaces = f"/proc/{self.process.pid}/ns"
