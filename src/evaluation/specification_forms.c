@@ -170,7 +170,7 @@ get_add(struct http_request *request, void *context, struct error *err)
     return error_set(err, -EINVAL, "there is no form \"%.*s\", only \"json\"", STR_FMT(as));
   struct specification_form form = { .is_new = true,
                                      .as_json = as.size > 0,
-                                     .branch = STR("main"),
+                                     .branch = STR(""),
                                      .build = STR("channels"),
                                      .period = STR("300") };
   return show_form(request, context, &form, NULL);
