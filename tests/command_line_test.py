@@ -163,7 +163,7 @@ class Specifications(OfFarm):
         self.assertEqual(listed[str(number)]["JOBS"], "11")
         self.assertEqual(self.told("evaluation", "show", number),
                          self.client.api("GET", f"/evaluations/{number}"))
-        self.assertEqual(members(self.command("evaluation", "show", number))["errors"], "1")
+        self.assertEqual(members(self.command("evaluation", "show", number))["errors_count"], "1")
         jobs = rows(self.command("evaluation", "jobs", number))
         self.assertEqual({row["JOB"]: row["BUILD"] for row in jobs},
                          {f"{name}.x86_64-linux": str(build["id"])
@@ -297,7 +297,7 @@ class Builds(OfFarm):
         build = self.survey()
         shown = members(self.command("build", "explain", build))
         self.assertEqual((shown["state"], shown["reason"]), ("waiting", "agents-paused"))
-        self.assertEqual(shown["dependencies.count"], "0")
+        self.assertEqual(shown["missing_count"], "0")
         self.assertNotIn("{", "".join(shown.values()))
         self.command("build", "cancel", build)
 
@@ -427,7 +427,7 @@ class Agents(OfFarm):
         systems = self.client.api("GET", "/agents/builder-1")["systems"]
         self.assertEqual(listed["builder-1"]["SYSTEMS"], " ".join(systems))
         shown = members(self.command("agents", "show", "builder-1"))
-        self.assertEqual((shown["name"], shown["jobs"], shown["paused"]), ("builder-1", "4", "no"))
+        self.assertEqual((shown["name"], shown["places"], shown["paused"]), ("builder-1", "4", "no"))
         told = self.told("agents", "show", "builder-1")
         self.assertEqual(told["systems"], self.client.api("GET", "/agents/builder-1")["systems"])
 
@@ -456,7 +456,7 @@ class Agents(OfFarm):
         """Though it has its joining token still; without its own it may have the name again."""
         agent = self._program(Agent(self.farm.server, self.farm.builders[0], name="attic"))
         self.farm.server.wait_for("/agents/attic", lambda it: it["connected"])
-        enrolled = self.client.api("GET", "/status")["agents"]["enrolled"]
+        enrolled = self.client.api("GET", "/status")["agents_enrolled_count"]
         self.assertIn("released", self.command("agents", "release", "attic"))
         attic = self.told("agents", "show", "attic")
         self.assertEqual((attic["released"], attic["connected"]), (True, False))
@@ -465,7 +465,7 @@ class Agents(OfFarm):
         for page in ("/agents", "/agents/attic"):
             self.assertIn('data-state="released"', self.client.text(page))
         self.farm.server.wait_for("/status",
-                                  lambda it: it["agents"]["enrolled"] == enrolled - 1)
+                                  lambda it: it["agents_enrolled_count"] == enrolled - 1)
         for verb in ("pause", "resume", "release"):
             done = self.farm.server.command_line("agents", verb, "attic", check=False)
             self.assertEqual(done.returncode, 1)
@@ -685,8 +685,8 @@ class Finding(OfFarm):
         self.assertIn(item, self.command("search", item))
         commit = self.evaluation["revisions"][0]["commit"]
         self.assertIn(commit, self.command("search", commit[:10]))
-        self.assertIn(f"{self.farm.server.url}/specifications/example",
-                      self.command("search", "example"))
+        self.assertRegex(self.command("search", "example"),
+                         r"By name or number:\nKIND .*\nspecification +- +example\b")
         nothing = self.farm.server.command_line("search", "no such thing", check=False)
         self.assertEqual((nothing.returncode, nothing.stderr), (1, ""))
         self.assertTrue(self.told("search", "almanac")["jobs"])

@@ -170,17 +170,17 @@ class EvaluationPage(Case):
         self.assertEqual(self.names(number, "show=removed"), {"logbook"})
         self.assertEqual(changes["counts"]["broken"], len(broken))
         self.assertEqual(changes["counts"]["added"], 1)
-        self.assertEqual(changes["errors"], {"added": 1, "gone": 0})
+        self.assertEqual((changes["errors_new_count"], changes["errors_gone_count"]), (1, 0))
         self.assertEqual(self.names(number, ""), self.names(number, "show=changed"))
         by_state = {state: count for state, count in self.second_builds().items() if count}
         self.assertEqual({state: changes["counts"][state] for state in by_state}, by_state)
         removed = self.changes(number, "show=removed")["items"][0]
-        self.assertEqual((removed["change"], removed["build"], removed["before"]),
-                         ("removed", None, {"id": self.before["logbook"]["id"],
-                                            "state": "succeeded"}))
+        self.assertEqual(removed, {
+            "name": removed["name"], "change": "removed", "build": None, "state": None,
+            "build_before": self.before["logbook"]["id"], "state_before": "succeeded"})
 
     def second_builds(self) -> dict:
-        return self.client.api("GET", f"/evaluations/{self.second['id']}")["builds"]
+        return self.client.api("GET", f"/evaluations/{self.second['id']}")["builds_by_state"]
 
     def check_lists(self) -> None:
         number = self.second["id"]
@@ -214,7 +214,7 @@ class EvaluationPage(Case):
         self.assertIn(f'<a class="button" rel="prev" href="/evaluations/{self.first["id"]}">', page)
         self.assertNotIn('rel="next" href="/evaluations/', page)
         self.assertNotIn("/restart", page, "nobody is signed in")
-        self.assertEqual(len(self.jobs_of_page(f"/evaluations/{number}")), self.second["jobs"])
+        self.assertEqual(len(self.jobs_of_page(f"/evaluations/{number}")), self.second["jobs_count"])
         for show in ("broken", "fixed", "added", "removed", "failed", "unfinished"):
             shown = {name.removesuffix(SYSTEM)
                      for name in self.jobs_of_page(f"/evaluations/{number}?show={show}")}
@@ -254,8 +254,8 @@ class EvaluationPage(Case):
         for name, state, change, build in zip(names, matrix["states"], matrix["changes"],
                                               matrix["builds"], strict=True):
             item = next(it for it in items if it["name"] == name)
-            self.assertEqual(build, (item["build"] or item["before"])["id"])
-            self.assertEqual(state, item["build"]["state"][0] if item["build"] else "-")
+            self.assertEqual(build, item["build"] or item["build_before"])
+            self.assertEqual(state, item["state"][0] if item["state"] else "-")
             self.assertEqual(change, {"same": ".", "broken": "b", "fixed": "x", "failing": "f",
                                       "added": "a", "removed": "r"}[item["change"]])
         again = self.client.request("GET", path, headers={"If-None-Match": answer.headers["ETag"]})

@@ -18,7 +18,7 @@ agents_list(struct cli *cli, int count, char **words)
   static const struct column columns[] = {
     { "NAME", "name", COLUMN_NAME },       { "CONNECTED", "connected", COLUMN_TEXT },
     { "PAUSED", "paused", COLUMN_TEXT },   { "RELEASED", "released", COLUMN_TEXT },
-    { "SYSTEMS", "systems", COLUMN_TEXT }, { "JOBS", "jobs", COLUMN_TEXT },
+    { "SYSTEMS", "systems", COLUMN_TEXT }, { "PLACES", "places", COLUMN_TEXT },
     { "SEEN", "seen_at", COLUMN_TIME },    { 0 }
   };
   return cli_list(cli, "/agents", columns,
@@ -203,7 +203,7 @@ cache_check(struct cli *cli, int count, char **words)
     printf("%lld of %lld files are lost: %lld items are no longer offered, of which %lld were "
            "taken from this server's store again; %lld builds begin anew\n",
            lost, number(answer, "files"), number(answer, "withdrawn"), number(answer, "restored"),
-           number(answer, "builds"));
+           number(answer, "builds_count"));
   else
     printf("%lld of %lld files are lost: 'panoply cache check --withdraw' has them made again\n",
            lost, number(answer, "files"));

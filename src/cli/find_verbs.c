@@ -26,20 +26,17 @@ print_queue(struct cli *cli, const json_t *answer)
 {
   static const struct column systems[] = {
     { "SYSTEM", "system", COLUMN_TEXT },
-    { "WAITING", "waiting", COLUMN_TEXT },
-    { "RUNNING", "running", COLUMN_TEXT },
-    { "OLDEST", "oldest", COLUMN_TIME },
-    { "AGENTS", "agents", COLUMN_TEXT },
+    { "WAITING", "waiting_count", COLUMN_TEXT },
+    { "RUNNING", "running_count", COLUMN_TEXT },
+    { "OLDEST", "waiting_since", COLUMN_TIME },
+    { "AGENTS", "agents_count", COLUMN_TEXT },
     { "PLACES", "places", COLUMN_TEXT },
     { 0 },
   };
   static const struct column specifications[] = {
-    { "SPECIFICATION", "specification", COLUMN_NAME },
-    { "EVALUATION", "evaluation", COLUMN_TEXT },
-    { "WAITING", "waiting", COLUMN_TEXT },
-    { "RUNNING", "running", COLUMN_TEXT },
-    { "OLDEST", "oldest", COLUMN_TIME },
-    { 0 },
+    { "SPECIFICATION", "specification", COLUMN_NAME }, { "EVALUATION", "evaluation", COLUMN_TEXT },
+    { "WAITING", "waiting_count", COLUMN_TEXT },       { "RUNNING", "running_count", COLUMN_TEXT },
+    { "OLDEST", "waiting_since", COLUMN_TIME },        { 0 },
   };
   size_t count = print_part(cli, answer, "systems", "By system", systems);
   count += print_part(cli, answer, "specifications", "By specification", specifications);
@@ -69,19 +66,6 @@ const struct verb cli_queue_verbs[] = {
 
 /* ---- search ---- */
 
-static void
-print_pages(struct cli *cli, const json_t *pages)
-{
-  size_t i;
-  json_t *page;
-  if (json_array_size(pages) > 0)
-    puts("Pages:");
-  json_array_foreach(pages, i, page)
-  {
-    printf("%s%s\n", cli->url, cli_text(cli, page));
-  }
-}
-
 /* 1: nothing was found, as grep has it. */
 static int
 print_found(struct cli *cli, const json_t *answer)
@@ -90,14 +74,14 @@ print_found(struct cli *cli, const json_t *answer)
     { "JOB", "name", COLUMN_NAME },
     { "SPECIFICATION", "specification", COLUMN_NAME },
     { "EVALUATION", "evaluation", COLUMN_TEXT },
-    { "BUILD", "build.id", COLUMN_TEXT },
-    { "STATE", "build.state", COLUMN_STATE },
+    { "BUILD", "build", COLUMN_TEXT },
+    { "STATE", "state", COLUMN_STATE },
     { 0 },
   };
   static const struct column items[] = {
     { "ITEM", "path", COLUMN_NAME },
-    { "BUILD", "build.id", COLUMN_TEXT },
-    { "STATE", "build.state", COLUMN_STATE },
+    { "BUILD", "build", COLUMN_TEXT },
+    { "STATE", "state", COLUMN_STATE },
     { "SUBSTITUTE", "available", COLUMN_TEXT },
     { 0 },
   };
@@ -108,12 +92,18 @@ print_found(struct cli *cli, const json_t *answer)
     { "REPOSITORY", "url", COLUMN_NAME },
     { 0 },
   };
-  const json_t *pages = json_object_get(answer, "pages");
+  static const struct column things[] = {
+    { "KIND", "kind", COLUMN_TEXT },
+    { "ID", "id", COLUMN_TEXT },
+    { "NAME", "name", COLUMN_NAME },
+    { "STATE", "state", COLUMN_STATE },
+    { 0 },
+  };
   size_t count = print_part(cli, answer, "jobs", "Jobs", jobs);
   count += print_part(cli, answer, "store_items", "Store items", items);
   count += print_part(cli, answer, "commits", "Commits", commits);
-  print_pages(cli, pages);
-  if (count + json_array_size(pages) > 0)
+  count += print_part(cli, answer, "things", "By name or number", things);
+  if (count > 0)
     return CLI_DONE;
   puts("Nothing fits. Jobs are found by a part of their name, store items by their path or the\n"
        "beginning of its hash, commits by hash or subject.");

@@ -71,8 +71,9 @@ spec_list(struct cli *cli, int count, char **words)
                                            { "PAUSED", "paused", COLUMN_TEXT },
                                            { "EVALUATION", "newest_evaluation.id", COLUMN_TEXT },
                                            { "STATE", "newest_evaluation.state", COLUMN_STATE },
-                                           { "JOBS", "newest_evaluation.jobs", COLUMN_TEXT },
-                                           { "ERRORS", "newest_evaluation.errors", COLUMN_TEXT },
+                                           { "JOBS", "newest_evaluation.jobs_count", COLUMN_TEXT },
+                                           { "ERRORS", "newest_evaluation.errors_count",
+                                             COLUMN_TEXT },
                                            { "FAILURE", "failure", COLUMN_TEXT },
                                            { 0 } };
   return cli_list(cli, "/specifications", columns,
@@ -180,8 +181,8 @@ evaluation_list(struct cli *cli, int count, char **words)
   static const struct column columns[] = { { "ID", "id", COLUMN_TEXT },
                                            { "SPECIFICATION", "specification", COLUMN_NAME },
                                            { "STATE", "state", COLUMN_STATE },
-                                           { "JOBS", "jobs", COLUMN_TEXT },
-                                           { "ERRORS", "errors", COLUMN_TEXT },
+                                           { "JOBS", "jobs_count", COLUMN_TEXT },
+                                           { "ERRORS", "errors_count", COLUMN_TEXT },
                                            { "CREATED", "created_at", COLUMN_TIME },
                                            { 0 } };
   const char *path =
@@ -202,8 +203,8 @@ evaluation_jobs(struct cli *cli, int count, char **words)
 {
   (void) count;
   static const struct column columns[] = { { "JOB", "name", COLUMN_NAME },
-                                           { "BUILD", "build.id", COLUMN_TEXT },
-                                           { "STATE", "build.state", COLUMN_STATE },
+                                           { "BUILD", "build", COLUMN_TEXT },
+                                           { "STATE", "state", COLUMN_STATE },
                                            { 0 } };
   const char *path = cli_path_of_id(cli, "/evaluations/", words[0], "/jobs");
   return path == NULL ? CLI_USAGE : cli_list(cli, path, columns, "It has no such jobs.");
@@ -234,9 +235,9 @@ evaluation_changes(struct cli *cli, int count, char **words)
   (void) count;
   static const struct column columns[] = { { "JOB", "name", COLUMN_NAME },
                                            { "CHANGE", "change", COLUMN_STATE },
-                                           { "BUILD", "build.id", COLUMN_TEXT },
-                                           { "STATE", "build.state", COLUMN_STATE },
-                                           { "BEFORE", "before.state", COLUMN_STATE },
+                                           { "BUILD", "build", COLUMN_TEXT },
+                                           { "STATE", "state", COLUMN_STATE },
+                                           { "BEFORE", "state_before", COLUMN_STATE },
                                            { 0 } };
   const char *path = cli_path_of_id(cli, "/evaluations/", words[0], "/changes");
   json_t *answer = NULL;

@@ -148,6 +148,7 @@ struct search_view
   struct search_commits_rows commits;
   struct search_number_rows numbers;
   struct search_names_rows names;
+  bool jobs_are_cut, items_are_cut, commits_are_cut, names_are_cut; /* there are more */
 };
 
 struct substitutes_view
