@@ -70,7 +70,7 @@ spec_list(struct cli *cli, int count, char **words)
                                            { "PERIOD", "period_s", COLUMN_TEXT },
                                            { "PAUSED", "paused", COLUMN_TEXT },
                                            { "EVALUATION", "newest_evaluation.id", COLUMN_TEXT },
-                                           { "STATE", "newest_evaluation.state", COLUMN_STATE },
+                                           { "STATE", "newest_evaluation.summary", COLUMN_STATE },
                                            { "JOBS", "newest_evaluation.jobs_count", COLUMN_TEXT },
                                            { "ERRORS", "newest_evaluation.errors_count",
                                              COLUMN_TEXT },
@@ -180,7 +180,7 @@ evaluation_list(struct cli *cli, int count, char **words)
 {
   static const struct column columns[] = { { "ID", "id", COLUMN_TEXT },
                                            { "SPECIFICATION", "specification", COLUMN_NAME },
-                                           { "STATE", "state", COLUMN_STATE },
+                                           { "STATE", "summary", COLUMN_STATE },
                                            { "JOBS", "jobs_count", COLUMN_TEXT },
                                            { "ERRORS", "errors_count", COLUMN_TEXT },
                                            { "CREATED", "created_at", COLUMN_TIME },
