@@ -17,6 +17,7 @@ enum
   CLI_DONE = 0,
   CLI_FAILED = 1, /* the thing asked for failed */
   CLI_USAGE = 2,  /* it was asked for wrongly, or cannot be asked for at all */
+  CLI_AWAY = 3,   /* no exit status: the server is away while we are patient */
 };
 
 struct cli;
@@ -42,6 +43,8 @@ enum
   CLI_SINCE = 1 << 15,
   CLI_AGAINST = 1 << 16,
   CLI_SHOW = 1 << 17,
+  CLI_ATTEMPT = 1 << 18,
+  CLI_DAYS = 1 << 19,
 
   CLI_TEXT = CLI_URL | CLI_TOKEN_FILE,         /* asks a server, prints text */
   CLI_CALL = CLI_TEXT | CLI_JSON,              /* prints what JSON says */
@@ -107,6 +110,9 @@ extern const struct option cli_options[];
 struct cli
 {
   const char *command; /* "spec", for messages */
+  FILE *out;           /* standard output, or what is collected for it */
+  bool begun;          /* a part of the output stands above the next */
+  bool patient;        /* a server that is away for a while is no failure: CLI_AWAY */
   struct arena arena;
   const char *token; /* NULL = none */
   /* options: */
@@ -127,6 +133,8 @@ struct cli
   const char *kind;    /* of events; NULL = all */
   const char *against; /* an evaluation to compare with; NULL = the server's choice */
   const char *show;    /* which changes; NULL = those that are one */
+  int64_t attempt;     /* of a build; 0 = the newest */
+  int64_t days;        /* that a token is valid; 0 = for ever */
   const char *since;   /* an event's place in the stream; NULL = now */
 };
 
@@ -146,16 +154,27 @@ int cli_fail(int status, const struct error *err);
 
 /* ---- calls (client.c) ---- */
 
-/* METHOD and PATH below /api/panoply/v1. BODY: JSON or NULL. On success the
-   answer's JSON (NULL for an empty one) is in *RET, owned by the caller; on failure
-   the error was printed and the exit status is returned. */
-int cli_call(struct cli *cli, const char *method, const char *path, const char *body, json_t **ret);
+/* What is asked of the server, and which answer makes sense. */
+struct cli_call
+{
+  const char *method;  /* NULL = GET */
+  const char *path;    /* below /api/panoply/v1 */
+  const char *body;    /* JSON or NULL */
+  int status;          /* of success; 0 = 200 */
+  const char *members; /* that its reader needs: answer_check; NULL = it may be empty */
+};
+
+/* On success the answer's JSON (NULL for an empty one) is in *RET, owned by the caller; on
+   failure, also when it is none of a Panoply server's, the error was printed and the exit
+   status is returned. */
+int cli_call(struct cli *cli, const struct cli_call *call, json_t **ret);
+int cli_get(struct cli *cli, const char *path, const char *members, json_t **ret);
 /* To the server of --url; ends a call on which nothing moves for so long. */
 struct http_client *cli_client(const struct cli *cli, int silence_s);
 /* Prints why a call of PATH failed and what to do next; returns the exit status. */
-int cli_fail_call(const struct cli *cli, const char *path, struct error *err);
-/* GET of text, written to standard output as it arrives. */
-int cli_stream(struct cli *cli, const char *path);
+int cli_fail_call(const struct cli *cli, const char *path, const struct http_answer *answer,
+                  struct error *err);
+int cli_fail_output(int r); /* standard output cannot be written; R: negative errno */
 /* TEXT to standard output, harmless where that is a terminal. */
 int cli_write(struct str text);
 /* POST without body, and then cli_done. */
@@ -168,8 +187,31 @@ const char *cli_path_of(struct cli *cli, const char *prefix, const char *name, c
 /* The same of a number; NULL after printing that WORD is none. */
 const char *cli_path_of_id(struct cli *cli, const char *prefix, const char *word,
                            const char *suffix);
+const char *cli_path_of_build(struct cli *cli, const char *word, const char *suffix);
 /* TEXT percent-encoded, in the arena. */
 const char *cli_encode(struct cli *cli, const char *text);
+
+/* ---- what goes on for long (stream.c) ---- */
+
+/* GET of text, written to standard output as it arrives. With --follow a connection that is
+   lost is dialled again, and the text goes on where it was: PATH takes `from`. */
+int cli_stream(struct cli *cli, const char *path);
+/* Follows the stream of events behind *REACHED (empty: from now on), in which the place of the
+   last whole one is kept, over lost connections. */
+struct feed
+{
+  struct cli *cli;
+  const char *kind; /* what kinds begin with; NULL = all */
+  /* An event's JSON. Negative fails, 1 = enough was seen. NULL = not asked */
+  int (*take)(void *state, struct str event);
+  /* Something came, perhaps only a sign of life every 15 seconds; the same results. */
+  int (*beat)(void *state);
+  void *state;
+  struct buf reached;
+};
+int cli_feed(struct feed *feed); /* returns the exit status */
+/* After an error of this code; one who answers no (-EINVAL, say) will do so again. */
+bool cli_may_come_back(int code);
 
 /* ---- waiting for what was asked for (look.c) ---- */
 
@@ -183,23 +225,74 @@ int cli_await_look(struct cli *cli, const char *name, json_t **ret);
 int cli_end_look(struct cli *cli, const char *name, json_t *specification, const char *change,
                  const char *news);
 
-/* ---- output (output.c) ---- */
+/* ---- values and lists (output.c) ---- */
 
-/* GET a list and print it as a table that fits the terminal, or with --json as
-   it came. EMPTY: said when there is none. */
-int cli_list(struct cli *cli, const char *path, const struct column *columns, const char *empty);
-/* Its two halves: to ask, with all filters that were given, and to print. */
-int cli_ask_list(struct cli *cli, const char *path, json_t **ret);
+/* The text of a value for people: one line, harmless; in the arena. "-" for NULL. */
+const char *cli_text(struct cli *cli, const json_t *value);
+/* Whether standard output is a terminal. */
+bool cli_is_for_people(void);
+/* The text of a value as KIND has it for people. */
+const char *cli_value(struct cli *cli, const json_t *value, enum column_kind kind);
+/* Follows "build.state" into nested objects; NULL where something is missing. */
+const json_t *cli_member(const json_t *item, const char *path);
+/* PATH with all filters that were given. */
+const char *cli_with_filters(struct cli *cli, const char *path);
+struct table cli_make_table(struct cli *cli, const struct column *columns, const json_t *items);
+void cli_print_table(struct cli *cli, const struct column *columns, const json_t *items);
+/* The items of ANSWER, and how to go on. EMPTY: said when there is none. */
 void cli_print_list(struct cli *cli, const json_t *answer, const struct column *columns,
                     const char *empty);
-void cli_print_table(struct cli *cli, const struct column *columns, const json_t *items);
-/* GET one thing and print its members. */
-int cli_show(struct cli *cli, const char *path);
-/* The text of a value for people: one line, harmless; in the arena. */
-const char *cli_text(struct cli *cli, const json_t *value);
-void cli_print_json(const json_t *value);
-void cli_print_json_line(const json_t *value); /* in one line */
+void cli_print_json(struct cli *cli, const json_t *value);
+void cli_print_json_line(struct cli *cli, const json_t *value); /* in one line */
 
+/* ---- one thing (show.c) ---- */
+
+/* A line of key and value. */
+struct fact
+{
+  const char *label;
+  const char *path;
+  enum column_kind kind;
+};
+
+/* "Build 88 sextant-1.0: failed", the state in its colour. */
+void cli_print_headline(struct cli *cli, const char *name, const char *state);
+/* A paragraph, broken into lines that fit. */
+void cli_print_text(struct cli *cli, const char *text);
+/* FACTS, ended by a NULL label, of OBJECT; those that are missing or empty are left out. */
+void cli_print_facts(struct cli *cli, const struct fact *facts, const json_t *object);
+/* One that is no member as it stands. */
+void cli_print_fact(struct cli *cli, const char *label, const char *value);
+/* A titled table; nothing when there is nothing. Returns how many rows. */
+size_t cli_print_section(struct cli *cli, const char *title, const struct column *columns,
+                         const json_t *items);
+/* "3 min ago, 2026-11-23 08:04 UTC" on a terminal. */
+const char *cli_moment(struct cli *cli, const json_t *value);
+/* From one time to another, or until now (END null); NULL when it has not begun. */
+const char *cli_span(struct cli *cli, const json_t *begin, const json_t *end);
+/* "9 succeeded, 1 failed" of an object of numbers; "" when all are 0. */
+const char *cli_counts(struct cli *cli, const json_t *counts);
+
+/* One build, at the PATH of it, and why it is as it is (build_show.c). */
+int cli_show_build(struct cli *cli, const char *path);
+int cli_explain_build(struct cli *cli, const char *path);
+
+/* ---- asking and showing (view.c) ---- */
+
+/* What a verb shows, of which answer; with --follow again whenever something happens. */
+struct cli_view
+{
+  const char *path;
+  const char *members; /* that the answer must have */
+  /* Prints one thing, or what stands above a list; returns the exit status. NULL = nothing */
+  int (*print)(struct cli *cli, const json_t *answer);
+  const struct column *columns;          /* of a list's items; NULL = it is none */
+  const char *empty;                     /* said when there is no item */
+  const char *kinds;                     /* beginnings of the kinds of events that may change it */
+  bool (*is_over)(const json_t *answer); /* nothing will change any more; NULL = never */
+};
+
+int cli_show(struct cli *cli, const struct cli_view *view);
 /* ---- commands ---- */
 
 extern const struct verb cli_spec_verbs[], cli_evaluation_verbs[], cli_build_verbs[],

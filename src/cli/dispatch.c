@@ -35,11 +35,13 @@ const struct option cli_options[] = {
   { "token-file", OPTION_TEXT, MEMBER(token_file), 0, 0, NULL, "FILE",
     "file with the administrator token [or PANOPLY_TOKEN]" },
   { "json", OPTION_FLAG, MEMBER(json), 0, 0, "no", NULL, "print the server's JSON" },
-  { "limit", OPTION_NUMBER, MEMBER(limit), 1, 1000, NULL, "N", "at most so many items (100)" },
+  { "limit", OPTION_NUMBER, MEMBER(limit), 1, 1000, NULL, "N",
+    "at most so many: of a list 100 unless told, of events all" },
   { "before", OPTION_TEXT, MEMBER(before), 0, 0, NULL, "CURSOR",
     "go on with a list from where it said" },
   { "state", OPTION_TEXT, MEMBER(state), 0, 0, NULL, "STATE", "only those in this state" },
-  { "follow", OPTION_FLAG, MEMBER(follow), 0, 0, "no", NULL, "go on while it grows" },
+  { "follow", OPTION_FLAG, MEMBER(follow), 0, 0, "no", NULL,
+    "go on with what comes and what changes" },
   { "dependents", OPTION_FLAG, MEMBER(dependents), 0, 0, "no", NULL,
     "and what failed or was cancelled with it" },
   { "force", OPTION_FLAG, MEMBER(force), 0, 0, "no", NULL, "even where that seems needless" },
@@ -60,9 +62,12 @@ const struct option cli_options[] = {
     "compare with this evaluation [the newest before it that succeeded]" },
   { "show", OPTION_TEXT, MEMBER(show), 0, 0, NULL, "WHAT",
     "broken, fixed, failing, added, removed, changed, unfinished or a state" },
+  { "attempt", OPTION_NUMBER, MEMBER(attempt), 1, INT64_MAX, NULL, "ATTEMPT",
+    "the log of this attempt, as 'build show' lists them [the newest]" },
+  { "days", OPTION_NUMBER, MEMBER(days), 1, 3650, NULL, "N", "valid for so long [for ever]" },
   { 0 },
 };
-static_assert(CLI_SHOW == 1 << (ARRAY_SIZE(cli_options) - 2), "a bit for each option");
+static_assert(CLI_DAYS == 1 << (ARRAY_SIZE(cli_options) - 2), "a bit for each option");
 
 /* Takes the options out; the words that stay are in WORDS. Returns the bits of the
    options, or -EINVAL. */
@@ -173,6 +178,20 @@ cli_find_verb(const struct verb *table, int count, char *const *words, int *ret_
   return NULL;
 }
 
+/* An empty value is a script's unset variable, and would ask for all. */
+static int
+check_values(const struct cli *cli, unsigned given, struct error *err)
+{
+  for (size_t i = 0; cli_options[i].name != NULL; i++) {
+    const char *value = "-";
+    if ((given & 1u << i) != 0 && cli_options[i].type == OPTION_TEXT)
+      memcpy(&value, (const char *) cli + cli_options[i].offset, sizeof value);
+    if (value[0] == '\0')
+      return error_set(err, -EINVAL, "the value of --%s is empty", cli_options[i].name);
+  }
+  return 0;
+}
+
 /* Refuses options that the verb does not take: one that is passed over in silence
    would be a wish not fulfilled. */
 static int
@@ -244,6 +263,7 @@ run(struct cli *cli, const struct verb *table, int argc, char **argv)
   int given = take_options(cli, argc, argv, words, &count, &err);
   const struct verb *verb = given < 0 ? NULL : pick_verb(cli, table, &count, &words, &err);
   if (verb != NULL && check_options(cli, verb, (unsigned) given, &err) == 0
+      && check_values(cli, (unsigned) given, &err) == 0
       && check_words(cli, verb, count, words, &err) == 0) {
     if (cli->token_file == NULL || read_token_file(cli, &err) == 0)
       return verb->run(cli, count, words);
@@ -277,7 +297,7 @@ cli_dispatch(const struct command *command, int argc, char **argv)
     cli_print_usage(command, stdout);
     return CLI_DONE;
   }
-  struct cli cli = { .command = command->name };
+  struct cli cli = { .command = command->name, .out = stdout };
   cli_read_environment(&cli);
   int status = run(&cli, command->verbs, argc, argv);
   arena_free(&cli.arena);
