@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/terminal.h"
+#include "cli/view.h"
 #include "farm/farm.h"
-#include "serve/story.h"
+#include "serve/serve.h"
 
 /* ---- why it waits ---- */
 
@@ -120,22 +122,21 @@ waiting_sentence(struct cli *cli, const json_t *why)
 
 /* ---- how it ended ---- */
 
+/* The daemon's message says of a builder that failed only that it did. */
 static const char *
 failed_sentence(struct cli *cli, const json_t *build)
 {
   const json_t *last = json_array_get(json_object_get(build, "attempts"), 0);
   const char *cause = json_string_value(json_object_get(last, "cause"));
-  const char *message = cli_text(cli, json_object_get(last, "message"));
+  const char *message = json_string_value(json_object_get(last, "message"));
   int known = cause != NULL ? farm_cause_parse(str_of(cause)) : FARM_CAUSE_NONE;
   struct cause_words words = cause_words(known < 0 ? FARM_CAUSE_NONE : (enum farm_cause) known);
   if (words.what[0] == '\0')
-    words = (struct cause_words) { "It failed.", "" };
-  bool told = message[0] != '\0' && strcmp(message, "-") != 0;
-  return arena_printf(&cli->arena, "%s%s%s%s%s", words.what, told ? " " : "", told ? message : "",
-                      words.hint[0] == '\0' ? ""
-                      : told                ? ". "
-                                            : " ",
-                      words.hint);
+    return "It failed.";
+  if (known == FARM_CAUSE_BUILD || message == NULL || message[0] == '\0')
+    return arena_printf(&cli->arena, "%s %s", words.what, words.hint);
+  return arena_printf(&cli->arena, "%s (%s.) %s", words.what,
+                      terminal_line(&cli->arena, str_of(message)), words.hint);
 }
 
 static const char *

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/view.h"
 
 #define BEGIN_PAUSE_MS 500 /* between looks whether a build has begun */
 

@@ -8,6 +8,7 @@
 #include "cli/answer.h"
 #include "cli/cli.h"
 #include "cli/terminal.h"
+#include "cli/view.h"
 
 #define SILENCE_S 60 /* of a server that owes an answer */
 
@@ -40,17 +41,26 @@ static const struct
 {
   int code;
   const char *path; /* the beginning */
+  const char *says; /* the server; NULL = whatever */
   const char *hint;
 } next_steps[] = {
-  { -ENOENT, "/specifications/", "'panoply spec list' shows those that there are." },
-  { -ENOENT, "/evaluations?specification=", "'panoply spec list' shows those that there are." },
-  { -ENOENT, "/evaluations/", "'panoply evaluation list' shows those that there are." },
-  { -ENOENT, "/builds/", "'panoply build list' shows those that there are." },
-  { -ENOENT, "/agents/tokens/", "'panoply agents token list' shows those that there are." },
-  { -ENOENT, "/agents/", "'panoply agents list' shows those that there are." },
-  { -EEXIST, "/specifications", "'panoply spec edit NAME FILE' changes the one that is there." },
-  { -EEXIST, "/builds/", "'panoply build show ID' tells its state." },
-  { -EEXIST, "/evaluations/", "'panoply evaluation show ID' tells its state." },
+  { -ENOENT, "/specifications/", NULL, "'panoply spec list' shows those that there are." },
+  { -ENOENT, "/evaluations?specification=", NULL,
+    "'panoply spec list' shows those that there are." },
+  { -ENOENT, "/evaluations/", NULL, "'panoply evaluation list' shows those that there are." },
+  { -ENOENT, "/builds/", "no log",
+    "'panoply build explain ID' says how it stands; with --follow its log is waited for." },
+  { -ENOENT, "/builds/", "attempt", "'panoply build show ID' lists its attempts." },
+  { -ENOENT, "/builds/", NULL, "'panoply build list' shows those that there are." },
+  { -ENOENT, "/agents/tokens/", NULL, "'panoply agents token list' shows those that there are." },
+  { -ENOENT, "/agents/", NULL, "'panoply agents list' shows those that there are." },
+  { -EEXIST, "/specifications", NULL,
+    "'panoply spec edit NAME FILE' changes the one that is there." },
+  { -EEXIST, "/builds/", NULL, "'panoply build show ID' tells its state." },
+  { -EEXIST, "/evaluations/", NULL, "'panoply evaluation show ID' tells its state." },
+  { -EINVAL, "/builds", "derivation",
+    "A derivation is a full path in the server's store, /gnu/store/HASH-NAME.drv: 'guix build -d' "
+    "prints it." },
 };
 
 /* Unless the server has told already. */
@@ -58,8 +68,25 @@ static void
 hint_next_step(const char *path, int code, struct error *err)
 {
   for (size_t i = 0; i < ARRAY_SIZE(next_steps) && err->hint[0] == '\0'; i++)
-    if (next_steps[i].code == code && str_starts(str_of(path), str_of(next_steps[i].path)))
+    if (next_steps[i].code == code && str_starts(str_of(path), str_of(next_steps[i].path))
+        && (next_steps[i].says == NULL || strstr(err->message, next_steps[i].says) != NULL))
       error_hint(err, "%s", next_steps[i].hint);
+}
+
+/* The server names the value that it refuses; of some we know what else there is. */
+static void
+hint_values(const struct cli *cli, struct error *err)
+{
+  for (size_t i = 0; cli_options[i].name != NULL && err->hint[0] == '\0'; i++) {
+    const char *value = NULL;
+    const char *words = cli_words_of(cli_kind_of_value(cli->verb, &cli_options[i]));
+    if (cli_options[i].type == OPTION_TEXT)
+      memcpy(&value, (const char *) cli + cli_options[i].offset, sizeof value);
+    if (value != NULL && words != NULL && strstr(err->message, value) != NULL)
+      error_hint(err, "--%s is one of: %s", cli_options[i].name, words);
+  }
+  if (cli->before != NULL && err->hint[0] == '\0')
+    error_hint(err, "--before takes what a list has ended with: \"go on with --before ...\".");
 }
 
 /* Nobody answered, or something else than a Panoply server. */
@@ -99,6 +126,8 @@ cli_fail_call(const struct cli *cli, const char *path, const struct http_answer 
   bool told = answer->status >= 400 && is_problem(buf_str(&answer->body));
   if (cli->patient && cli_may_come_back(err->code))
     return CLI_AWAY;
+  if (told && err->code == -EINVAL)
+    hint_values(cli, err);
   if (told)
     hint_next_step(path, err->code, err);
   if (err->code == -EACCES || err->code == -EPERM) /* the server's hint is for programmers */
@@ -235,7 +264,7 @@ cli_path_of_id(struct cli *cli, const char *prefix, const char *word, const char
   if (str_to_i64(str_of(word), &id) == 0 && id > 0)
     return cli_path_of(cli, prefix, word, suffix);
   error_set(&err, -EINVAL, "\"%s\" is no number of a build or evaluation", word);
-  hint_next_step(prefix, -ENOENT, &err);
+  hint_next_step(prefix, -ENOENT, &err); /* a list of what there is */
   (void) cli_fail(CLI_USAGE, &err);
   return NULL;
 }

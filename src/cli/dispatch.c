@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/options.h"
 #include "cli/cli.h"
+#include "cli/near.h"
 #include "cli/terminal.h"
 
 #define TOKEN_FILE_MAX 4096
@@ -219,19 +220,45 @@ check_words(const struct cli *cli, const struct verb *verb, int count, char **wo
                    verb->name, before(verb->arguments), verb->arguments);
 }
 
+/* The verb whose first word is the nearest to what was said, or all that there are. */
+static void
+hint_verbs(const struct cli *cli, const struct verb *table, const char *word, struct error *err)
+{
+  CLEANUP_BUF struct buf names = { 0 };
+  const struct verb *nearest = NULL;
+  size_t distance = NEAR_MOST + 1;
+  for (; table->name != NULL; table++) {
+    struct str rest = str_of(table->name);
+    struct str first;
+    str_split(&rest, ' ', &first);
+    size_t its = near_distance(str_of(word), first);
+    if (its < distance) {
+      distance = its;
+      nearest = table;
+    }
+    buf_printf(&names, "%s%s", names.size == 0 ? "" : ", ", table->name);
+  }
+  if (nearest != NULL)
+    error_hint(err, "Did you mean \"%s\"? See 'panoply %s --help'.", nearest->name, cli->command);
+  else
+    error_hint(err, "Its verbs are %s: see 'panoply %s --help'.", buf_text(&names), cli->command);
+}
+
 /* "token" alone is the beginning of several verbs: what could follow? */
 static int
 refuse_verb(const struct cli *cli, const struct verb *table, const char *word, struct error *err)
 {
   CLEANUP_BUF struct buf seconds = { 0 };
   size_t size = strlen(word);
-  for (; table->name != NULL; table++)
-    if (strncmp(table->name, word, size) == 0 && table->name[size] == ' ')
-      buf_printf(&seconds, "%s%s", seconds.size == 0 ? "" : ", ", table->name + size + 1);
+  for (const struct verb *verb = table; verb->name != NULL; verb++)
+    if (strncmp(verb->name, word, size) == 0 && verb->name[size] == ' ')
+      buf_printf(&seconds, "%s%s", seconds.size == 0 ? "" : ", ", verb->name + size + 1);
   if (seconds.size > 0)
     return error_set(err, -EINVAL, "'panoply %s %s' needs one of: %s", cli->command, word,
                      buf_text(&seconds));
-  return error_set(err, -EINVAL, "'panoply %s' has no verb \"%s\"", cli->command, word);
+  error_set(err, -EINVAL, "'panoply %s' has no verb \"%s\"", cli->command, word);
+  hint_verbs(cli, table, word, err);
+  return err->code;
 }
 
 /* The verb that the first words name; they are then taken off. A command without verbs
@@ -265,11 +292,13 @@ run(struct cli *cli, const struct verb *table, int argc, char **argv)
   if (verb != NULL && check_options(cli, verb, (unsigned) given, &err) == 0
       && check_values(cli, (unsigned) given, &err) == 0
       && check_words(cli, verb, count, words, &err) == 0) {
+    cli->verb = verb;
     if (cli->token_file == NULL || read_token_file(cli, &err) == 0)
       return verb->run(cli, count, words);
     return cli_fail(CLI_USAGE, &err);
   }
-  error_hint(&err, "See 'panoply %s --help'.", cli->command);
+  if (err.hint[0] == '\0')
+    error_hint(&err, "See 'panoply %s --help'.", cli->command);
   return cli_fail(CLI_USAGE, &err);
 }
 

@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "cli/terminal.h"
+#include "cli/view.h"
 
 struct follower
 {

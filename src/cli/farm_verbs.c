@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/view.h"
 #include "serve/serve.h"
 
 /* ---- agents ---- */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/view.h"
 
 /* ---- queue ---- */
 

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "cli/view.h"
 
 #define WAIT_MS 15000 /* a big repository takes longer; that is no failure */
 #define PAUSE_MS 100

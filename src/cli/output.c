@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/terminal.h"
 #include "cli/value.h"
+#include "cli/view.h"
 
 /* The same JSON, without a byte that a terminal could take for an order. */
 static void

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/value.h"
+#include "cli/view.h"
 
 #define LABEL_WIDTH 14
 

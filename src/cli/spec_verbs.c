@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "cli/terminal.h"
+#include "cli/view.h"
 
 #define SPECIFICATION_MAX (1 << 20) /* bytes of a file */
 

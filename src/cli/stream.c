@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/terminal.h"
+#include "cli/view.h"
 
 #define STREAM_LINE_MAX (1 << 20)     /* bytes of a line of the stream */
 #define FEED_SILENCE_S 60             /* the server says something every 15 */

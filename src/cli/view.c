@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "cli/view.h"
 
 #define PAUSE_MS 500 /* between two looks: a busy farm tells more than anybody reads */
 #define ROWS_DEFAULT 24
