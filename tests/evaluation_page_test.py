@@ -112,6 +112,7 @@ class EvaluationPage(Case):
     def test_all(self):
         # One farm for all: it takes longer to make than to ask.
         self.make_two()
+        self.check_outcomes()
         self.check_changes()
         self.check_lists()
         self.check_page()
@@ -121,6 +122,35 @@ class EvaluationPage(Case):
         self.check_command_line()
         self.check_restart()
         self.check_cancel()
+
+    def cell_of_strip(self, path: str, number: int) -> tuple[str, str]:
+        """What a strip says of an evaluation: its mark, and its title's first words."""
+        found = re.search(rf'<a href="/evaluations/{number}" data-state="([^"]+)" '
+                          rf'title="{number} ([^:]+(?:: \d+ of[^:]+)?):', self.page(path))
+        return found.groups() if found else ("", "")
+
+    def summary_of(self, builds: dict, errors: int) -> str:
+        failed = sum(it["state"] in ("failed", "dependency-failed") for it in builds.values())
+        return f"{failed} of {len(builds)} failed, {errors} error{'s' * (errors > 1)}"
+
+    def check_outcomes(self) -> None:
+        """Lists tell what came of an evaluation's builds, not only that Guix computed it."""
+        for evaluation, builds in ((self.first, self.before), (self.second, self.after)):
+            number = evaluation["id"]
+            errors = len(self.client.api("GET", f"/evaluations/{number}/errors")["items"])
+            summary = self.summary_of(builds, errors)
+            expected = ("some-failed", f"{summary}, {len(builds)} jobs")
+            for path in ("/", "/specifications", "/specifications/example"):
+                wait_until(lambda path=path, number=number, expected=expected:
+                           self.cell_of_strip(path, number) == expected,
+                           20, f"{path} says {expected}")
+            self.assertIn('<span class="state badge" data-state="some-failed">',
+                          self.page(f"/evaluations/{number}"))
+            self.assertIn(summary, text_of(self.page(f"/evaluations/{number}")))
+        news = text_of(self.page("/"))
+        broken = len(self.changes(self.second["id"], "show=broken")["items"])
+        self.assertIn(f"example : evaluation {self.second['id']} : {broken} newly broken, "
+                      f"1 new error since evaluation {self.first['id']}", news.replace(" ,", ","))
 
     def check_changes(self) -> None:
         number = self.second["id"]
@@ -140,17 +170,17 @@ class EvaluationPage(Case):
         self.assertEqual(self.names(number, "show=removed"), {"logbook"})
         self.assertEqual(changes["counts"]["broken"], len(broken))
         self.assertEqual(changes["counts"]["added"], 1)
-        self.assertEqual(changes["errors"], {"added": 1, "gone": 0})
+        self.assertEqual((changes["errors_new_count"], changes["errors_gone_count"]), (1, 0))
         self.assertEqual(self.names(number, ""), self.names(number, "show=changed"))
         by_state = {state: count for state, count in self.second_builds().items() if count}
         self.assertEqual({state: changes["counts"][state] for state in by_state}, by_state)
         removed = self.changes(number, "show=removed")["items"][0]
-        self.assertEqual((removed["change"], removed["build"], removed["before"]),
-                         ("removed", None, {"id": self.before["logbook"]["id"],
-                                            "state": "succeeded"}))
+        self.assertEqual(removed, {
+            "name": removed["name"], "change": "removed", "build": None, "state": None,
+            "build_before": self.before["logbook"]["id"], "state_before": "succeeded"})
 
     def second_builds(self) -> dict:
-        return self.client.api("GET", f"/evaluations/{self.second['id']}")["builds"]
+        return self.client.api("GET", f"/evaluations/{self.second['id']}")["builds_by_state"]
 
     def check_lists(self) -> None:
         number = self.second["id"]
@@ -184,7 +214,7 @@ class EvaluationPage(Case):
         self.assertIn(f'<a class="button" rel="prev" href="/evaluations/{self.first["id"]}">', page)
         self.assertNotIn('rel="next" href="/evaluations/', page)
         self.assertNotIn("/restart", page, "nobody is signed in")
-        self.assertEqual(len(self.jobs_of_page(f"/evaluations/{number}")), self.second["jobs"])
+        self.assertEqual(len(self.jobs_of_page(f"/evaluations/{number}")), self.second["jobs_count"])
         for show in ("broken", "fixed", "added", "removed", "failed", "unfinished"):
             shown = {name.removesuffix(SYSTEM)
                      for name in self.jobs_of_page(f"/evaluations/{number}?show={show}")}
@@ -224,8 +254,8 @@ class EvaluationPage(Case):
         for name, state, change, build in zip(names, matrix["states"], matrix["changes"],
                                               matrix["builds"], strict=True):
             item = next(it for it in items if it["name"] == name)
-            self.assertEqual(build, (item["build"] or item["before"])["id"])
-            self.assertEqual(state, item["build"]["state"][0] if item["build"] else "-")
+            self.assertEqual(build, item["build"] or item["build_before"])
+            self.assertEqual(state, item["state"][0] if item["state"] else "-")
             self.assertEqual(change, {"same": ".", "broken": "b", "fixed": "x", "failing": "f",
                                       "added": "a", "removed": "r"}[item["change"]])
         again = self.client.request("GET", path, headers={"If-None-Match": answer.headers["ETag"]})
@@ -262,17 +292,27 @@ class EvaluationPage(Case):
         stranger = Client(self.client.url)
         self.assertIn(stranger.request("GET", f"/evaluations/{number}/restart").status, (303, 401))
         self.assertEqual(self.farm.build(self.after["tide-tables"]["id"])["state"], "failed")
+        self.client.api("POST", "/agents/builder-1/pause")
         question, done = visitor.confirm(f"/evaluations/{number}/restart")
         failed = sum(build["state"] in ("failed", "dependency-failed")
                      for build in self.after.values())
         self.assertIn(f"{failed} builds are tried again", text_of(question))
         self.assertIn(f"{failed} builds are restarted", text_of(done))
+        self.check_outcome_follows(number, failed)
         tables = wait_until(lambda: self.tried_again(), 60, "tide-tables is tried again")
         self.assertEqual(tables["state"], "failed")
         for name, build in self.farm.finish(self.second).items():
             self.assertEqual(build["state"], self.after[name]["state"], name)
         self.assertEqual(self.client.request(
             "POST", f"{API}/evaluations/999/restart").status, 404)
+
+    def check_outcome_follows(self, number: int, unfinished: int) -> None:
+        """What was counted is counted again when builds begin again, and when they end."""
+        left = f"building: {unfinished} of {len(self.after)} left, "
+        wait_until(lambda: left in self.page("/specifications/example"), 20, left)
+        self.assertEqual(self.cell_of_strip("/", number)[0], "building")
+        self.client.api("POST", "/agents/builder-1/resume")
+        wait_until(lambda: self.cell_of_strip("/", number)[0] == "some-failed", 60, "some-failed")
 
     def tried_again(self) -> dict:
         build = self.farm.build(self.after["tide-tables"]["id"])

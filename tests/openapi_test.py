@@ -254,7 +254,7 @@ class Live(OfDescription):
         item = self.builds["almanac"]["derivation"]
         commit = self.evaluation["revisions"][0]["commit"]
         for word, members in (("tide", {"jobs"}), (item, {"store_items"}), (commit, {"commits"}),
-                              ("example", {"pages"}), ("nowhere at all", set())):
+                              ("example", {"things"}), ("nowhere at all", set())):
             _, found = self.call("GET", "/search", query=f"?q={urllib.parse.quote(word)}")
             self.assertLessEqual(members, {name for name, list_ in found.items() if list_})
             if not members:
@@ -279,7 +279,7 @@ class Live(OfDescription):
                 ("/evaluations", "/evaluations", "specification=example",
                  lambda it: it["specification"] == "example"),
                 (f"/evaluations/{number}/jobs", "/evaluations/{id}/jobs", "state=failed",
-                 lambda it: it["build"]["state"] == "failed"),
+                 lambda it: it["state"] == "failed"),
                 (f"/evaluations/{number}/jobs", "/evaluations/{id}/jobs", "name=tide",
                  lambda it: "tide" in it["name"])):
             with self.subTest(query):

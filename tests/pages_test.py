@@ -3,6 +3,7 @@
 
 import html.parser
 import json
+import re
 
 from support.case import Case
 from support.panoply import API, Client
@@ -10,7 +11,12 @@ from support.panoply import API, Client
 SCRIPTS = ("copy", "drawing", "log", "matrix")
 SCRIPT = "<script>alert(1)</script>\"'&"
 HOSTILE = f"{SCRIPT} \x1b[31mred\u202e {'x' * 10000}"
+STATEMENTS_MAX = 8  # that a page may have the database run
 VOID = {"meta", "link", "input", "br", "hr", "img"}
+
+
+def statements_of(answer) -> int:
+    return int(re.search(r"statements;desc=(\d+)", answer.headers["Server-Timing"])[1])
 
 
 class Page(html.parser.HTMLParser):
@@ -63,12 +69,14 @@ class Pages(Case):
                               value["newest_evaluation"]
                               and value["newest_evaluation"]["state"] == "succeeded", 120)
         self.panoply.wait_for("/status", lambda value:
-                              value["builds"]["waiting"] + value["builds"]["running"] == 0, 120)
+                              value["builds_by_state"]["waiting"]
+                              + value["builds_by_state"]["running"] == 0, 120)
 
     def page(self, path: str, status: int = 200) -> Page:
         answer = self.client.request("GET", path, headers={"Accept": "text/html"})
         self.assertEqual(answer.status, status, path)
         self.assertIn("default-src", answer.headers["Content-Security-Policy"])
+        self.assertLessEqual(statements_of(answer), STATEMENTS_MAX, path)
         text = answer.body.decode()
         self.assertNotIn(SCRIPT, text)
         self.assertNotIn("\x1b", text)
@@ -148,24 +156,26 @@ class Pages(Case):
             answer = self.client.request("GET", path, headers={"Accept": "text/html"})
             self.assertEqual(answer.status, 200, path)
             if answer.headers["Content-Type"].startswith("text/html"):
+                self.assertLessEqual(statements_of(answer), STATEMENTS_MAX, path)
                 # To sign in leads back to where one was: a link that is new on each page.
                 waiting += [link for link in Page(answer.body.decode()).links
                             if not link.startswith("/sign-in")]
         self.assertGreater(len(seen), 25)
 
     def check_api(self) -> None:
-        self.has(self.api("/status"), "version scheduler builds agents")
+        self.has(self.api("/status"), "version scheduler builds_by_state agents_connected_count "
+                                     "agents_enrolled_count")
         self.has(self.api("/key"), "public_key")
         self.has(self.api("/specifications")["items"][0],
                  "name definition paused period_s priority created_at changed_at polled_at "
                  "failure newest_evaluation")
         evaluation = self.api("/evaluations/1")
-        self.has(evaluation, "id specification state created_at started_at finished_at jobs "
-                             "errors derivations message revisions builds")
+        self.has(evaluation, "id specification state created_at started_at finished_at jobs_count "
+                             "errors_count derivations_count message revisions builds_by_state")
         self.has(evaluation["revisions"][0], "channel url commit subject author committed_at")
-        self.assertEqual(sum(evaluation["builds"].values()), evaluation["jobs"])
+        self.assertEqual(sum(evaluation["builds_by_state"].values()), evaluation["jobs_count"])
         self.has(self.api("/evaluations/1/errors")["items"][0], "name message file line column")
-        self.has(self.api("/evaluations/1/jobs")["items"][0], "name system derivation build")
+        self.has(self.api("/evaluations/1/jobs")["items"][0], "name system derivation build state")
         build = self.api(f"/builds/{self.builds()['navigator']['id']}")
         self.has(build, "id name derivation system state priority timeout_s max_silent_s "
                         "created_at finished_at failed_build outputs attempts dependencies "
@@ -187,8 +197,8 @@ class Pages(Case):
         self.has(sextant["attempts"][0], "id agent state cause message created_at started_at "
                                          "finished_at log_size")
         self.assertEqual(sextant["attempts"][0]["cause"], "build")
-        self.has(self.api("/agents/worker"), "name systems jobs paused connected connected_at "
-                                             "seen_at enrolled_at facts running")
+        self.has(self.api("/agents/worker"), "name systems places paused connected connected_at "
+                                             "seen_at enrolled_at facts running_attempts")
         problem = self.client.request("GET", API + "/builds/99999")
         self.assertEqual(problem.headers["Content-Type"], "application/problem+json")
         self.has(json.loads(problem.body), "title status detail")

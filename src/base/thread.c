@@ -3,6 +3,7 @@
 
 static _Thread_local bool waiting_is_forbidden;
 static _Thread_local bool outages_are_forbidden;
+static _Thread_local unsigned statements;
 
 void
 thread_forbid_waiting(void)
@@ -26,4 +27,16 @@ bool
 thread_may_sit_out_outages(void)
 {
   return !waiting_is_forbidden && !outages_are_forbidden;
+}
+
+void
+thread_count_statement(void)
+{
+  statements++;
+}
+
+unsigned
+thread_statements(void)
+{
+  return statements;
 }

@@ -17,3 +17,8 @@ bool thread_may_wait(void);
 void thread_forbid_outages(void);
 /* True for every thread that neither this nor waiting was forbidden to. */
 bool thread_may_sit_out_outages(void);
+
+/* Statements that the calling thread has had the database run, without BEGIN and COMMIT.
+   An answer tells how many it took (http_take_up). */
+void thread_count_statement(void);
+unsigned thread_statements(void);

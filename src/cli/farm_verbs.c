@@ -287,7 +287,7 @@ cache_check(struct cli *cli, int count, char **words)
     printf("%lld of %lld files are lost: %lld items are no longer offered, of which %lld were "
            "taken from this server's store again; %lld builds begin anew\n",
            lost, number(answer, "files"), number(answer, "withdrawn"), number(answer, "restored"),
-           number(answer, "builds"));
+           number(answer, "builds_count"));
   else
     printf("%lld of %lld files are lost: 'panoply cache check --withdraw' has them made again\n",
            lost, number(answer, "files"));

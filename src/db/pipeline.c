@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 #include "db/bind.h"
 #include "db/db_private.h"
 #include "db/statement.h"
@@ -73,6 +74,7 @@ send_execution(struct db *db, const struct db_statement *statement, const struct
                           binding.values, binding.lengths, binding.formats, 1)
       == 0)
     return db_error_set(db, NULL, statement->name, err);
+  thread_count_statement();
   enqueue(db, statement, false);
   return 0;
 }

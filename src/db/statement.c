@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 #include "db/bind.h"
 #include "db/db_private.h"
 #include "db/value.h"
@@ -113,6 +114,7 @@ run(struct db *db, const struct db_statement *statement, const struct db_value *
   r = prepare(db, statement, err);
   if (r < 0)
     return r;
+  thread_count_statement();
   CLEANUP_RESULT PGresult *result =
       PQexecPrepared(db->connection, statement->name, statement->parameters_count, binding.values,
                      binding.lengths, binding.formats, 1);

@@ -6,6 +6,7 @@
 -- named, or the newest earlier one that succeeded.
 SELECT evaluation.id, specification_id, specification.name AS specification,
        evaluation.state, evaluation_state_name(evaluation.state) AS "state_name!",
+       evaluation_outcome(evaluation) AS "outcome!", evaluation_summary(evaluation) AS "summary!",
        evaluation.created_at, started_at, finished_at, cancel_requested, jobs_count AS jobs,
        errors_count AS errors, derivations_count AS derivations, message,
        (SELECT max(id) FROM evaluation AS other

@@ -436,7 +436,31 @@ comparison_take(struct evaluations *evaluations, struct db *db, int64_t evaluati
   return 0;
 }
 
+int
+comparison_read(struct db *db, int64_t evaluation_id, int64_t against_id, struct comparison **ret,
+                struct error *err)
+{
+  struct comparison *comparison = NULL;
+  int r = comparison_first(db, evaluation_id, against_id, &comparison, err);
+  if (r == 0)
+    r = read_comparison(db, comparison, true, err);
+  if (r < 0)
+    comparison_drop(comparison);
+  else
+    *ret = comparison;
+  return r;
+}
+
 /* ---- lists ---- */
+
+int64_t
+comparison_count(const struct comparison *comparison, const char *show)
+{
+  for (int i = 0; i < JOB_SHOWS; i++)
+    if (strcmp(job_shows[i].name, show) == 0)
+      return comparison->counts[i];
+  return 0;
+}
 
 bool
 comparison_shows(const struct comparison *comparison, size_t index, int show)

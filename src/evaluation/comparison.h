@@ -61,6 +61,11 @@ struct comparison
 /* Inside the caller's transaction; drop it afterwards. Both have ended. AGAINST 0 = none. */
 int comparison_take(struct evaluations *evaluations, struct db *db, int64_t evaluation_id,
                     int64_t against_id, struct comparison **ret, struct error *err);
+/* The same with all states as they are now; not remembered. */
+int comparison_read(struct db *db, int64_t evaluation_id, int64_t against_id,
+                    struct comparison **ret, struct error *err);
+/* How many jobs a name of job_shows counts. */
+int64_t comparison_count(const struct comparison *comparison, const char *show);
 /* Of an evaluation that has no jobs yet. */
 struct comparison *comparison_empty(int64_t evaluation_id);
 void comparison_drop(struct comparison *comparison); /* NULL is fine */

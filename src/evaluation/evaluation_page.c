@@ -108,15 +108,6 @@ static const struct
   { "cancelled", "cancelled", "cancelled", false, false },
 };
 
-static int64_t
-count_of(const struct comparison *comparison, const char *show)
-{
-  for (int i = 0; i < JOB_SHOWS; i++)
-    if (strcmp(job_shows[i].name, show) == 0)
-      return comparison->counts[i];
-  return 0;
-}
-
 static void
 show_chips(struct evaluation_query *query)
 {
@@ -126,7 +117,7 @@ show_chips(struct evaluation_query *query)
   for (size_t i = 0; i < ARRAY_SIZE(chips); i++) {
     struct job_chips *row = chips[i].is_change ? &view->changes : &view->states;
     bool is_current = strcmp(view->show, chips[i].show) == 0;
-    int64_t count = count_of(query->changes.comparison, chips[i].show);
+    int64_t count = comparison_count(query->changes.comparison, chips[i].show);
     if (is_current)
       view->show_label = chips[i].label;
     if (count > 0 || is_current || chips[i].always)
@@ -169,7 +160,9 @@ show_jobs(struct evaluation_query *query)
   view->is_compared = comparison->against_id != 0;
   view->name = query->page.name;
   view->cursor = more ? comparison_cursor(comparison, list[count - 1], arena) : STR("");
-  view->has_failed = count_of(comparison, "failed") + count_of(comparison, "dependency-failed") > 0;
+  view->has_failed =
+      comparison_count(comparison, "failed") + comparison_count(comparison, "dependency-failed")
+      > 0;
 }
 
 /* ---- commits ---- */

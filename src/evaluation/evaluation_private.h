@@ -53,7 +53,8 @@ struct evaluations
   pthread_t pollers[EVALUATION_POLLERS];
   pthread_t *evaluators;
   pthread_t tailer;
-  int threads_started; /* pollers, then evaluators, then the tailer */
+  pthread_t tallier;
+  int threads_started; /* pollers, then evaluators, then the tailer, then the tallier */
 };
 
 /* A specification under poll; on the list from claim to outcome. */
@@ -184,6 +185,12 @@ struct kin *kin_of(pid_t root, size_t *ret_count);
 /* ---- run.c ---- */
 
 void *evaluation_runner_main(void *evaluations);
+
+/* ---- tally.c: how the builds of evaluations stand ---- */
+
+void *evaluation_tallier_main(void *evaluations);
+/* Inside the transaction that writes its jobs: lists have something to show at once. */
+int evaluation_count(struct db *db, int64_t evaluation_id, struct error *err);
 
 /* ---- log.c ---- */
 

@@ -73,6 +73,7 @@ answer_run(void *context, struct work *work, bool stopping)
 {
   struct answer *answer = (struct answer *) work;
   struct error err = { 0 };
+  http_take_up(answer->request);
   int r = stopping ? error_set(&err, -EBUSY, "the server stops")
                    : answer->handler(answer->request, context, &err);
   if (r < 0)
@@ -133,20 +134,34 @@ copy_options(struct evaluations *evaluations, const struct evaluation_options *o
   }
 }
 
+/* Thread INDEX, in the order in which they are started. */
+static pthread_t *
+thread_at(struct evaluations *evaluations, int index, void *(**ret_main)(void *) )
+{
+  int parallel = evaluations->options.parallel;
+  if (index < EVALUATION_POLLERS) {
+    *ret_main = evaluation_poller_main;
+    return &evaluations->pollers[index];
+  }
+  index -= EVALUATION_POLLERS;
+  if (index < parallel) {
+    *ret_main = evaluation_runner_main;
+    return &evaluations->evaluators[index];
+  }
+  *ret_main = index == parallel ? evaluation_tailer_main : evaluation_tallier_main;
+  return index == parallel ? &evaluations->tailer : &evaluations->tallier;
+}
+
 static int
 start_threads(struct evaluations *evaluations, struct error *err)
 {
   int parallel = evaluations->options.parallel;
   evaluations->evaluators = mem_array((size_t) parallel, sizeof *evaluations->evaluators);
   int r = 0;
-  for (int i = 0; r == 0 && i < EVALUATION_POLLERS + parallel + 1; i++) {
-    if (i < EVALUATION_POLLERS)
-      r = pthread_create(&evaluations->pollers[i], NULL, evaluation_poller_main, evaluations);
-    else if (i < EVALUATION_POLLERS + parallel)
-      r = pthread_create(&evaluations->evaluators[i - EVALUATION_POLLERS], NULL,
-                         evaluation_runner_main, evaluations);
-    else
-      r = pthread_create(&evaluations->tailer, NULL, evaluation_tailer_main, evaluations);
+  for (int i = 0; r == 0 && i < EVALUATION_POLLERS + parallel + 2; i++) {
+    void *(*thread_main)(void *);
+    pthread_t *thread = thread_at(evaluations, i, &thread_main);
+    r = pthread_create(thread, NULL, thread_main, evaluations);
     evaluations->threads_started += r == 0;
   }
   return r == 0 ? 0 : error_set(err, -r, "cannot start a thread");
@@ -184,14 +199,9 @@ evaluations_start(const struct evaluation_options *options, struct evaluations *
 static void
 join_threads(struct evaluations *evaluations)
 {
-  int parallel = evaluations->options.parallel;
+  void *(*thread_main)(void *);
   for (int i = 0; i < evaluations->threads_started; i++)
-    if (i < EVALUATION_POLLERS)
-      pthread_join(evaluations->pollers[i], NULL);
-    else if (i < EVALUATION_POLLERS + parallel)
-      pthread_join(evaluations->evaluators[i - EVALUATION_POLLERS], NULL);
-    else
-      pthread_join(evaluations->tailer, NULL);
+    pthread_join(*thread_at(evaluations, i, &thread_main), NULL);
 }
 
 void

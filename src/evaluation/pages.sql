@@ -5,7 +5,9 @@
 SELECT specification.name, period_s, active, failure, polled_at,
        jsonb_array_length(specification.definition->'channels') AS "channels!",
        specification.definition->'channels'->0->>'url' AS "url!",
-       evaluation.id AS "evaluation_id?", evaluation_state_name(state) AS "state?",
+       evaluation.id AS "evaluation_id?",
+       CASE WHEN evaluation.id IS NOT NULL THEN evaluation_outcome(evaluation) END AS "outcome?",
+       CASE WHEN evaluation.id IS NOT NULL THEN evaluation_summary(evaluation) END AS "summary?",
        jobs_count AS "jobs?", errors_count AS "errors?", evaluation.created_at AS "created_at?"
 FROM specification
 LEFT JOIN evaluation ON evaluation.id = (SELECT max(id) FROM evaluation
@@ -14,12 +16,15 @@ ORDER BY specification.name;
 
 -- name: page_strips :many
 -- The newest evaluations of one specification, or of each when NULL: oldest first.
-SELECT specification.name, evaluation.id, evaluation_state_name(state) AS "state!",
-       evaluation.created_at, jobs_count AS jobs, errors_count AS errors,
+SELECT specification.name, evaluation.id, outcome AS "outcome!", summary AS "summary!",
+       evaluation.created_at, jobs_count AS jobs,
        (SELECT subject FROM evaluation_revision JOIN revision ON revision.id = revision_id
         WHERE evaluation_id = evaluation.id ORDER BY channel LIMIT 1) AS "subject?"
 FROM specification
-CROSS JOIN LATERAL (SELECT * FROM evaluation WHERE specification_id = specification.id
+CROSS JOIN LATERAL (SELECT id, created_at, jobs_count,
+                           evaluation_outcome(evaluation) AS outcome,
+                           evaluation_summary(evaluation) AS summary
+                    FROM evaluation WHERE specification_id = specification.id
                     ORDER BY id DESC LIMIT :limit::bigint) AS evaluation
 WHERE :specification?::text IS NULL OR specification.name = :specification?
 ORDER BY specification.name, evaluation.id;
@@ -50,7 +55,8 @@ WHERE specification.id = :id;
 
 -- name: page_evaluations :many
 -- Newest first; of one specification, or of all when NULL.
-SELECT evaluation.id, name AS specification, evaluation_state_name(state) AS "state!",
+SELECT evaluation.id, name AS specification, evaluation_outcome(evaluation) AS "outcome!",
+       evaluation_summary(evaluation) AS "summary!",
        evaluation.created_at, started_at, finished_at, jobs_count AS jobs,
        errors_count AS errors, message,
        (SELECT commit_hash FROM evaluation_revision JOIN revision ON revision.id = revision_id

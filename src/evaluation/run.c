@@ -500,6 +500,8 @@ write_jobs(struct db *db, struct run *run, struct error *err)
                         (struct db_i64s) { builds, count }, err);
   if (r >= 0)
     r = changes_roster_write(db, run->running.id, err);
+  if (r >= 0)
+    r = evaluation_count(db, run->running.id, err);
   return r < 0 ? r : 0;
 }
 
@@ -540,9 +542,9 @@ append_end_event(struct db *db, const struct run *run, enum evaluation_state sta
   struct json json = json_begin(&facts);
   json_object_open(&json);
   json_put_text(&json, "specification", run->name);
-  json_put_i64(&json, "jobs", (int64_t) run->results.jobs_count);
-  json_put_i64(&json, "errors", (int64_t) run->results.errors_count);
-  json_put_i64(&json, "derivations", run->new_derivations);
+  json_put_i64(&json, "jobs_count", (int64_t) run->results.jobs_count);
+  json_put_i64(&json, "errors_count", (int64_t) run->results.errors_count);
+  json_put_i64(&json, "derivations_count", run->new_derivations);
   json_object_close(&json);
   return events_append(db, kinds[state], run->running.id, buf_str(&facts), err);
 }

@@ -142,6 +142,6 @@ struct farm_explanation
   int64_t needs_count; /* of all */
 };
 
-/* In ARENA. -ENOENT. */
-int farm_build_reasons(struct farm *farm, int64_t build_id, struct arena *arena,
+/* Of one that waits, for SYSTEM. In ARENA. */
+int farm_build_reasons(struct farm *farm, int64_t build_id, struct str system, struct arena *arena,
                        struct farm_explanation *ret, struct error *err);

@@ -161,9 +161,11 @@ static enum MHD_Result
 start(struct http_request *request, const char *method)
 {
   struct error err = { 0 };
+  http_take_up(request);
   int r = admit(request, method, &err);
   if (r < 0)
     fail(request, r, &err);
+  request->statements = request_statements(request);
   request->phase = REQUEST_BODY;
   if (request->reply != NULL && refuse_early(request))
     return queue_reply(request);
@@ -242,6 +244,7 @@ answer(struct http_request *request)
   if (request->reply != NULL)
     return queue_reply(request);
   struct error err = { 0 };
+  http_take_up(request); /* others may have come since the head */
   int r = call_handler(request, &err);
   if (r < 0)
     fail(request, r, &err);

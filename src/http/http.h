@@ -190,6 +190,10 @@ int http_reply_pull(struct http_request *request, int status, const char *type, 
    one http_reply_* must follow, from any thread; the request may not be touched
    after it. */
 void http_defer(struct http_request *request);
+/* The calling thread, another than the server's, answers from now on: what it asks of the
+   database is told with the answer (header Server-Timing), which says nothing of deferred
+   requests without this. */
+void http_take_up(struct http_request *request);
 
 /* ---- streams: a chunked reply of open end, written by any thread ---- */
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Making replies; conditional and range requests. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "http/range.h"
@@ -62,6 +64,18 @@ add_headers(struct http_request *request, const char *type, struct MHD_Response 
     MHD_add_response_header(response, page_headers[i].name, page_headers[i].value);
 }
 
+/* What it took, for people's developer tools and our tests. */
+static void
+add_timing(const struct http_request *request, struct MHD_Response *response)
+{
+  char text[64];
+  if (!request->is_counted)
+    return;
+  snprintf(text, sizeof text, "total;dur=%lld, statements;desc=%u",
+           (long long) (clock_monotonic_ms() - request->began_ms), request_statements(request));
+  MHD_add_response_header(response, "Server-Timing", text);
+}
+
 /* ---- giving the reply to the request ---- */
 
 int
@@ -74,6 +88,7 @@ reply_set(struct http_request *request, int status, const char *type, struct MHD
     return -EALREADY;
   }
   add_headers(request, type, response);
+  add_timing(request, response);
   request->reply = response;
   request->status = status;
   if (!request->deferred)

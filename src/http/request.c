@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 
 #define QUERY_FIELDS_MAX 256
 #define FORM_FIELDS_MAX 64
@@ -23,6 +25,7 @@ request_new(struct http_server *server, struct MHD_Connection *connection, const
   request->target = arena_str(&request->arena, str_of(target));
   request->path = request->local_target = STR("/");
   request->method = "";
+  request->began_ms = clock_monotonic_ms();
   wait_init(&request->wait, server, connection);
   return request;
 }
@@ -431,11 +434,26 @@ http_wants_html(const struct http_request *request)
   return accept.data != NULL && strcasestr(accept.data, "text/html") != NULL;
 }
 
+unsigned
+request_statements(const struct http_request *request)
+{
+  return request->statements + (thread_statements() - request->statements_from);
+}
+
 void
 http_defer(struct http_request *request)
 {
   if (request->deferred)
     return;
   request->deferred = true;
+  request->is_counted = false;
+  request->statements = request_statements(request);
   request_ref(request);
+}
+
+void
+http_take_up(struct http_request *request)
+{
+  request->is_counted = true;
+  request->statements_from = thread_statements();
 }

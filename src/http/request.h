@@ -46,6 +46,10 @@ struct http_request
   void (*free_state)(void *state);
   int64_t identity;
   bool deferred;
+  int64_t began_ms;
+  bool is_counted;          /* what follows is of the thread that answers */
+  unsigned statements_from; /* thread_statements when it took the request up */
+  unsigned statements;      /* before that */
   struct http_wait wait;
 
   struct http_fields reply_headers;
@@ -70,6 +74,9 @@ int request_check_members(struct http_request *request, struct error *err);
 
 /* Reads the whole body as a form; -EINVAL, -EMEDIUMTYPE. */
 int request_read_form(struct http_request *request, struct error *err);
+
+/* So many statements it took so far, on the thread that answers it. */
+unsigned request_statements(const struct http_request *request);
 
 /* ---- replies ---- */
 

@@ -38,11 +38,7 @@ write_row(struct json *json, const struct serve_builds_row *row)
   json_put_i64(json, "max_silent_s", row->max_silent_s);
   json_put_time(json, "created_at", row->created_at, false);
   json_put_time(json, "finished_at", row->finished_at, row->finished_at_null);
-  json_key(json, "failed_build");
-  if (row->failed_build_id_null)
-    json_none(json);
-  else
-    json_i64(json, row->failed_build_id);
+  json_put_id(json, "failed_build", row->failed_build_id);
 }
 
 static int
@@ -80,7 +76,7 @@ struct build_facts
   struct arena *arena;
   int64_t id;
   struct serve_builds_row build;
-  struct serve_build_outputs_rows outputs;
+  struct build_outputs outputs;
   struct serve_build_attempts_rows attempts;
   struct serve_build_dependencies_rows dependencies;
   struct serve_build_dependents_rows dependents;
@@ -92,10 +88,8 @@ read_facts(struct db *db, void *context, struct error *err)
 {
   struct build_facts *facts = context;
   struct arena *arena = facts->arena;
-  int r = build_find(db, facts->id, arena, &facts->build, err);
+  int r = build_find(db, facts->id, arena, &facts->build, &facts->outputs, err);
   int64_t derivation_id = r == 0 ? facts->build.derivation_id : 0;
-  if (r == 0)
-    r = serve_build_outputs(db, derivation_id, arena, &facts->outputs, err);
   if (r == 0)
     r = serve_build_attempts(db, facts->id, arena, &facts->attempts, err);
   if (r == 0)
@@ -108,21 +102,21 @@ read_facts(struct db *db, void *context, struct error *err)
 }
 
 static void
-write_outputs(struct json *json, const struct serve_build_outputs_rows *outputs)
+write_outputs(struct json *json, const struct build_outputs *outputs)
 {
   json_key(json, "outputs");
   json_array_open(json);
   for (size_t i = 0; i < outputs->count; i++) {
-    const struct serve_build_outputs_row *row = &outputs->items[i];
+    const struct build_output *row = &outputs->items[i];
     json_object_open(json);
     json_put_text(json, "name", row->name);
     json_put_text(json, "path", row->path);
     json_put_bool(json, "available", row->available);
     json_key(json, "nar_size");
-    if (row->nar_size_null)
-      json_none(json);
-    else
+    if (row->available)
       json_i64(json, row->nar_size);
+    else
+      json_none(json);
     json_object_close(json);
   }
   json_array_close(json);
@@ -141,7 +135,7 @@ write_attempts(struct json *json, const struct serve_build_attempts_rows *attemp
     json_put_text(json, "agent", row->agent);
     json_put_text(json, "state", row->state);
     json_put_cstr(json, "cause", has_cause ? farm_cause_name((enum farm_cause) row->cause) : NULL);
-    json_put_text(json, "message", row->message);
+    json_put_words(json, "message", row->message);
     json_put_time(json, "created_at", row->created_at, false);
     json_put_time(json, "started_at", row->started_at, row->started_at_null);
     json_put_time(json, "finished_at", row->finished_at, row->finished_at_null);
@@ -239,7 +233,7 @@ tell_no_attempt(struct db *db, const struct log_question *question, struct error
 {
   CLEANUP_ARENA struct arena arena = { 0 };
   struct serve_builds_row build;
-  int r = build_find(db, question->build_id, &arena, &build, err);
+  int r = build_find(db, question->build_id, &arena, &build, NULL, err);
   if (r < 0)
     return r;
   if (question->attempt_id != 0)

@@ -20,7 +20,6 @@ struct build_question
   struct arena *arena;
   int64_t id;
   struct build_view view;
-  struct serve_attempt_of_build_row logged; /* its log is shown; id 0 = there is none */
 };
 
 /* How the newest evaluation that asked for it names it: its history, and how it was made. */
@@ -33,15 +32,11 @@ read_job(struct db *db, struct build_question *question, struct error *err)
     return 0;
   const struct serve_build_jobs_row *job = &view->jobs.items[0];
   struct serve_job_history_rows history;
-  struct serve_evaluation_channels_rows channels;
   int r = serve_job_history(db, job->specification_id, job->name_id, arena, &history, err);
-  if (r == 0)
-    r = serve_evaluation_channels(db, job->evaluation, arena, &channels, err);
   if (r < 0)
     return r;
   view->history = history_of(&history, arena);
-  view->reproduction =
-      reproduction_of(&channels, job->name, view->build.name, view->build.system, arena);
+  view->reproduction = reproduction_of(job, view->build.name, view->build.system, arena);
   return 0;
 }
 
@@ -77,14 +72,10 @@ read_build(struct db *db, void *context, struct error *err)
   struct build_question *question = context;
   struct arena *arena = question->arena;
   struct build_view *view = &question->view;
-  int r = build_find(db, question->id, arena, &view->build, err);
-  if (r == 0)
-    r = serve_build_outputs(db, view->build.derivation_id, arena, &view->outputs, err);
+  int r = build_find(db, question->id, arena, &view->build, &view->outputs, err);
   if (r == 0)
     r = serve_read_attempts(db, question->id, arena, &view->attempts, err);
   if (r == 0)
-    r = serve_attempt_of_build(db, question->id, NULL, &question->logged, err);
-  if (r >= 0)
     r = serve_build_neighbours(db, view->build.derivation_id, NEIGHBOURS_SHOWN, arena,
                                &view->neighbours, err);
   if (r == 0)
@@ -96,6 +87,28 @@ read_build(struct db *db, void *context, struct error *err)
 
 /* ---- the end of its log ---- */
 
+static bool
+is_running(const struct serve_build_attempts_row *attempt)
+{
+  return str_equal(attempt->state, STR("running"));
+}
+
+/* Whose log people want: as serve_attempt_of_build has it, among those that are shown.
+   NULL = there is none. */
+static const struct serve_build_attempts_row *
+logged_attempt(const struct attempts_view *attempts)
+{
+  const struct serve_build_attempts_row *best = NULL;
+  for (size_t i = 0; i < attempts->count; i++) { /* newest first */
+    const struct serve_build_attempts_row *row = &attempts->items[i].row;
+    if (is_running(row))
+      return row;
+    if (best == NULL || (best->started_at_null && !row->started_at_null))
+      best = row;
+  }
+  return best;
+}
+
 /* A missing log is an empty one: a page is no place to fail for it. One whose closing
    was missed is closed now, or the page would follow it for ever. */
 static void
@@ -103,12 +116,12 @@ read_log(struct build_question *question)
 {
   struct serve_context *serve = question->serve;
   struct build_view *view = &question->view;
-  view->attempt_id = question->logged.id;
+  const struct serve_build_attempts_row *logged = logged_attempt(&view->attempts);
   view->log = (struct log_window) { .error = "", .follow_style = "", .follow_line = 1 };
-  if (view->attempt_id == 0)
+  if (logged == NULL)
     return;
-  bool is_running = question->logged.is_running;
-  if (!is_running && cache_log_is_live(serve->cache, view->attempt_id))
+  view->attempt_id = logged->id;
+  if (!is_running(logged) && cache_log_is_live(serve->cache, view->attempt_id))
     (void) farm_log_close(serve->farm, view->attempt_id, NULL);
   const struct log_window_question asked = {
     .attempt_id = view->attempt_id,
@@ -117,7 +130,7 @@ read_log(struct build_question *question)
   };
   (void) log_window_read(&serve->log_scans, serve->cache, &asked, question->arena, &view->log,
                          NULL);
-  view->log_is_live = view->log.is_live || is_running;
+  view->log_is_live = view->log.is_live || is_running(logged);
 }
 
 /* ---- the page ---- */
@@ -139,8 +152,8 @@ read_reasons(struct build_question *question)
   struct build_view *view = &question->view;
   view->why.reason = "";
   if (view->waits)
-    (void) farm_build_reasons(question->serve->farm, question->id, question->arena, &view->why,
-                              NULL);
+    (void) farm_build_reasons(question->serve->farm, question->id, view->build.system,
+                              question->arena, &view->why, NULL);
 }
 
 static int
@@ -215,7 +228,7 @@ static int
 read_hold(struct db *db, void *context, struct error *err)
 {
   struct cancel_question *question = context;
-  int r = build_find(db, question->id, question->arena, &question->build, err);
+  int r = build_find(db, question->id, question->arena, &question->build, NULL, err);
   if (r == 0 && !question->build.finished_at_null)
     r = error_set(err, -EEXIST, "build %lld has ended: there is nothing to cancel",
                   (long long) question->id);

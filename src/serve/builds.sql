@@ -34,18 +34,35 @@ ORDER BY CASE WHEN :is_forward::boolean THEN build.id END,
          CASE WHEN NOT :is_forward THEN build.id END DESC
 LIMIT :limit::bigint;
 
+-- name: serve_build :one
+-- One, as in that list, and its outputs in order of name (a size of 0: not offered).
+SELECT build.id AS "id!", left(substr(basename, 34), -4) AS "name!",
+       '/gnu/store/' || basename AS "derivation!", derivation_id AS "derivation_id!",
+       system.name AS "system!", build_state_name(build.state) AS "state!",
+       priority AS "priority!", timeout_s AS "timeout_s!", max_silent_s AS "max_silent_s!",
+       build.created_at AS "created_at!", build.finished_at, failed_build_id,
+       newest.created_at AS begun_at, newest.finished_at AS ran_until,
+       output.names AS "output_names!", output.paths AS "output_paths!",
+       output.sizes AS "output_sizes!"
+FROM build
+JOIN derivation ON derivation.id = derivation_id
+JOIN system ON system.id = system_id
+JOIN store_path ON store_path.id = derivation_id
+LEFT JOIN LATERAL (SELECT created_at, finished_at FROM attempt
+                   WHERE attempt.build_id = build.id
+                   ORDER BY attempt.id DESC LIMIT 1) AS newest ON true
+CROSS JOIN LATERAL (
+  SELECT coalesce(array_agg(derivation_output.name ORDER BY derivation_output.name), '{}') AS names,
+         coalesce(array_agg(path.basename ORDER BY derivation_output.name), '{}') AS paths,
+         coalesce(array_agg(coalesce(nar_size, 0) ORDER BY derivation_output.name), '{}') AS sizes
+  FROM derivation_output
+  JOIN store_path AS path ON path.id = derivation_output.path_id
+  LEFT JOIN nar ON nar.path_id = derivation_output.path_id
+  WHERE derivation_output.derivation_id = build.derivation_id) AS output
+WHERE build.id = :id;
+
 -- name: serve_systems :many
 SELECT name FROM system ORDER BY name;
-
--- name: serve_build_outputs :many
-SELECT derivation_output.name, '/gnu/store/' || basename AS "path!",
-       '/' || left(basename, 32) || '.narinfo' AS "narinfo!",
-       nar.path_id IS NOT NULL AS "available!", nar_size AS "nar_size?"
-FROM derivation_output
-JOIN store_path ON store_path.id = derivation_output.path_id
-LEFT JOIN nar ON nar.path_id = derivation_output.path_id
-WHERE derivation_id = :derivation_id
-ORDER BY derivation_output.name;
 
 -- name: serve_build_attempts :many
 -- Newest first.
@@ -79,15 +96,35 @@ WHERE own.id = :derivation_id
 ORDER BY dependent.id LIMIT 100;
 
 -- name: serve_build_jobs :many
--- Newest evaluations first.
+-- Newest evaluations first; with the first one, from what that evaluation was made, for
+-- others to make it again: its channels in order of name.
 SELECT specification_id, specification.name AS specification, asked.evaluation_id AS evaluation,
-       asked.name_id, job_name.name, evaluation.created_at
-FROM (SELECT evaluation_id, name_id FROM job WHERE build_id = :build_id
+       asked.name_id, job_name.name, evaluation.created_at,
+       coalesce(evaluation.definition ->> 'mode', 'overlay') = 'time-machine' AS "is_whole!",
+       origin.channels AS "channels?", origin.urls AS "urls?", origin.commits AS "commits?",
+       origin.introduction_commits AS "introduction_commits?",
+       origin.introduction_signers AS "introduction_signers?"
+FROM (SELECT evaluation_id, name_id, row_number() OVER (ORDER BY evaluation_id DESC) AS place
+      FROM job WHERE build_id = :build_id
       ORDER BY evaluation_id DESC LIMIT 20) AS asked
 JOIN job_name ON job_name.id = asked.name_id
 JOIN evaluation ON evaluation.id = asked.evaluation_id
 JOIN specification ON specification.id = specification_id
-ORDER BY asked.evaluation_id DESC, job_name.name;
+CROSS JOIN LATERAL (
+  SELECT array_agg(channel ORDER BY channel) AS channels,
+         array_agg(url ORDER BY channel) AS urls,
+         array_agg(commit_hash ORDER BY channel) AS commits,
+         array_agg(coalesce(given -> 'introduction' ->> 'commit', '') ORDER BY channel)
+           AS introduction_commits,
+         array_agg(coalesce(given -> 'introduction' ->> 'signer', '') ORDER BY channel)
+           AS introduction_signers
+  FROM evaluation_revision
+  JOIN revision ON revision.id = revision_id
+  JOIN repository ON repository.id = repository_id
+  LEFT JOIN LATERAL (SELECT given FROM jsonb_array_elements(evaluation.definition -> 'channels') AS given
+                     WHERE given ->> 'name' = channel LIMIT 1) AS found ON true
+  WHERE place = 1 AND evaluation_id = asked.evaluation_id) AS origin
+ORDER BY asked.place, job_name.name;
 
 -- name: serve_build_neighbours :many
 -- Builds next to a derivation's: what it needs, and what needs it; on either side those
@@ -129,23 +166,6 @@ JOIN build ON build.id = build_id
 JOIN store_path ON store_path.id = build.derivation_id
 ORDER BY evaluation.id DESC, build_id DESC;
 
--- name: serve_evaluation_channels :many
--- From what an evaluation was made, for others to make it again.
-SELECT channel, url, commit_hash AS commit,
-       COALESCE(definition ->> 'mode', 'overlay') = 'time-machine' AS "is_whole!",
-       COALESCE((SELECT given -> 'introduction' ->> 'commit'
-                 FROM jsonb_array_elements(definition -> 'channels') AS given
-                 WHERE given ->> 'name' = channel LIMIT 1), '') AS "introduction_commit!",
-       COALESCE((SELECT given -> 'introduction' ->> 'signer'
-                 FROM jsonb_array_elements(definition -> 'channels') AS given
-                 WHERE given ->> 'name' = channel LIMIT 1), '') AS "introduction_signer!"
-FROM evaluation
-JOIN evaluation_revision ON evaluation_id = evaluation.id
-JOIN revision ON revision.id = revision_id
-JOIN repository ON repository.id = repository_id
-WHERE evaluation.id = :evaluation_id
-ORDER BY channel;
-
 -- name: serve_build_hold :one
 -- How much is cancelled with a build, about: what needs it, directly and by others, and
 -- is not finished. Counts up to 1,000.
@@ -169,30 +189,28 @@ SELECT id, state = 0 AS "is_running!" FROM attempt
 WHERE build_id = :build_id AND (:attempt_id?::bigint IS NULL OR id = :attempt_id?)
 ORDER BY state = 0 DESC, started_at IS NOT NULL DESC, id DESC LIMIT 1;
 
--- name: serve_graph_needs :many
--- What these builds need; first what failed or is not finished.
-SELECT near AS "near!", far AS "far!", state = 2 AS "is_good!"
-FROM (SELECT DISTINCT build.id AS near, needed.id AS far, needed.state
-      FROM build
-      JOIN derivation_input ON derivation_input.derivation_id = build.derivation_id
-      JOIN derivation ON derivation.id = input_id
-      JOIN build AS needed ON needed.output_key = derivation.output_key AND needed.id <> build.id
-      WHERE build.id = ANY (:ids)
-      LIMIT :limit::bigint) AS edge
-ORDER BY state = 2, far, near;
-
--- name: serve_graph_users :many
--- What needs these builds, likewise.
-SELECT near AS "near!", far AS "far!", state = 2 AS "is_good!"
-FROM (SELECT DISTINCT build.id AS near, dependent.id AS far, dependent.state
-      FROM build
-      JOIN derivation AS same ON same.output_key = build.output_key
-      JOIN derivation_input ON input_id = same.id
-      JOIN build AS dependent ON dependent.derivation_id = derivation_input.derivation_id
-                             AND dependent.id <> build.id
-      WHERE build.id = ANY (:ids)
-      LIMIT :limit::bigint) AS edge
-ORDER BY state = 2, far, near;
+-- name: serve_graph_step :many
+-- What the builds of NEEDING need, and what needs those of NEEDED; of each side first what
+-- failed or is not finished, and of each at most LIMIT.
+SELECT edge.is_user AS "is_user!", edge.near AS "near!", edge.far AS "far!",
+       edge.state = 2 AS "is_good!"
+FROM ((SELECT DISTINCT false AS is_user, build.id AS near, needed.id AS far, needed.state
+       FROM build
+       JOIN derivation_input ON derivation_input.derivation_id = build.derivation_id
+       JOIN derivation ON derivation.id = input_id
+       JOIN build AS needed ON needed.output_key = derivation.output_key AND needed.id <> build.id
+       WHERE build.id = ANY (:needing::bigint[])
+       LIMIT :limit::bigint)
+      UNION ALL
+      (SELECT DISTINCT true, build.id, dependent.id, dependent.state
+       FROM build
+       JOIN derivation AS same ON same.output_key = build.output_key
+       JOIN derivation_input ON input_id = same.id
+       JOIN build AS dependent ON dependent.derivation_id = derivation_input.derivation_id
+                              AND dependent.id <> build.id
+       WHERE build.id = ANY (:needed::bigint[])
+       LIMIT :limit)) AS edge
+ORDER BY edge.is_user, edge.state = 2, edge.far, edge.near;
 
 -- name: serve_graph_builds :many
 SELECT build.id, left(substr(basename, 34), -4) AS "name!", build_state_name(state) AS "state!"

@@ -70,18 +70,64 @@ build_filter_run(struct db *db, const struct build_filter *filter, struct arena 
   return r;
 }
 
+static struct serve_builds_row
+listed(const struct serve_build_row *row)
+{
+  return (struct serve_builds_row) {
+    .id = row->id,
+    .name = row->name,
+    .derivation = row->derivation,
+    .derivation_id = row->derivation_id,
+    .system = row->system,
+    .state = row->state,
+    .priority = row->priority,
+    .timeout_s = row->timeout_s,
+    .max_silent_s = row->max_silent_s,
+    .created_at = row->created_at,
+    .finished_at = row->finished_at,
+    .finished_at_null = row->finished_at_null,
+    .failed_build_id = row->failed_build_id,
+    .failed_build_id_null = row->failed_build_id_null,
+    .begun_at = row->begun_at,
+    .begun_at_null = row->begun_at_null,
+    .ran_until = row->ran_until,
+    .ran_until_null = row->ran_until_null,
+  };
+}
+
+static struct build_outputs
+outputs_of(const struct serve_build_row *row, struct arena *arena)
+{
+  size_t count = row->output_names.count;
+  struct build_outputs outputs = { arena_array(arena, count, sizeof *outputs.items), count };
+  for (size_t i = 0; i < count; i++) {
+    struct str basename = row->output_paths.items[i];
+    const char *path = arena_printf(arena, "/gnu/store/%.*s", STR_FMT(basename));
+    const char *narinfo = arena_printf(arena, "/%.32s.narinfo", basename.data);
+    outputs.items[i] = (struct build_output) {
+      .name = row->output_names.items[i],
+      .path = str_of(path),
+      .narinfo = str_of(narinfo),
+      .available = row->output_sizes.items[i] > 0,
+      .nar_size = row->output_sizes.items[i],
+    };
+  }
+  return outputs;
+}
+
 int
 build_find(struct db *db, int64_t id, struct arena *arena, struct serve_builds_row *ret,
-           struct error *err)
+           struct build_outputs *ret_outputs, struct error *err)
 {
-  const struct build_filter filter = { .before = id < INT64_MAX ? id + 1 : id, .limit = 1 };
-  struct serve_builds_rows rows;
-  int r = build_filter_run(db, &filter, arena, &rows, err);
+  struct serve_build_row row;
+  int r = serve_build(db, id, arena, &row, err);
+  if (r == 0)
+    return error_set(err, -ENOENT, "there is no build %lld", (long long) id);
   if (r < 0)
     return r;
-  if (rows.count == 0 || rows.items[0].id != id)
-    return error_set(err, -ENOENT, "there is no build %lld", (long long) id);
-  *ret = rows.items[0];
+  *ret = listed(&row);
+  if (ret_outputs != NULL)
+    *ret_outputs = outputs_of(&row, arena);
   return 0;
 }
 

@@ -24,8 +24,23 @@ int build_filter_read(struct http_request *request, int64_t limit, struct build_
 /* Newest first, in any case. */
 int build_filter_run(struct db *db, const struct build_filter *filter, struct arena *arena,
                      struct serve_builds_rows *ret, struct error *err);
-/* One build; -ENOENT when there is none. */
+struct build_output
+{
+  struct str name;
+  struct str path;    /* whole */
+  struct str narinfo; /* its address here */
+  bool available;
+  int64_t nar_size; /* when it is */
+};
+
+struct build_outputs
+{
+  struct build_output *items; /* in order of name */
+  size_t count;
+};
+
+/* One build, and its outputs; -ENOENT when there is none. RET_OUTPUTS may be NULL. */
 int build_find(struct db *db, int64_t id, struct arena *arena, struct serve_builds_row *ret,
-               struct error *err);
+               struct build_outputs *ret_outputs, struct error *err);
 /* The cursor for older ones; 0 = there are none. */
 int64_t build_filter_next(const struct build_filter *filter, const struct serve_builds_rows *rows);

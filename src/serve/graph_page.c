@@ -79,43 +79,62 @@ add_link(struct exploration *all, int64_t near, int64_t far, bool is_good, bool 
   all->links[all->links_count++] = is_user ? (struct link) { a, b } : (struct link) { b, a };
 }
 
+/* What was found in the last step on one side: what is not good stands first. */
+struct frontier
+{
+  int64_t ids[FRONTIER_MAX];
+  size_t count;
+};
+
+/* FRONTIERS: of what the centre needs, and of what needs it. */
 static int
-take_step(struct db *db, struct exploration *all, struct db_i64s from, bool is_user,
+take_step(struct db *db, struct exploration *all, const struct frontier frontiers[2],
           struct error *err)
 {
-  if (!is_user) {
-    struct serve_graph_needs_rows rows;
-    int r = serve_graph_needs(db, from, STEP_EDGES_MAX, all->arena, &rows, err);
-    for (size_t i = 0; r == 0 && i < rows.count; i++)
-      add_link(all, rows.items[i].near, rows.items[i].far, rows.items[i].is_good, false);
-    all->has_more[0] |= r == 0 && rows.count == STEP_EDGES_MAX;
+  struct serve_graph_step_rows rows;
+  size_t count[2] = { 0 };
+  int r = serve_graph_step(
+      db, (struct db_i64s) { frontiers[0].ids, frontiers[0].count }, STEP_EDGES_MAX,
+      (struct db_i64s) { frontiers[1].ids, frontiers[1].count }, all->arena, &rows, err);
+  if (r < 0)
     return r;
+  for (size_t i = 0; i < rows.count; i++) {
+    const struct serve_graph_step_row *row = &rows.items[i];
+    add_link(all, row->near, row->far, row->is_good, row->is_user);
+    count[row->is_user]++;
   }
-  struct serve_graph_users_rows rows;
-  int r = serve_graph_users(db, from, STEP_EDGES_MAX, all->arena, &rows, err);
-  for (size_t i = 0; r == 0 && i < rows.count; i++)
-    add_link(all, rows.items[i].near, rows.items[i].far, rows.items[i].is_good, true);
-  all->has_more[1] |= r == 0 && rows.count == STEP_EDGES_MAX;
-  return r;
+  for (int side = 0; side < 2; side++)
+    all->has_more[side] |= count[side] == STEP_EDGES_MAX;
+  return 0;
 }
 
-/* The centre, then what was found in the step before: what is not good stands first there. */
-static int
-look_around(struct db *db, struct exploration *all, bool is_user, struct error *err)
+/* What was found since there were BEFORE. */
+static void
+advance(struct exploration *all, size_t before, bool is_last, struct frontier frontiers[2])
 {
-  int64_t ids[FRONTIER_MAX] = { all->id };
-  struct db_i64s frontier = { .items = ids, .count = 1 };
-  int r = 0;
-  for (int depth = 0; r == 0 && depth < DEPTH_MAX && frontier.count > 0; depth++) {
-    size_t before = all->found_count;
-    r = take_step(db, all, frontier, is_user, err);
-    frontier.count = 0;
-    for (size_t i = before; i < all->found_count && frontier.count < FRONTIER_MAX; i++)
-      ids[frontier.count++] = all->found[i].build;
-    all->has_more[is_user] |=
-        all->found_count - before > FRONTIER_MAX || (depth == DEPTH_MAX - 1 && frontier.count > 0);
+  frontiers[0].count = frontiers[1].count = 0;
+  for (size_t i = before; i < all->found_count; i++) {
+    bool side = all->found[i].is_user;
+    struct frontier *frontier = &frontiers[side];
+    all->has_more[side] |= is_last || frontier->count == FRONTIER_MAX;
+    if (frontier->count < FRONTIER_MAX)
+      frontier->ids[frontier->count++] = all->found[i].build;
   }
-  return r;
+}
+
+/* From the centre both ways at once. */
+static int
+look_around(struct db *db, struct exploration *all, struct error *err)
+{
+  struct frontier frontiers[2] = { { { all->id }, 1 }, { { all->id }, 1 } };
+  for (int depth = 0; depth < DEPTH_MAX && frontiers[0].count + frontiers[1].count > 0; depth++) {
+    size_t before = all->found_count;
+    int r = take_step(db, all, frontiers, err);
+    if (r < 0)
+      return r;
+    advance(all, before, depth == DEPTH_MAX - 1, frontiers);
+  }
+  return 0;
 }
 
 /* ---- choosing ---- */
@@ -252,9 +271,7 @@ explore(struct db *db, void *context, struct error *err)
       arena_array(arena, DRAWING_NODES_MAX, sizeof *all->drawing.nodes.items);
   all->drawing.edges.items = arena_array(arena, EDGES_MAX, sizeof *all->drawing.edges.items);
   (void) find_or_add(all, all->id, NULL, true, false);
-  int r = look_around(db, all, false, err);
-  if (r == 0)
-    r = look_around(db, all, true, err);
+  int r = look_around(db, all, err);
   if (r < 0)
     return r;
   choose_all(all);

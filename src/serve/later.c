@@ -20,6 +20,7 @@ later_run(void *context, struct work *work, bool stopping)
   struct later *later = (struct later *) work;
   struct error err = { 0 };
   thread_forbid_outages();
+  http_take_up(later->request);
   int r = stopping ? error_set(&err, -EBUSY, "the server stops")
                    : later->handler(later->request, context, &err);
   if (r < 0)

@@ -56,7 +56,7 @@ read_build(struct db *db, void *context, struct error *err)
   struct log_view *view = &question->view;
   struct serve_attempt_of_build_row logged = { 0 };
   const int64_t *given = question->attempt_id != 0 ? &question->attempt_id : NULL;
-  int r = build_find(db, question->id, question->arena, &view->build, err);
+  int r = build_find(db, question->id, question->arena, &view->build, NULL, err);
   if (r == 0)
     r = serve_read_attempts(db, question->id, question->arena, &view->attempts, err);
   if (r == 0)

@@ -32,17 +32,23 @@ api_path(const struct http_route *route)
 
 /* "get_builds_id_log" */
 static void
+append_operation_id(struct buf *id, const struct http_route *route)
+{
+  struct str path = api_path(route);
+  for (const char *c = route->method; *c != '\0'; c++)
+    buf_append_char(id, (char) (*c | 0x20));
+  for (size_t i = 0; i < path.size; i++)
+    if (path.data[i] == '/' || path.data[i] == '.')
+      buf_append_char(id, '_');
+    else if (path.data[i] != '{' && path.data[i] != '}')
+      buf_append_char(id, path.data[i]);
+}
+
+static void
 put_operation_id(struct json *json, const struct http_route *route)
 {
   CLEANUP_BUF struct buf id = { 0 };
-  struct str path = api_path(route);
-  for (const char *c = route->method; *c != '\0'; c++)
-    buf_append_char(&id, (char) (*c | 0x20));
-  for (size_t i = 0; i < path.size; i++)
-    if (path.data[i] == '/' || path.data[i] == '.')
-      buf_append_char(&id, '_');
-    else if (path.data[i] != '{' && path.data[i] != '}')
-      buf_append_char(&id, path.data[i]);
+  append_operation_id(&id, route);
   json_put_text(json, "operationId", buf_str(&id));
 }
 
@@ -61,12 +67,20 @@ put_tag(struct json *json, const struct http_route *route)
 
 /* ---- what is asked ---- */
 
+/* A parameter that means something else to one operation has a component of its own for it:
+   "query-state-of-get_evaluations". */
 static void
-put_parameter(struct json *json, const char *where, struct str name)
+put_parameter(struct json *json, const struct http_route *route, const char *where, struct str name)
 {
   CLEANUP_BUF struct buf full = { 0 };
+  CLEANUP_BUF struct buf own = { 0 };
+  CLEANUP_BUF struct buf member = { 0 };
   buf_printf(&full, "%s-%.*s", where, STR_FMT(name));
-  put_reference(json, NULL, "parameters", buf_text(&full));
+  buf_printf(&own, "%s-of-", buf_text(&full));
+  append_operation_id(&own, route);
+  buf_printf(&member, "\"%s\":", buf_text(&own));
+  bool has_own = strstr(openapi_components, buf_text(&member)) != NULL;
+  put_reference(json, NULL, "parameters", buf_text(has_own ? &own : &full));
 }
 
 static bool
@@ -83,13 +97,13 @@ put_parameters(struct json *json, const struct http_route *route)
   json_array_open(json);
   for (struct str rest = api_path(route); str_split(&rest, '/', &part);)
     if (part.size > 2 && part.data[0] == '{')
-      put_parameter(json, "path", str_make(part.data + 1, part.size - 2));
+      put_parameter(json, route, "path", str_make(part.data + 1, part.size - 2));
   for (struct str rest = str_of(route->query); str_split(&rest, ' ', &part);) {
     part.size -= str_ends(part, STR("?"));
-    put_parameter(json, "query", part);
+    put_parameter(json, route, "query", part);
   }
   if (is_event_stream(route))
-    put_parameter(json, "header", STR("Last-Event-ID"));
+    put_parameter(json, route, "header", STR("Last-Event-ID"));
   json_array_close(json);
 }
 

@@ -19,11 +19,27 @@ FROM agent JOIN token ON token.id = token_id
 WHERE connected_at IS NULL AND NOT paused AND revoked_at IS NULL
 ORDER BY seen_at DESC NULLS LAST LIMIT 20;
 
+-- name: overview_news :many
+-- The newest evaluations that Guix could compute and that made something worse, as far as
+-- they are counted; a first one that is not all well.
+SELECT specification.name AS specification, evaluation.id AS evaluation,
+       coalesce(broken_count, 0) AS "broken!", coalesce(errors_new_count, 0) AS "errors_new!",
+       evaluation_summary(evaluation) AS "summary!", before.id AS "before?"
+FROM specification
+JOIN evaluation ON evaluation.id = (SELECT max(id) FROM evaluation
+                                    WHERE specification_id = specification.id AND state = 2)
+CROSS JOIN LATERAL (SELECT max(id) AS id FROM evaluation AS earlier
+                    WHERE specification_id = specification.id AND state = 2
+                      AND earlier.id < evaluation.id) AS before
+WHERE active
+  AND (broken_count > 0 OR errors_new_count > 0
+       OR (before.id IS NULL AND failed_count + dependency_failed_count + errors_count > 0))
+ORDER BY evaluation.id DESC LIMIT 20;
+
 -- name: overview_broken :many
 -- Newly broken: failed builds of the newest evaluations whose job succeeded in the
 -- evaluation before. Looks at the newest 200 failures only.
-SELECT build.id, left(substr(basename, 34), -4) AS "name!", build.finished_at,
-       specification.name AS specification, job.evaluation_id AS evaluation
+SELECT build.id, left(substr(basename, 34), -4) AS "name!", job.evaluation_id AS evaluation
 FROM (SELECT * FROM build WHERE state = 3 ORDER BY id DESC LIMIT 200) AS build
 JOIN store_path ON store_path.id = build.derivation_id
 JOIN job ON job.build_id = build.id
@@ -37,24 +53,25 @@ WHERE EXISTS (SELECT 1 FROM job AS earlier JOIN build AS was ON was.id = earlier
                 AND was.state = 2)
 ORDER BY build.finished_at DESC LIMIT :limit::bigint;
 
--- name: overview_running :many
-SELECT build_id AS build, left(substr(basename, 34), -4) AS "name!", agent.name AS agent,
-       system.name AS system, attempt.created_at
-FROM attempt
-JOIN agent ON agent.id = agent_id
-JOIN build ON build.id = build_id
-JOIN derivation ON derivation.id = derivation_id
-JOIN system ON system.id = system_id
-JOIN store_path ON store_path.id = derivation_id
-WHERE attempt.state = 0
-ORDER BY attempt.created_at LIMIT :limit::bigint;
-
--- name: overview_failed :many
--- The newest builds that failed themselves.
-SELECT build.id, left(substr(basename, 34), -4) AS "name!", system.name AS system, finished_at
-FROM build
-JOIN derivation ON derivation.id = derivation_id
-JOIN system ON system.id = system_id
-JOIN store_path ON store_path.id = derivation_id
-WHERE state = 3
-ORDER BY build.id DESC LIMIT :limit::bigint;
+-- name: overview_builds :many
+-- Builds that run, the oldest attempt first; then the newest that failed themselves.
+SELECT run.* FROM (
+  SELECT true AS "runs!", build_id AS "id!", left(substr(basename, 34), -4) AS "name!",
+         agent.name AS "agent?", system.name AS "system!", attempt.created_at AS "happened_at?"
+  FROM attempt
+  JOIN agent ON agent.id = agent_id
+  JOIN build ON build.id = build_id
+  JOIN derivation ON derivation.id = derivation_id
+  JOIN system ON system.id = system_id
+  JOIN store_path ON store_path.id = derivation_id
+  WHERE attempt.state = 0
+  ORDER BY attempt.created_at LIMIT :limit::bigint) AS run
+UNION ALL
+SELECT failed.* FROM (
+  SELECT false, build.id, left(substr(basename, 34), -4), NULL, system.name, finished_at
+  FROM build
+  JOIN derivation ON derivation.id = derivation_id
+  JOIN system ON system.id = system_id
+  JOIN store_path ON store_path.id = derivation_id
+  WHERE state = 3
+  ORDER BY build.id DESC LIMIT :limit) AS failed;

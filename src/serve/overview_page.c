@@ -18,6 +18,23 @@ struct overview_question
   struct overview_view view;
 };
 
+/* Those that run, then those that failed. */
+static int
+read_builds(struct db *db, struct overview_question *question, struct error *err)
+{
+  struct overview_view *view = &question->view;
+  struct overview_builds_rows rows;
+  size_t running = 0;
+  int r = overview_builds(db, SHOWN, question->arena, &rows, err);
+  if (r < 0)
+    return r;
+  while (running < rows.count && rows.items[running].runs)
+    running++;
+  view->running = (struct overview_builds_rows) { rows.items, running };
+  view->failed = (struct overview_builds_rows) { rows.items + running, rows.count - running };
+  return 0;
+}
+
 static int
 read_overview(struct db *db, void *context, struct error *err)
 {
@@ -28,15 +45,15 @@ read_overview(struct db *db, void *context, struct error *err)
   if (r == 0)
     r = overview_away(db, arena, &view->away, err);
   if (r == 0)
+    r = overview_news(db, arena, &view->news, err);
+  if (r == 0)
     r = overview_broken(db, SHOWN, arena, &view->broken, err);
   if (r == 0)
     r = page_specifications(db, arena, &view->specifications, err);
   if (r == 0)
     r = page_strips(db, STRIP_SHOWN, str_of(NULL), arena, &view->strips, err);
   if (r == 0)
-    r = overview_running(db, SHOWN, arena, &view->running, err);
-  if (r == 0)
-    r = overview_failed(db, SHOWN, arena, &view->failed, err);
+    r = read_builds(db, question, err);
   return r;
 }
 

@@ -152,37 +152,36 @@ put_scheme_symbol(struct buf *out, struct str name)
 }
 
 static void
-put_channel(struct buf *out, const struct serve_evaluation_channels_row *channel)
+put_channel(struct buf *out, const struct serve_build_jobs_row *job, size_t index)
 {
   buf_append_text(out, "(channel\n        (name ");
-  put_scheme_symbol(out, channel->channel);
+  put_scheme_symbol(out, job->channels.items[index]);
   buf_append_text(out, ")\n        (url ");
-  put_scheme_text(out, channel->url);
+  put_scheme_text(out, job->urls.items[index]);
   buf_append_text(out, ")\n        (commit ");
-  put_scheme_text(out, channel->commit);
+  put_scheme_text(out, job->commits.items[index]);
   buf_append_text(out, ")");
-  if (channel->introduction_commit.size > 0) {
+  if (job->introduction_commits.items[index].size > 0) {
     buf_append_text(out, "\n        (introduction (make-channel-introduction\n          ");
-    put_scheme_text(out, channel->introduction_commit);
+    put_scheme_text(out, job->introduction_commits.items[index]);
     buf_append_text(out, "\n          (openpgp-fingerprint ");
-    put_scheme_text(out, channel->introduction_signer);
+    put_scheme_text(out, job->introduction_signers.items[index]);
     buf_append_text(out, ")))");
   }
   buf_append_char(out, ')');
 }
 
 static struct str
-channels_text(const struct serve_evaluation_channels_rows *channels, bool is_whole,
-              struct arena *arena)
+channels_text(const struct serve_build_jobs_row *job, struct arena *arena)
 {
   CLEANUP_BUF struct buf text = { 0 };
-  buf_append_text(&text, is_whole ? "(list " : "(cons* ");
-  for (size_t i = 0; i < channels->count; i++) {
+  buf_append_text(&text, job->is_whole ? "(list " : "(cons* ");
+  for (size_t i = 0; i < job->channels.count; i++) {
     if (i > 0)
       buf_append_text(&text, "\n      ");
-    put_channel(&text, &channels->items[i]);
+    put_channel(&text, job, i);
   }
-  buf_append_text(&text, is_whole ? ")\n" : "\n      %default-channels)\n");
+  buf_append_text(&text, job->is_whole ? ")\n" : "\n      %default-channels)\n");
   return arena_str(arena, buf_str(&text));
 }
 
@@ -204,26 +203,26 @@ package_of(struct str job, struct str name, struct str system, struct arena *are
 }
 
 static bool
-is_guix_alone(const struct serve_evaluation_channels_rows *channels)
+is_guix_alone(const struct serve_build_jobs_row *job)
 {
-  return channels->count == 1 && str_equal(channels->items[0].channel, STR("guix"))
-         && str_equal(channels->items[0].url, STR(GUIX_URL));
+  return job->channels.count == 1 && str_equal(job->channels.items[0], STR("guix"))
+         && str_equal(job->urls.items[0], STR(GUIX_URL));
 }
 
 struct reproduction
-reproduction_of(const struct serve_evaluation_channels_rows *channels, struct str job,
-                struct str name, struct str system, struct arena *arena)
+reproduction_of(const struct serve_build_jobs_row *job, struct str name, struct str system,
+                struct arena *arena)
 {
   struct reproduction made = { 0 };
-  struct str package = package_of(job, name, system, arena);
-  if (channels->count == 0 || package.size == 0 || !is_plain_word(system))
+  struct str package = package_of(job->name, name, system, arena);
+  if (job->channels.count == 0 || package.size == 0 || !is_plain_word(system))
     return made;
-  made.is_whole = channels->items[0].is_whole;
+  made.is_whole = job->is_whole;
   const char *source = "-C channels.scm";
-  if (made.is_whole && is_guix_alone(channels))
-    source = arena_printf(arena, "--commit=%.*s", STR_FMT(channels->items[0].commit));
+  if (made.is_whole && is_guix_alone(job))
+    source = arena_printf(arena, "--commit=%.*s", STR_FMT(job->commits.items[0]));
   else
-    made.channels = channels_text(channels, made.is_whole, arena);
+    made.channels = channels_text(job, arena);
   made.command = str_of(arena_printf(arena, "guix time-machine %s -- build --system=%.*s %.*s",
                                      source, STR_FMT(system), STR_FMT(package)));
   return made;

@@ -36,7 +36,6 @@ struct reproduction
   bool is_whole;       /* with the Guix of the evaluation, too */
 };
 
-/* JOB: name of the job; NAME: the derivation's, without ".drv". */
-struct reproduction reproduction_of(const struct serve_evaluation_channels_rows *channels,
-                                    struct str job, struct str name, struct str system,
-                                    struct arena *arena);
+/* JOB: with its evaluation's channels; NAME: the derivation's, without ".drv". */
+struct reproduction reproduction_of(const struct serve_build_jobs_row *job, struct str name,
+                                    struct str system, struct arena *arena);

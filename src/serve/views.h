@@ -4,6 +4,7 @@
 
 #include "evaluation/evaluation_sql.h"
 #include "serve/drawing.h"
+#include "serve/filters.h"
 #include "serve/log_window.h"
 #include "serve/serve_sql.h"
 #include "serve/story.h"
@@ -14,11 +15,12 @@ struct overview_view
   struct serve_counts_row counts;
   struct overview_troubles_rows troubles;
   struct overview_away_rows away;
-  struct overview_broken_rows broken;
+  struct overview_news_rows news;
+  struct overview_broken_rows broken; /* of them */
   struct page_specifications_rows specifications;
   struct page_strips_rows strips; /* of all of them */
-  struct overview_running_rows running;
-  struct overview_failed_rows failed;
+  struct overview_builds_rows running;
+  struct overview_builds_rows failed;
 };
 
 struct state_chip
@@ -66,7 +68,7 @@ int serve_read_attempts(struct db *db, int64_t build_id, struct arena *arena,
 struct build_view
 {
   struct serve_builds_row build;
-  struct serve_build_outputs_rows outputs;
+  struct build_outputs outputs;
   struct attempts_view attempts;
   struct serve_build_neighbours_rows neighbours;
   struct serve_build_jobs_rows jobs;
@@ -146,6 +148,7 @@ struct search_view
   struct search_commits_rows commits;
   struct search_number_rows numbers;
   struct search_names_rows names;
+  bool jobs_are_cut, items_are_cut, commits_are_cut, names_are_cut; /* there are more */
 };
 
 struct substitutes_view

@@ -27,11 +27,12 @@ static const struct ui_role roles[] = {
 };
 
 static const struct ui_state states[] = {
-  { "succeeded" }, { "failed" },  { "dependency-failed" },
-  { "running" },   { "waiting" }, { "cancelled" },
-  { "connected" }, { "away" },    { "paused" },
-  { "released" },  { "broken" },  { "fixed" },
-  { "added" },     { "removed" },
+  { "succeeded" }, { "failed" },      { "dependency-failed" },
+  { "running" },   { "waiting" },     { "cancelled" },
+  { "building" },  { "some-failed" }, { "connected" },
+  { "away" },      { "paused" },      { "released" },
+  { "broken" },    { "fixed" },       { "added" },
+  { "removed" },
 };
 
 static int

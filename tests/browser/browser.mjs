@@ -135,6 +135,8 @@ export async function look(tab, { width, scheme }) {
 }
 
 // Notes what goes wrong in a tab: what the console shows, what fails to load, what opens.
+const STATEMENTS_MAX = 8; // that a page may have the database run
+
 export function watch(tab, name, { status = 200, sends = null } = {}) {
   tab.on("pageerror", (error) => check(false, `${name}: ${error.stack}`));
   tab.on("requestfailed", (request) => {
@@ -146,6 +148,10 @@ export function watch(tab, name, { status = 200, sends = null } = {}) {
     const expected = reply.request().isNavigationRequest() && !isFirstOfTwo(reply, sends) ? status : 200;
     check(reply.status() === expected || reply.status() === 304 || isRedirection(reply),
       `${name}: ${reply.url()}: status ${reply.status()}`);
+    const { "content-type": type = "", "server-timing": timing = "" } = reply.headers();
+    const statements = Number(timing.match(/statements;desc=(\d+)/)?.[1]);
+    check(!type.startsWith("text/html") || statements <= STATEMENTS_MAX,
+      `${name}: ${reply.url()}: ${statements} statements`);
   });
   tab.on("console", (message) => {
     // Chromium tells of each status of 400 and more: the line above has judged it.

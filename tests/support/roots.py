@@ -105,9 +105,12 @@ class Machine:
     """A machine with Guix, up as soon as it exists. `root` is what --store-root wants."""
 
     def __init__(self, name: str, daemon: bool = True, daemon_options: tuple[str, ...] = (),
-                 folder: pathlib.Path | None = None):
-        """FOLDER: stays after the test, with the store; one that is there is taken up again."""
+                 folder: pathlib.Path | None = None, network=None):
+        """FOLDER: stays after the test, with the store; one that is there is taken up again.
+        NETWORK: of support.hosts; unless told, this machine's."""
         self.name = name
+        self.network = network
+        self.enter = network.enter if network else []
         self.kept = folder is not None
         self.folder = folder or temporary_folder(name)
         self.root = self.folder / "merged"
@@ -129,7 +132,7 @@ class Machine:
         """Starts guix-daemon and waits until it serves."""
         self.socket.unlink(missing_ok=True)
         self.daemon = Program(f"guix-daemon of {self.name}",
-                              [GUIX_ROOT, "daemon", self.folder, *options], self.daemon_log)
+                              [*self.enter, GUIX_ROOT, "daemon", self.folder, *options], self.daemon_log)
         self.daemon.start()
         wait_until(self._serves, 20, f"guix-daemon of {self.name} serves")
 
@@ -164,7 +167,7 @@ class Machine:
             seconds: float = 120) -> subprocess.CompletedProcess:
         """Runs COMMAND inside, to its end, with GIVEN on standard input. Raises when its status
         is not 0, unless CHECK is false. The result's `stdout` and `stderr` are texts."""
-        done = subprocess.run(["chroot", str(self.root), *map(str, command)], text=True,
+        done = subprocess.run([*self.enter, "chroot", str(self.root), *map(str, command)], text=True,
                               input=given, capture_output=True, timeout=seconds * TIME_FACTOR)
         if check and done.returncode != 0:
             raise RuntimeError(f"{' '.join(map(str, command))}: status {done.returncode}\n"
