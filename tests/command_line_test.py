@@ -449,7 +449,7 @@ class Agents(OfFarm):
         self.assertEqual(listed["builder-1"]["SYSTEMS"], " ".join(systems))
         text = self.command("agents", "show", "builder-1")
         self.assertTrue(text.startswith("Agent builder-1: connected\n"), text)
-        self.assertEqual(members(text)["Jobs"], "4")
+        self.assertEqual(members(text)["Places"], "4")
         told = self.told("agents", "show", "builder-1")
         self.assertEqual(told["systems"], self.client.api("GET", "/agents/builder-1")["systems"])
 

@@ -120,7 +120,8 @@ class Foreign(OfImpostors):
                  "items": [{}], "outputs": [{}], "attempts": [{}], "dependencies": [{}],
                  "dependents": [{}], "jobs": [{}], "definition": {"channels": [{}]},
                  "specification": "x", "builds": {"failed": None}, "revisions": [{}],
-                 "connected": True, "running": [{}], "systems": [{}], "specifications": [{}],
+                 "connected": True, "running_attempts": [{}], "builds_by_state": {"failed": None},
+                 "things": [{}], "systems": [{}], "specifications": [{}],
                  "store_items": [{}], "commits": [{}], "version": "x", "scheduler": True,
                  "agents": {}, "losses_met": 0, "reason": "x", "counts": {}, "errors": {},
                  "public_key": "x"}

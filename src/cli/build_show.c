@@ -21,8 +21,8 @@ number_of(const json_t *object, const char *path)
 static const char *
 ahead_of(struct cli *cli, const json_t *why)
 {
-  long long ahead = number_of(why, "ahead");
-  if (cli_member(why, "ahead") == NULL)
+  long long ahead = number_of(why, "ahead_count");
+  if (!json_is_integer(cli_member(why, "ahead_count")))
     return "";
   if (ahead == 0)
     return " It is the next.";
@@ -33,7 +33,7 @@ ahead_of(struct cli *cli, const json_t *why)
 static const char *
 needs_sentence(struct cli *cli, const json_t *why)
 {
-  long long count = number_of(why, "dependencies.count");
+  long long count = number_of(why, "missing_count");
   return arena_printf(
       &cli->arena,
       count == 1 ? "It waits for %lld other build." : "It waits for %lld other builds.", count);
@@ -42,13 +42,13 @@ needs_sentence(struct cli *cli, const json_t *why)
 static const char *
 held_up_sentence(struct cli *cli, const json_t *why)
 {
-  const json_t *first = json_array_get(cli_member(why, "dependencies.first"), 0);
+  const json_t *first = json_array_get(json_object_get(why, "missing"), 0);
   return arena_printf(&cli->arena,
                       "It cannot go on: it needs build %s, which is %s by no fault of its own. "
                       "'panoply build restart %s', and this goes on.",
-                      cli_text(cli, cli_member(first, "build")),
+                      cli_text(cli, cli_member(first, "id")),
                       cli_text(cli, cli_member(first, "state")),
-                      cli_text(cli, cli_member(first, "build")));
+                      cli_text(cli, cli_member(first, "id")));
 }
 
 static const char *
@@ -96,7 +96,7 @@ static const char *
 queue_sentence(struct cli *cli, const json_t *why)
 {
   return arena_printf(&cli->arena, "It goes to the next free agent.%s",
-                      number_of(why, "ahead") > 0 ? ahead_of(cli, why) : "");
+                      number_of(why, "ahead_count") > 0 ? ahead_of(cli, why) : "");
 }
 
 static const struct
@@ -325,17 +325,17 @@ cli_show_build(struct cli *cli, const char *path)
 static void
 print_needs(struct cli *cli, const json_t *why)
 {
-  static const struct column needs[] = { { "BUILD", "build", COLUMN_TEXT, 0 },
+  static const struct column needs[] = { { "BUILD", "id", COLUMN_TEXT, 0 },
                                          { "STATE", "state", COLUMN_STATE, 0 },
                                          { "CAUSE", "cause", COLUMN_TEXT, 1 },
-                                         { "DERIVATION", "derivation", COLUMN_NAME, 2 },
+                                         { "NAME", "name", COLUMN_NAME, 0 },
                                          { 0 } };
   static const struct column agents[] = {
     { "AGENT", "name", COLUMN_NAME, 0 },    { "CONNECTED", "connected", COLUMN_TEXT, 1 },
-    { "PAUSED", "paused", COLUMN_TEXT, 2 }, { "BUILDS", "running", COLUMN_TEXT, 0 },
-    { "PLACES", "jobs", COLUMN_TEXT, 0 },   { 0 }
+    { "PAUSED", "paused", COLUMN_TEXT, 2 }, { "BUILDS", "running_count", COLUMN_TEXT, 0 },
+    { "PLACES", "places", COLUMN_TEXT, 0 }, { 0 }
   };
-  cli_print_section(cli, "What is not there yet", needs, cli_member(why, "dependencies.first"));
+  cli_print_section(cli, "What is not there yet", needs, json_object_get(why, "missing"));
   cli_print_section(cli, "Agents for its system", agents, json_object_get(why, "agents"));
 }
 

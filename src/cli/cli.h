@@ -184,7 +184,7 @@ int cli_fail_output(int r); /* standard output cannot be written; R: negative er
 int cli_write(struct str text);
 /* POST without body, and then cli_done. */
 int cli_action(struct cli *cli, const char *path, const char *done);
-/* Says that it was DONE, or with --json what the server answered (NULL = nothing);
+/* Says that it was DONE, or with --json what the server answered (NULL = {});
    takes ANSWER over. */
 int cli_done(struct cli *cli, json_t *answer, const char *done);
 /* "/agents/" NAME "/pause", with the name encoded; in the arena. */

@@ -213,10 +213,12 @@ cli_fail_output(int r)
 int
 cli_done(struct cli *cli, json_t *answer, const char *done)
 {
-  if (!cli->json)
-    puts(done);
-  else if (answer != NULL)
+  if (answer == NULL)
+    answer = json_object();
+  if (cli->json)
     cli_print_json(cli, answer);
+  else
+    puts(done);
   json_decref(answer);
   return CLI_DONE;
 }

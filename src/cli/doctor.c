@@ -66,9 +66,9 @@ static void
 look_at_agents(struct findings *seen, const json_t *status, const json_t *specifications)
 {
   struct cli *cli = seen->cli;
-  long long connected = number_at(status, "agents.connected");
-  long long enrolled = number_at(status, "agents.enrolled");
-  long long waiting = number_at(status, "builds.waiting");
+  long long connected = number_at(status, "agents_connected_count");
+  long long enrolled = number_at(status, "agents_enrolled_count");
+  long long waiting = number_at(status, "builds_by_state.waiting");
   bool is_used = waiting > 0 || json_array_size(json_object_get(specifications, "items")) > 0;
   const char *none =
       enrolled == 0
@@ -95,7 +95,7 @@ look_at_evaluation(struct findings *seen, const char *name, const json_t *newest
   struct cli *cli = seen->cli;
   const char *id = cli_text(cli, json_object_get(newest, "id"));
   const char *state = cli_text(cli, json_object_get(newest, "state"));
-  long long errors = json_integer_value(json_object_get(newest, "errors"));
+  long long errors = json_integer_value(json_object_get(newest, "errors_count"));
   if (!json_is_object(newest))
     return;
   note_finding(
@@ -142,9 +142,10 @@ doctor_run(struct cli *cli, int count, char **words)
   (void) words;
   json_t *status = NULL;
   json_t *specifications = NULL;
-  int r =
-      cli_get(cli, "/status",
-              "version:text scheduler:flag builds:object agents:object losses_met:number", &status);
+  int r = cli_get(cli, "/status",
+                  "version:text scheduler:flag builds_by_state:object "
+                  "agents_connected_count:number agents_enrolled_count:number losses_met:number",
+                  &status);
   if (r == CLI_DONE)
     r = cli_get(cli, "/specifications", "items:list", &specifications);
   struct findings findings = { .cli = cli, .list = json_array(), .all_good = true };

@@ -12,8 +12,8 @@ evaluation_list(struct cli *cli, int count, char **words)
   static const struct column columns[] = { { "ID", "id", COLUMN_TEXT, 0 },
                                            { "SPEC", "specification", COLUMN_NAME, 0 },
                                            { "STATE", "state", COLUMN_STATE, 0 },
-                                           { "JOBS", "jobs", COLUMN_TEXT, 3 },
-                                           { "ERRORS", "errors", COLUMN_TEXT, 2 },
+                                           { "JOBS", "jobs_count", COLUMN_TEXT, 3 },
+                                           { "ERRORS", "errors_count", COLUMN_TEXT, 2 },
                                            { "CREATED", "created_at", COLUMN_TIME, 1 },
                                            { 0 } };
   const char *path =
@@ -39,8 +39,8 @@ static bool
 is_over(const json_t *evaluation)
 {
   return json_is_string(json_object_get(evaluation, "finished_at"))
-         && json_integer_value(cli_member(evaluation, "builds.waiting")) == 0
-         && json_integer_value(cli_member(evaluation, "builds.running")) == 0;
+         && json_integer_value(cli_member(evaluation, "builds_by_state.waiting")) == 0
+         && json_integer_value(cli_member(evaluation, "builds_by_state.running")) == 0;
 }
 
 static void
@@ -48,7 +48,7 @@ print_next_steps(struct cli *cli, const json_t *evaluation)
 {
   const char *id = cli_text(cli, json_object_get(evaluation, "id"));
   fputc('\n', cli->out);
-  if (json_integer_value(json_object_get(evaluation, "errors")) > 0)
+  if (json_integer_value(json_object_get(evaluation, "errors_count")) > 0)
     cli_print_text(cli, arena_printf(&cli->arena,
                                      "'panoply evaluation errors %s' shows what could not be "
                                      "evaluated.",
@@ -68,9 +68,9 @@ print_evaluation(struct cli *cli, const json_t *evaluation)
   static const struct fact facts[] = {
     { "Asked for", "created_at", COLUMN_TIME },
     { "Ended", "finished_at", COLUMN_TIME },
-    { "Jobs", "jobs", COLUMN_TEXT },
-    { "Errors", "errors", COLUMN_TEXT },
-    { "Derivations", "derivations", COLUMN_TEXT },
+    { "Jobs", "jobs_count", COLUMN_TEXT },
+    { "Errors", "errors_count", COLUMN_TEXT },
+    { "Derivations", "derivations_count", COLUMN_TEXT },
     { 0 },
   };
   static const struct column revisions[] = {
@@ -79,7 +79,7 @@ print_evaluation(struct cli *cli, const json_t *evaluation)
     { "WHEN", "committed_at", COLUMN_TIME, 1 }, { 0 }
   };
   const json_t *message = json_object_get(evaluation, "message");
-  const char *builds = cli_counts(cli, json_object_get(evaluation, "builds"));
+  const char *builds = cli_counts(cli, json_object_get(evaluation, "builds_by_state"));
   const char *span = cli_span(cli, json_object_get(evaluation, "started_at"),
                               json_object_get(evaluation, "finished_at"));
   cli_print_headline(cli,
@@ -107,13 +107,14 @@ evaluation_show(struct cli *cli, int count, char **words)
   const char *path = cli_path_of_id(cli, "/evaluations/", words[0], "");
   if (path == NULL)
     return CLI_USAGE;
-  return cli_show(
-      cli, &(struct cli_view) { .path = path,
-                                .members = "id:number specification:text state:text builds:object "
-                                           "revisions:list",
-                                .print = print_evaluation,
-                                .kinds = "evaluation. build.",
-                                .is_over = is_over });
+  return cli_show(cli,
+                  &(struct cli_view) {
+                      .path = path,
+                      .members = "id:number specification:text state:text builds_by_state:object "
+                                 "revisions:list",
+                      .print = print_evaluation,
+                      .kinds = "evaluation. build.",
+                      .is_over = is_over });
 }
 
 /* ---- its jobs ---- */
@@ -134,8 +135,8 @@ evaluation_jobs(struct cli *cli, int count, char **words)
 {
   (void) count;
   static const struct column columns[] = { { "JOB", "name", COLUMN_NAME, 0 },
-                                           { "BUILD", "build.id", COLUMN_TEXT, 0 },
-                                           { "STATE", "build.state", COLUMN_STATE, 0 },
+                                           { "BUILD", "build", COLUMN_TEXT, 0 },
+                                           { "STATE", "state", COLUMN_STATE, 0 },
                                            { 0 } };
   return show_list(cli, words[0],
                    (struct cli_view) { .path = "/jobs",
@@ -152,8 +153,8 @@ print_counts(struct cli *cli, const json_t *answer)
   static const char *const names[] = { "broken", "fixed", "failing", "added", "removed" };
   const json_t *against = json_object_get(answer, "against");
   const json_t *counts = json_object_get(answer, "counts");
-  long long added = json_integer_value(cli_member(answer, "errors.added"));
-  long long gone = json_integer_value(cli_member(answer, "errors.gone"));
+  long long added = json_integer_value(json_object_get(answer, "errors_new_count"));
+  long long gone = json_integer_value(json_object_get(answer, "errors_gone_count"));
   if (!json_is_integer(against)) {
     fputs("There is no evaluation to compare with.\n", cli->out);
     return CLI_DONE;
@@ -178,13 +179,13 @@ evaluation_changes(struct cli *cli, int count, char **words)
   (void) count;
   static const struct column columns[] = { { "JOB", "name", COLUMN_NAME, 0 },
                                            { "CHANGE", "change", COLUMN_STATE, 0 },
-                                           { "BUILD", "build.id", COLUMN_TEXT, 1 },
-                                           { "STATE", "build.state", COLUMN_STATE, 2 },
-                                           { "BEFORE", "before.state", COLUMN_STATE, 3 },
+                                           { "BUILD", "build", COLUMN_TEXT, 1 },
+                                           { "STATE", "state", COLUMN_STATE, 2 },
+                                           { "BEFORE", "state_before", COLUMN_STATE, 3 },
                                            { 0 } };
   return show_list(cli, words[0],
                    (struct cli_view) { .path = "/changes",
-                                       .members = "counts:object errors:object items:list",
+                                       .members = "counts:object items:list",
                                        .print = print_counts,
                                        .columns = columns,
                                        .empty = "No job has changed so.",

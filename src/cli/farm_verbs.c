@@ -19,7 +19,7 @@ agents_list(struct cli *cli, int count, char **words)
   static const struct column columns[] = {
     { "NAME", "name", COLUMN_NAME, 0 },        { "CONNECTED", "connected", COLUMN_TEXT, 0 },
     { "PAUSED", "paused", COLUMN_TEXT, 1 },    { "RELEASED", "released", COLUMN_TEXT, 4 },
-    { "JOBS", "jobs", COLUMN_TEXT, 3 },        { "SEEN", "seen_at", COLUMN_TIME, 2 },
+    { "PLACES", "places", COLUMN_TEXT, 3 },    { "SEEN", "seen_at", COLUMN_TIME, 2 },
     { "SYSTEMS", "systems", COLUMN_PROSE, 5 }, { 0 }
   };
   return cli_show(
@@ -62,7 +62,7 @@ static int
 print_agent(struct cli *cli, const json_t *agent)
 {
   static const struct fact facts[] = {
-    { "Systems", "systems", COLUMN_TEXT },      { "Jobs", "jobs", COLUMN_TEXT },
+    { "Systems", "systems", COLUMN_TEXT },      { "Places", "places", COLUMN_TEXT },
     { "Seen", "seen_at", COLUMN_TIME },         { "Connected", "connected_at", COLUMN_TIME },
     { "Enrolled", "enrolled_at", COLUMN_TIME }, { 0 },
   };
@@ -86,7 +86,7 @@ print_agent(struct cli *cli, const json_t *agent)
   cli_print_facts(cli, facts, agent);
   print_condition(cli, json_object_get(agent, "condition"));
   cli_print_facts(cli, told, json_object_get(agent, "facts"));
-  cli_print_section(cli, "It builds", builds, json_object_get(agent, "running"));
+  cli_print_section(cli, "It builds", builds, json_object_get(agent, "running_attempts"));
   return CLI_DONE;
 }
 
@@ -94,10 +94,11 @@ static int
 agents_show(struct cli *cli, int count, char **words)
 {
   (void) count;
-  return cli_show(cli, &(struct cli_view) { .path = cli_path_of(cli, "/agents/", words[0], ""),
-                                            .members = "name:text connected:flag running:list",
-                                            .print = print_agent,
-                                            .kinds = "agent. build. attempt." });
+  return cli_show(cli,
+                  &(struct cli_view) { .path = cli_path_of(cli, "/agents/", words[0], ""),
+                                       .members = "name:text connected:flag running_attempts:list",
+                                       .print = print_agent,
+                                       .kinds = "agent. build. attempt." });
 }
 
 static int
@@ -272,7 +273,7 @@ cache_check(struct cli *cli, int count, char **words)
     .path = arena_printf(&cli->arena, "/cache/check?withdraw=%s&force=%s",
                          cli->withdraw ? "yes" : "no", cli->force ? "yes" : "no"),
     .body = "{}",
-    .members = "files:number lost:number withdrawn:number restored:number builds:number",
+    .members = "files:number lost:number withdrawn:number restored:number builds_count:number",
   };
   int status = cli_call(cli, &call, &answer);
   cli_show_progress("");

@@ -12,17 +12,17 @@ print_queue(struct cli *cli, const json_t *answer)
 {
   static const struct column systems[] = {
     { "SYSTEM", "system", COLUMN_TEXT, 0 },
-    { "WAITING", "waiting", COLUMN_TEXT, 0 },
-    { "RUNNING", "running", COLUMN_TEXT, 0 },
-    { "OLDEST", "oldest", COLUMN_TIME, 1 },
-    { "AGENTS", "agents", COLUMN_TEXT, 2 },
+    { "WAITING", "waiting_count", COLUMN_TEXT, 0 },
+    { "RUNNING", "running_count", COLUMN_TEXT, 0 },
+    { "OLDEST", "waiting_since", COLUMN_TIME, 1 },
+    { "AGENTS", "agents_count", COLUMN_TEXT, 2 },
     { "PLACES", "places", COLUMN_TEXT, 3 },
     { 0 },
   };
   static const struct column specifications[] = {
-    { "SPEC", "specification", COLUMN_NAME, 0 }, { "EVALUATION", "evaluation", COLUMN_TEXT, 2 },
-    { "WAITING", "waiting", COLUMN_TEXT, 0 },    { "RUNNING", "running", COLUMN_TEXT, 0 },
-    { "OLDEST", "oldest", COLUMN_TIME, 1 },      { 0 },
+    { "SPEC", "specification", COLUMN_NAME, 0 },    { "EVALUATION", "evaluation", COLUMN_TEXT, 2 },
+    { "WAITING", "waiting_count", COLUMN_TEXT, 0 }, { "RUNNING", "running_count", COLUMN_TEXT, 0 },
+    { "OLDEST", "waiting_since", COLUMN_TIME, 1 },  { 0 },
   };
   size_t count = cli_print_section(cli, "By system", systems, json_object_get(answer, "systems"));
   count += cli_print_section(cli, "By specification", specifications,
@@ -52,19 +52,6 @@ const struct verb cli_queue_verbs[] = {
 
 /* ---- search ---- */
 
-static void
-print_pages(struct cli *cli, const json_t *pages)
-{
-  size_t i;
-  json_t *page;
-  if (json_array_size(pages) > 0)
-    printf("%sPages:\n", cli->begun ? "\n" : "");
-  json_array_foreach(pages, i, page)
-  {
-    printf("%s%s\n", cli->url, cli_text(cli, page));
-  }
-}
-
 /* 1: nothing was found, as grep has it. */
 static int
 print_found(struct cli *cli, const json_t *answer)
@@ -73,14 +60,14 @@ print_found(struct cli *cli, const json_t *answer)
     { "JOB", "name", COLUMN_NAME, 0 },
     { "SPEC", "specification", COLUMN_NAME, 0 },
     { "EVALUATION", "evaluation", COLUMN_TEXT, 2 },
-    { "BUILD", "build.id", COLUMN_TEXT, 0 },
-    { "STATE", "build.state", COLUMN_STATE, 0 },
+    { "BUILD", "build", COLUMN_TEXT, 0 },
+    { "STATE", "state", COLUMN_STATE, 0 },
     { 0 },
   };
   static const struct column items[] = {
     { "ITEM", "path", COLUMN_NAME, 0 },
-    { "BUILD", "build.id", COLUMN_TEXT, 0 },
-    { "STATE", "build.state", COLUMN_STATE, 0 },
+    { "BUILD", "build", COLUMN_TEXT, 0 },
+    { "STATE", "state", COLUMN_STATE, 0 },
     { "SUBSTITUTE", "available", COLUMN_TEXT, 1 },
     { 0 },
   };
@@ -91,12 +78,18 @@ print_found(struct cli *cli, const json_t *answer)
     { "REPOSITORY", "url", COLUMN_NAME, 1 },
     { 0 },
   };
-  const json_t *pages = json_object_get(answer, "pages");
+  static const struct column things[] = {
+    { "KIND", "kind", COLUMN_TEXT, 0 },
+    { "ID", "id", COLUMN_TEXT, 0 },
+    { "NAME", "name", COLUMN_NAME, 0 },
+    { "STATE", "state", COLUMN_STATE, 1 },
+    { 0 },
+  };
   size_t count = cli_print_section(cli, "Jobs", jobs, json_object_get(answer, "jobs"));
   count += cli_print_section(cli, "Store items", items, json_object_get(answer, "store_items"));
   count += cli_print_section(cli, "Commits", commits, json_object_get(answer, "commits"));
-  print_pages(cli, pages);
-  if (count + json_array_size(pages) > 0)
+  count += cli_print_section(cli, "By name or number", things, json_object_get(answer, "things"));
+  if (count > 0)
     return CLI_DONE;
   puts("Nothing fits. Jobs are found by a part of their name, store items by their path or the\n"
        "beginning of its hash, commits by hash or subject.");
@@ -109,7 +102,7 @@ search_run(struct cli *cli, int count, char **words)
   (void) count;
   json_t *answer = NULL;
   int status = cli_get(cli, cli_path_of(cli, "/search?q=", words[0], ""),
-                       "jobs:list store_items:list commits:list", &answer);
+                       "jobs:list store_items:list commits:list things:list", &answer);
   if (status == CLI_DONE && cli->json)
     cli_print_json(cli, answer);
   else if (status == CLI_DONE)

@@ -98,8 +98,8 @@ spec_list(struct cli *cli, int count, char **words)
     { "PAUSED", "paused", COLUMN_TEXT, 4 },
     { "EVALUATION", "newest_evaluation.id", COLUMN_TEXT, 1 },
     { "STATE", "newest_evaluation.state", COLUMN_STATE, 0 },
-    { "JOBS", "newest_evaluation.jobs", COLUMN_TEXT, 3 },
-    { "ERRORS", "newest_evaluation.errors", COLUMN_TEXT, 2 },
+    { "JOBS", "newest_evaluation.jobs_count", COLUMN_TEXT, 3 },
+    { "ERRORS", "newest_evaluation.errors_count", COLUMN_TEXT, 2 },
     { "FAILURE", "failure", COLUMN_PROSE, 0 },
     { 0 },
   };
@@ -159,8 +159,8 @@ print_specification(struct cli *cli, const json_t *item)
                    arena_printf(&cli->arena, "evaluation %s, %s, %s jobs, %s errors",
                                 cli_text(cli, json_object_get(newest, "id")),
                                 cli_text(cli, json_object_get(newest, "state")),
-                                cli_text(cli, json_object_get(newest, "jobs")),
-                                cli_text(cli, json_object_get(newest, "errors"))));
+                                cli_text(cli, json_object_get(newest, "jobs_count")),
+                                cli_text(cli, json_object_get(newest, "errors_count"))));
   cli_print_fact(cli, "Period",
                  on_demand
                      ? "only when somebody asks"
