@@ -42,7 +42,7 @@ const struct option cli_options[] = {
     "go on with a list from where it said" },
   { "state", OPTION_TEXT, MEMBER(state), 0, 0, NULL, "STATE", "only those in this state" },
   { "follow", OPTION_FLAG, MEMBER(follow), 0, 0, "no", NULL,
-    "go on with what comes and what changes" },
+    "go on: a log, or what changes: in place on a terminal, else what is new" },
   { "dependents", OPTION_FLAG, MEMBER(dependents), 0, 0, "no", NULL,
     "and what failed or was cancelled with it" },
   { "force", OPTION_FLAG, MEMBER(force), 0, 0, "no", NULL, "even where that seems needless" },
