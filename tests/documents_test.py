@@ -257,13 +257,16 @@ class Operating(OnHosts):
                 self.run_line(heading, line)
 
     def install(self, line: str) -> None:
-        """On both, from this tree."""
+        """From this tree; the build machine gets a copy."""
+        path = f"{STAND_INS}:{os.environ['PATH']}"
+        done = subprocess.run(["bash", "-c", line], cwd=TOP, text=True, capture_output=True,
+                              stdin=subprocess.DEVNULL, env={
+                                  **os.environ, "PATH": path, "DESTDIR": str(self.ci.root),
+                                  "BUILD": os.path.relpath(BUILD, TOP)})
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        subprocess.run(["cp", "-a", f"{self.ci.outside('/usr/local')}/.",
+                        self.builder.outside("/usr/local")], check=True)
         for host in (self.ci, self.builder):
-            done = subprocess.run(["bash", "-c", line], cwd=TOP, text=True, capture_output=True,
-                                  stdin=subprocess.DEVNULL, env={
-                                      **os.environ, "PATH": f"{STAND_INS}:{os.environ['PATH']}",
-                                      "DESTDIR": str(host.root), "BUILD": os.path.relpath(BUILD, TOP)})
-            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             host.add_libraries(host.outside("/usr/local/bin/panoply"))
         if shutil.which("systemd-analyze"):
             self.verify_units()

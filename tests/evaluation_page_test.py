@@ -122,6 +122,7 @@ class EvaluationPage(Case):
         self.check_command_line()
         self.check_restart()
         self.check_cancel()
+        self.check_broken_stays()
 
     def cell_of_strip(self, path: str, number: int) -> tuple[str, str]:
         """What a strip says of an evaluation: its mark, and its title's first words."""
@@ -147,10 +148,29 @@ class EvaluationPage(Case):
             self.assertIn('<span class="state badge" data-state="some-failed">',
                           self.page(f"/evaluations/{number}"))
             self.assertIn(summary, text_of(self.page(f"/evaluations/{number}")))
-        news = text_of(self.page("/"))
-        broken = len(self.changes(self.second["id"], "show=broken")["items"])
-        self.assertIn(f"example : evaluation {self.second['id']} : {broken} newly broken, "
-                      f"1 new error since evaluation {self.first['id']}", news.replace(" ,", ","))
+        self.assertIn(f"example : evaluation {self.second['id']} : 1 new error since "
+                      f"evaluation {self.first['id']}", text_of(self.page("/")))
+        self.assertEqual(self.broken_since(self.second["id"]),
+                         len(self.changes(self.second["id"], "show=broken")["items"]))
+
+    def broken_since(self, number: int) -> int:
+        """How many jobs the overview says are."""
+        found = re.search(rf"example : (\d+) jobs? (?:is|are) broken since evaluation {number} ",
+                          text_of(self.page("/")))
+        return int(found.group(1)) if found else 0
+
+    def check_broken_stays(self) -> None:
+        """What is broken stays on the overview, whatever comes after it, until it is mended."""
+        broken = self.broken_since(self.second["id"])
+        self.assertGreater(broken, 1)
+        (self.channel.folder / "example/packages/slow.scm").unlink()
+        self.channel.commit("Do not take a while")
+        self.channel.write("notes.txt", "Something else.")
+        self.farm.finish(self.farm.push("Notes"))
+        self.assertEqual(self.broken_since(self.second["id"]), broken)
+        self.channel.replace("example/packages/almanac.scm", '#:script "exit 1\n', '#:script "')
+        self.farm.finish(self.farm.push("gnu: Mend the tide tables"))
+        wait_until(lambda: self.broken_since(self.second["id"]) == 0, 20, "nothing is broken")
 
     def check_changes(self) -> None:
         number = self.second["id"]
@@ -170,17 +190,17 @@ class EvaluationPage(Case):
         self.assertEqual(self.names(number, "show=removed"), {"logbook"})
         self.assertEqual(changes["counts"]["broken"], len(broken))
         self.assertEqual(changes["counts"]["added"], 1)
-        self.assertEqual(changes["errors"], {"added": 1, "gone": 0})
+        self.assertEqual((changes["errors_new_count"], changes["errors_gone_count"]), (1, 0))
         self.assertEqual(self.names(number, ""), self.names(number, "show=changed"))
         by_state = {state: count for state, count in self.second_builds().items() if count}
         self.assertEqual({state: changes["counts"][state] for state in by_state}, by_state)
         removed = self.changes(number, "show=removed")["items"][0]
-        self.assertEqual((removed["change"], removed["build"], removed["before"]),
-                         ("removed", None, {"id": self.before["logbook"]["id"],
-                                            "state": "succeeded"}))
+        self.assertEqual(removed, {
+            "name": removed["name"], "change": "removed", "build": None, "state": None,
+            "build_before": self.before["logbook"]["id"], "state_before": "succeeded"})
 
     def second_builds(self) -> dict:
-        return self.client.api("GET", f"/evaluations/{self.second['id']}")["builds"]
+        return self.client.api("GET", f"/evaluations/{self.second['id']}")["builds_by_state"]
 
     def check_lists(self) -> None:
         number = self.second["id"]
@@ -214,7 +234,7 @@ class EvaluationPage(Case):
         self.assertIn(f'<a class="button" rel="prev" href="/evaluations/{self.first["id"]}">', page)
         self.assertNotIn('rel="next" href="/evaluations/', page)
         self.assertNotIn("/restart", page, "nobody is signed in")
-        self.assertEqual(len(self.jobs_of_page(f"/evaluations/{number}")), self.second["jobs"])
+        self.assertEqual(len(self.jobs_of_page(f"/evaluations/{number}")), self.second["jobs_count"])
         for show in ("broken", "fixed", "added", "removed", "failed", "unfinished"):
             shown = {name.removesuffix(SYSTEM)
                      for name in self.jobs_of_page(f"/evaluations/{number}?show={show}")}
@@ -254,8 +274,8 @@ class EvaluationPage(Case):
         for name, state, change, build in zip(names, matrix["states"], matrix["changes"],
                                               matrix["builds"], strict=True):
             item = next(it for it in items if it["name"] == name)
-            self.assertEqual(build, (item["build"] or item["before"])["id"])
-            self.assertEqual(state, item["build"]["state"][0] if item["build"] else "-")
+            self.assertEqual(build, item["build"] or item["build_before"])
+            self.assertEqual(state, item["state"][0] if item["state"] else "-")
             self.assertEqual(change, {"same": ".", "broken": "b", "fixed": "x", "failing": "f",
                                       "added": "a", "removed": "r"}[item["change"]])
         again = self.client.request("GET", path, headers={"If-None-Match": answer.headers["ETag"]})

@@ -153,7 +153,7 @@ class Kill(Case):
         self.assertEqual(after["attempts"][0]["id"], build["attempts"][0]["id"])
         self.assertTrue(self.farm.server.is_running())
         self.assertNotEqual(self.postmaster(), postmaster)
-        self.assertEqual(self.farm.client.api("GET", "/status")["agents"]["connected"], 1)
+        self.assertEqual(self.farm.client.api("GET", "/status")["agents_connected_count"], 1)
 
     def test_server_and_database(self):
         build = self.survey()

@@ -218,7 +218,7 @@ class OfEvaluations(Case):
         self.assertEqual(evaluation["state"], "failed")
         self.assertIn("time_limit_s", evaluation["message"])
         self.assertIn("dozing off", log)
-        self.assertEqual(evaluation["jobs"], 0)
+        self.assertEqual(evaluation["jobs_count"], 0)
 
     def test_memory(self):
         self.module("(use-modules (rnrs bytevectors))\n"
@@ -242,7 +242,7 @@ class OfEvaluations(Case):
                     "  (let loop () (display line port) (newline port) (loop)))")
         evaluation, _ = self.evaluation("flood", time_limit_s=15)
         self.assertIn("time_limit_s", evaluation["message"])
-        self.assertGreater(evaluation["errors"], 1000)
+        self.assertGreater(evaluation["errors_count"], 1000)
         self.assertLess(self.farm.server.resident_mb(), 1500 if "asan" in BUILD.name else 250)
 
     def test_keeper_out_of_reach(self):
@@ -384,7 +384,7 @@ class OfEvaluations(Case):
         ended = self.farm.server.wait_for(
             "/evaluations?specification=lost",
             lambda it: it["items"] and it["items"][0]["finished_at"])["items"][0]
-        self.assertEqual((ended["state"], ended["jobs"]), ("failed", 0))
+        self.assertEqual((ended["state"], ended["jobs_count"]), ("failed", 0))
         self.assertIn("guix-daemon is lost", ended["message"])
 
     def test_time_machine_without_network(self):

@@ -69,7 +69,8 @@ class Pages(Case):
                               value["newest_evaluation"]
                               and value["newest_evaluation"]["state"] == "succeeded", 120)
         self.panoply.wait_for("/status", lambda value:
-                              value["builds"]["waiting"] + value["builds"]["running"] == 0, 120)
+                              value["builds_by_state"]["waiting"]
+                              + value["builds_by_state"]["running"] == 0, 120)
 
     def page(self, path: str, status: int = 200) -> Page:
         answer = self.client.request("GET", path, headers={"Accept": "text/html"})
@@ -162,18 +163,19 @@ class Pages(Case):
         self.assertGreater(len(seen), 25)
 
     def check_api(self) -> None:
-        self.has(self.api("/status"), "version scheduler builds agents")
+        self.has(self.api("/status"), "version scheduler builds_by_state agents_connected_count "
+                                     "agents_enrolled_count")
         self.has(self.api("/key"), "public_key")
         self.has(self.api("/specifications")["items"][0],
                  "name definition paused period_s priority created_at changed_at polled_at "
                  "failure newest_evaluation")
         evaluation = self.api("/evaluations/1")
-        self.has(evaluation, "id specification state created_at started_at finished_at jobs "
-                             "errors derivations message revisions builds")
+        self.has(evaluation, "id specification state created_at started_at finished_at jobs_count "
+                             "errors_count derivations_count message revisions builds_by_state")
         self.has(evaluation["revisions"][0], "channel url commit subject author committed_at")
-        self.assertEqual(sum(evaluation["builds"].values()), evaluation["jobs"])
+        self.assertEqual(sum(evaluation["builds_by_state"].values()), evaluation["jobs_count"])
         self.has(self.api("/evaluations/1/errors")["items"][0], "name message file line column")
-        self.has(self.api("/evaluations/1/jobs")["items"][0], "name system derivation build")
+        self.has(self.api("/evaluations/1/jobs")["items"][0], "name system derivation build state")
         build = self.api(f"/builds/{self.builds()['navigator']['id']}")
         self.has(build, "id name derivation system state priority timeout_s max_silent_s "
                         "created_at finished_at failed_build outputs attempts dependencies "
@@ -195,8 +197,8 @@ class Pages(Case):
         self.has(sextant["attempts"][0], "id agent state cause message created_at started_at "
                                          "finished_at log_size")
         self.assertEqual(sextant["attempts"][0]["cause"], "build")
-        self.has(self.api("/agents/worker"), "name systems jobs paused connected connected_at "
-                                             "seen_at enrolled_at facts running")
+        self.has(self.api("/agents/worker"), "name systems places paused connected connected_at "
+                                             "seen_at enrolled_at facts running_attempts")
         problem = self.client.request("GET", API + "/builds/99999")
         self.assertEqual(problem.headers["Content-Type"], "application/problem+json")
         self.has(json.loads(problem.body), "title status detail")

@@ -47,9 +47,9 @@ class Push(Case):
             **dict.fromkeys(example.SUCCEEDING, "succeeded"),
             **dict.fromkeys(example.FAILING, "failed"),
             **dict.fromkeys(example.DEPENDING_ON_FAILING, "dependency-failed")})
-        self.assertEqual(self.first["jobs"], len(states))
+        self.assertEqual(self.first["jobs_count"], len(states))
         first = self.farm.client.api("GET", f"/evaluations/{self.first['id']}")
-        self.assertEqual(first["builds"], {
+        self.assertEqual(first["builds_by_state"], {
             "waiting": 0, "running": 0, "succeeded": 9, "failed": 1, "dependency-failed": 1,
             "cancelled": 0})
 
@@ -77,13 +77,13 @@ class Push(Case):
         self.assertEqual(set(builds), set(self.builds))
         self.assertEqual(builds["tide-calendar"]["name"], "tide-calendar-0.9.2")
         self.assertEqual(builds["almanac"]["state"], "succeeded")
-        self.assertEqual(evaluation["derivations"], len(DEPENDING_ON_CALENDAR))
+        self.assertEqual(evaluation["derivations_count"], len(DEPENDING_ON_CALENDAR))
 
     def test_change_of_no_package_builds_nothing(self):
         self.farm.channel.write("NEWS", "nothing new\n")
         evaluation = self.commit()
         self.assertEqual(self.ids(self.farm.builds(evaluation)), self.ids(self.builds))
-        self.assertEqual(evaluation["derivations"], 0)
+        self.assertEqual(evaluation["derivations_count"], 0)
 
     def test_package_in_error_is_a_row_with_its_place(self):
         self.farm.channel.add_package("buoy", "mkdir $out\n")
@@ -91,7 +91,7 @@ class Push(Case):
                                   '(inputs (list (error "no such rope:" 42)))')
         evaluation = self.commit()
         self.assertEqual(evaluation["state"], "succeeded", evaluation["message"])
-        self.assertEqual(evaluation["errors"], 2)
+        self.assertEqual(evaluation["errors_count"], 2)
         rows = self.farm.client.api("GET", f"/evaluations/{evaluation['id']}/errors")["items"]
         errors = {row["name"]: row for row in rows}
         self.assertEqual(set(errors), {"lighthouse@0.1", "buoy@1.0"})
@@ -115,7 +115,7 @@ class Push(Case):
         self.assertEqual(builds["tide-calendar"]["name"], "tide-calendar-1.0")
         back = self.reset()
         self.assertEqual(self.ids(self.farm.builds(back)), self.ids(self.builds))
-        self.assertEqual(back["derivations"], 0)
+        self.assertEqual(back["derivations_count"], 0)
 
     def test_what_happened_is_told(self):
         """The revision carries the commit's own words; the log Guix's."""

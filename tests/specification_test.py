@@ -124,10 +124,10 @@ class Specifications(Case):
 
         def read(kind: str) -> list[dict]:
             items = self.farm.client.api("GET", f"/evaluations/{evaluation['id']}/{kind}")["items"]
-            self.assertEqual(len(items), evaluation[kind])
+            self.assertEqual(len(items), evaluation[f"{kind}_count"])
             return items
         return {**evaluation,
-                "jobs": {(job["name"], job["system"]): job["build"]["id"] for job in read("jobs")},
+                "jobs": {(job["name"], job["system"]): job["build"] for job in read("jobs")},
                 "errors": {error["name"]: error["message"] for error in read("errors")}}
 
     def assert_built(self, *builds: int) -> None:
@@ -197,7 +197,7 @@ class Specifications(Case):
 
     def test_errors_alone_are_no_success(self):
         ended = self.farm.evaluate(name="misspelt", build={"packages": ["almanach"]})
-        self.assertEqual((ended["state"], ended["jobs"], ended["errors"]), ("failed", 0, 1))
+        self.assertEqual((ended["state"], ended["jobs_count"], ended["errors_count"]), ("failed", 0, 1))
         self.assertTrue(ended["message"].startswith("nothing could be evaluated; almanach: "),
                         ended["message"])
 

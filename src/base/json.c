@@ -215,6 +215,26 @@ json_put_i64(struct json *json, const char *name, int64_t number)
 }
 
 void
+json_put_id(struct json *json, const char *name, int64_t id)
+{
+  json_key(json, name);
+  if (id == 0)
+    json_none(json);
+  else
+    json_i64(json, id);
+}
+
+void
+json_put_words(struct json *json, const char *name, struct str text)
+{
+  json_key(json, name);
+  if (text.size == 0)
+    json_none(json);
+  else
+    json_text(json, text);
+}
+
+void
 json_put_bool(struct json *json, const char *name, bool truth)
 {
   json_key(json, name);

@@ -45,4 +45,8 @@ void json_put_text(struct json *json, const char *name, struct str text);
 void json_put_cstr(struct json *json, const char *name, const char *text);
 void json_put_i64(struct json *json, const char *name, int64_t number);
 void json_put_time(struct json *json, const char *name, int64_t microseconds, bool none);
+/* 0 = null: numbers of things begin with 1. */
+void json_put_id(struct json *json, const char *name, int64_t id);
+/* Empty = null. */
+void json_put_words(struct json *json, const char *name, struct str text);
 void json_put_bool(struct json *json, const char *name, bool truth);

@@ -20,7 +20,7 @@ SELECT (jsonb_set(jsonb_set(evaluation_json.json, '{revisions}',
              JOIN revision ON revision.id = revision_id
              JOIN repository ON repository.id = repository_id
              WHERE evaluation_id = :id), '[]')),
-   '{builds}',
+   '{builds_by_state}',
    (SELECT jsonb_build_object(
              'waiting', count(*) FILTER (WHERE state = 0),
              'running', count(*) FILTER (WHERE state = 1),
@@ -74,7 +74,7 @@ last AS (
 SELECT json_build_object(
   'items', coalesce(json_agg(json_build_object(
      'name', name, 'system', system, 'derivation', '/gnu/store/' || basename,
-     'build', json_build_object('id', build_id, 'state', build_state_name(state)))
+     'build', build_id, 'state', build_state_name(state))
      ORDER BY name, derivation_id), '[]'),
   'next', (SELECT next FROM last))::text AS "json!",
   (SELECT next FROM last) AS "next?"
@@ -88,7 +88,8 @@ WITH page AS (
 last AS (SELECT CASE WHEN count(*) = :limit THEN min(id)::text END AS next FROM page)
 SELECT json_build_object(
   'items', coalesce(json_agg(json_build_object(
-     'name', job, 'message', message, 'file', file, 'line', line, 'column', column_)
+     'name', job, 'message', message, 'file', nullif(file, ''), 'line', nullif(line, 0),
+     'column', nullif(column_, 0))
      ORDER BY id DESC), '[]'),
   'next', (SELECT next FROM last))::text AS "json!",
   (SELECT next FROM last) AS "next?"

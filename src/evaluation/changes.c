@@ -18,7 +18,7 @@ changes_ask(struct http_request *request, struct evaluations *evaluations,
 {
   *ret = (struct changes_question) { .evaluations = evaluations, .arena = http_arena(request) };
   int r = http_param_id(request, "id", &ret->id, err);
-  if (r < 0 || http_query(request, "against").size == 0)
+  if (r < 0 || http_query(request, "against").data == NULL)
     return r;
   ret->against = &ret->against_value;
   return http_query_i64(request, "against", 1, INT64_MAX, 0, &ret->against_value, err);
@@ -74,18 +74,13 @@ read_api(struct db *db, void *context, struct error *err)
   return r < 0 ? r : 0;
 }
 
+/* A build and its state; ID 0: there is none. */
 static void
-put_build(struct json *json, const char *name, int64_t id, int16_t state)
+put_build(struct json *json, const char *name, int64_t id, const char *state_name, int16_t state)
 {
-  json_key(json, name);
-  if (id == 0) {
-    json_none(json);
-    return;
-  }
-  json_object_open(json);
-  json_put_i64(json, "id", id);
-  json_put_cstr(json, "state", farm_build_state_name((enum farm_build_state) state));
-  json_object_close(json);
+  const char *word = id == 0 ? NULL : farm_build_state_name((enum farm_build_state) state);
+  json_put_id(json, name, id);
+  json_put_cstr(json, state_name, word);
 }
 
 static void
@@ -95,8 +90,8 @@ put_job(struct json *json, const struct comparison *comparison, size_t index)
   json_object_open(json);
   json_put_text(json, "name", job->name);
   json_put_cstr(json, "change", job_change_name(comparison->changes[index]));
-  put_build(json, "build", job->build_id, comparison->states[index]);
-  put_build(json, "before", job->before_id, comparison->before[index]);
+  put_build(json, "build", job->build_id, "state", comparison->states[index]);
+  put_build(json, "build_before", job->before_id, "state_before", comparison->before[index]);
   json_object_close(json);
 }
 
@@ -109,11 +104,8 @@ put_counts(struct json *json, const struct api_question *question)
   for (int show = 0; show < JOB_SHOWS; show++)
     json_put_i64(json, job_shows[show].name, comparison->counts[show]);
   json_object_close(json);
-  json_key(json, "errors");
-  json_object_open(json);
-  json_put_i64(json, "added", question->errors.added);
-  json_put_i64(json, "gone", question->errors.gone);
-  json_object_close(json);
+  json_put_i64(json, "errors_new_count", question->errors.added);
+  json_put_i64(json, "errors_gone_count", question->errors.gone);
 }
 
 static struct str
@@ -129,22 +121,14 @@ write_page(struct api_question *question, struct buf *out)
   struct json json = json_begin(out);
   json_object_open(&json);
   json_put_i64(&json, "evaluation", question->changes.id);
-  json_key(&json, "against");
-  if (comparison->against_id == 0)
-    json_none(&json);
-  else
-    json_i64(&json, comparison->against_id);
+  json_put_id(&json, "against", comparison->against_id);
   put_counts(&json, question);
   json_key(&json, "items");
   json_array_open(&json);
   for (size_t i = 0; i < count; i++)
     put_job(&json, comparison, list[i]);
   json_array_close(&json);
-  json_key(&json, "next");
-  if (more)
-    json_text(&json, next);
-  else
-    json_none(&json);
+  json_put_words(&json, "next", next);
   json_object_close(&json);
   return next;
 }
@@ -244,8 +228,11 @@ answer_matrix(struct http_request *request, void *context, struct error *err)
 {
   struct evaluations *evaluations = context;
   struct changes_question question;
-  bool only_states = str_equal(http_query(request, "part"), STR("states"));
+  struct str part = http_query(request, "part");
+  bool only_states = str_equal(part, STR("states"));
   int r = changes_ask(request, evaluations, &question, err);
+  if (r == 0 && part.size > 0 && !only_states)
+    r = error_set(err, -EINVAL, "part must be \"states\"");
   if (r == 0)
     r = db_pool_run(evaluations->options.pool, DB_READ, read_question, &question, err);
   if (r == 0 && question.comparison->jobs_count > MATRIX_JOBS_MAX)

@@ -542,9 +542,9 @@ append_end_event(struct db *db, const struct run *run, enum evaluation_state sta
   struct json json = json_begin(&facts);
   json_object_open(&json);
   json_put_text(&json, "specification", run->name);
-  json_put_i64(&json, "jobs", (int64_t) run->results.jobs_count);
-  json_put_i64(&json, "errors", (int64_t) run->results.errors_count);
-  json_put_i64(&json, "derivations", run->new_derivations);
+  json_put_i64(&json, "jobs_count", (int64_t) run->results.jobs_count);
+  json_put_i64(&json, "errors_count", (int64_t) run->results.errors_count);
+  json_put_i64(&json, "derivations_count", run->new_derivations);
   json_object_close(&json);
   return events_append(db, kinds[state], run->running.id, buf_str(&facts), err);
 }

@@ -132,31 +132,38 @@ reason_of(const struct explanation *all, const struct place *place)
 
 /* ---- as JSON ---- */
 
+/* "/gnu/store/<32 digits>-NAME.drv" */
+static struct str
+name_of(struct str derivation)
+{
+  struct str name = str_from(derivation, strlen("/gnu/store/") + 33);
+  if (str_ends(name, STR(".drv")))
+    name.size -= 4;
+  return name;
+}
+
 static void
 put_state(struct json *json, int state, int cause)
 {
+  bool has_cause = cause != FARM_CAUSE_NONE;
   json_put_cstr(json, "state", farm_build_state_name((enum farm_build_state) state));
-  if (cause != FARM_CAUSE_NONE)
-    json_put_cstr(json, "cause", farm_cause_name((enum farm_cause) cause));
+  json_put_cstr(json, "cause", has_cause ? farm_cause_name((enum farm_cause) cause) : NULL);
 }
 
 static void
 put_needs(struct json *json, const struct farm_explain_needs_rows *needs)
 {
-  json_key(json, "dependencies");
-  json_object_open(json);
-  json_put_i64(json, "count", needs->count > 0 ? needs->items[0].count : 0);
-  json_key(json, "first");
+  json_put_i64(json, "missing_count", needs->count > 0 ? needs->items[0].count : 0);
+  json_key(json, "missing");
   json_array_open(json);
   for (size_t i = 0; i < needs->count; i++) {
     json_object_open(json);
-    json_put_i64(json, "build", needs->items[i].id);
-    json_put_text(json, "derivation", needs->items[i].derivation);
+    json_put_i64(json, "id", needs->items[i].id);
+    json_put_text(json, "name", name_of(needs->items[i].derivation));
     put_state(json, needs->items[i].state, needs->items[i].cause);
     json_object_close(json);
   }
   json_array_close(json);
-  json_object_close(json);
 }
 
 static void
@@ -169,23 +176,38 @@ put_agents(struct json *json, const struct farm_explain_agents_rows *agents)
     json_put_text(json, "name", agents->items[i].name);
     json_put_bool(json, "connected", agents->items[i].connected);
     json_put_bool(json, "paused", agents->items[i].paused);
-    json_put_i64(json, "jobs", agents->items[i].jobs);
-    json_put_i64(json, "running", agents->items[i].running);
+    json_put_i64(json, "places", agents->items[i].jobs);
+    json_put_i64(json, "running_count", agents->items[i].running);
     json_object_close(json);
   }
   json_array_close(json);
 }
 
 static void
-put_attempt(struct json *json, const struct farm_explain_attempt_row *attempt)
+put_attempt(struct json *json, const struct farm_explain_attempt_row *attempt, bool runs)
 {
-  json_key(json, "attempt");
+  json_key(json, "running_attempt");
+  if (!runs) {
+    json_none(json);
+    return;
+  }
   json_object_open(json);
   json_put_i64(json, "id", attempt->id);
   json_put_text(json, "agent", attempt->agent);
   json_put_time(json, "created_at", attempt->created_at, false);
   json_put_time(json, "started_at", attempt->started_at, attempt->started_at_null);
   json_object_close(json);
+}
+
+/* -1 = null. */
+static void
+put_known(struct json *json, const char *name, int64_t number)
+{
+  json_key(json, name);
+  if (number < 0)
+    json_none(json);
+  else
+    json_i64(json, number);
 }
 
 static void
@@ -199,14 +221,10 @@ put_all(struct json *json, const struct explanation *all, const struct place *pl
   json_put_cstr(json, "reason", reason_of(all, place));
   json_put_i64(json, "priority", all->build.priority);
   json_put_i64(json, "tries", all->build.tries);
-  if (!all->build.failed_build_id_null)
-    json_put_i64(json, "failed_build", all->build.failed_build_id);
-  if (place->ahead >= 0)
-    json_put_i64(json, "ahead", place->ahead);
-  if (place->retry_in_ms >= 0)
-    json_put_i64(json, "retry_in_s", (place->retry_in_ms + 999) / 1000);
-  if (all->runs)
-    put_attempt(json, &all->attempt);
+  json_put_id(json, "failed_build", all->build.failed_build_id);
+  put_known(json, "ahead_count", place->ahead);
+  put_known(json, "retry_in_s", place->retry_in_ms < 0 ? -1 : (place->retry_in_ms + 999) / 1000);
+  put_attempt(json, &all->attempt, all->runs);
   put_needs(json, &all->needs);
   put_agents(json, &all->agents);
   json_object_close(json);
@@ -227,16 +245,6 @@ farm_build_explain(struct farm *farm, int64_t build_id, struct buf *ret, struct 
 }
 
 /* ---- for a page ---- */
-
-/* "/gnu/store/<32 digits>-NAME.drv" */
-static struct str
-name_of(struct str derivation)
-{
-  struct str name = str_from(derivation, strlen("/gnu/store/") + 33);
-  if (str_ends(name, STR(".drv")))
-    name.size -= 4;
-  return name;
-}
 
 static void
 take_needs(const struct explanation *all, struct farm_explanation *ret)

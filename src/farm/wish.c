@@ -273,7 +273,7 @@ tell_queued(struct db *db, int64_t build_id, int created, struct error *err)
   CLEANUP_BUF struct buf facts = { 0 };
   struct json json = json_begin(&facts);
   json_object_open(&json);
-  json_put_i64(&json, "builds", created);
+  json_put_i64(&json, "builds_count", created);
   json_object_close(&json);
   return events_append(db, "build.queued", build_id, buf_str(&facts), err);
 }

@@ -38,11 +38,7 @@ write_row(struct json *json, const struct serve_builds_row *row)
   json_put_i64(json, "max_silent_s", row->max_silent_s);
   json_put_time(json, "created_at", row->created_at, false);
   json_put_time(json, "finished_at", row->finished_at, row->finished_at_null);
-  json_key(json, "failed_build");
-  if (row->failed_build_id_null)
-    json_none(json);
-  else
-    json_i64(json, row->failed_build_id);
+  json_put_id(json, "failed_build", row->failed_build_id);
 }
 
 static int
@@ -139,7 +135,7 @@ write_attempts(struct json *json, const struct serve_build_attempts_rows *attemp
     json_put_text(json, "agent", row->agent);
     json_put_text(json, "state", row->state);
     json_put_cstr(json, "cause", has_cause ? farm_cause_name((enum farm_cause) row->cause) : NULL);
-    json_put_text(json, "message", row->message);
+    json_put_words(json, "message", row->message);
     json_put_time(json, "created_at", row->created_at, false);
     json_put_time(json, "started_at", row->started_at, row->started_at_null);
     json_put_time(json, "finished_at", row->finished_at, row->finished_at_null);

@@ -23,20 +23,7 @@ tell_status(struct http_request *request, void *context, struct error *err)
   json_object_open(&json);
   json_put_cstr(&json, "version", PANOPLY_VERSION);
   json_put_bool(&json, "scheduler", counts.scheduler);
-  json_key(&json, "builds");
-  json_object_open(&json);
-  json_put_i64(&json, "waiting", counts.waiting);
-  json_put_i64(&json, "running", counts.running);
-  json_put_i64(&json, "succeeded", counts.succeeded);
-  json_put_i64(&json, "failed", counts.failed);
-  json_put_i64(&json, "dependency-failed", counts.dependency_failed);
-  json_put_i64(&json, "cancelled", counts.cancelled);
-  json_object_close(&json);
-  json_key(&json, "agents");
-  json_object_open(&json);
-  json_put_i64(&json, "connected", counts.agents_connected);
-  json_put_i64(&json, "enrolled", counts.agents);
-  json_object_close(&json);
+  counts_write(&json, &counts);
   json_put_i64(&json, "losses_met", cache_losses_met(serve->cache));
   json_put_bool(&json, "key_exposed", cache_key_is_exposed(serve->cache));
   json_object_close(&json);
@@ -86,14 +73,14 @@ read_agents(struct db *db, void *context, struct error *err)
 static void
 write_running(struct json *json, const struct agents_facts *facts, int64_t agent_id)
 {
-  json_key(json, "running");
+  json_key(json, "running_attempts");
   json_array_open(json);
   for (size_t i = 0; i < facts->running.count; i++) {
     const struct serve_running_row *row = &facts->running.items[i];
     if (row->agent_id != agent_id)
       continue;
     json_object_open(json);
-    json_put_i64(json, "attempt", row->attempt);
+    json_put_i64(json, "id", row->attempt);
     json_put_i64(json, "build", row->build);
     json_put_text(json, "name", row->name);
     json_put_time(json, "created_at", row->created_at, false);
@@ -131,7 +118,7 @@ write_agent(struct json *json, const struct agents_facts *facts, const struct se
   for (size_t i = 0; i < row->systems_list.count; i++)
     json_text(json, row->systems_list.items[i]);
   json_array_close(json);
-  json_put_i64(json, "jobs", row->jobs);
+  json_put_i64(json, "places", row->jobs);
   json_put_bool(json, "paused", row->paused);
   json_put_bool(json, "released", row->released);
   json_put_bool(json, "connected", row->connected);

@@ -5,6 +5,7 @@
 #include "serve/counts.h"
 
 #include "base/clock.h"
+#include "base/json.h"
 
 #define KEEP_MS 1000
 #define KEEP_FAILURE_MS 500
@@ -49,4 +50,20 @@ counts_get(struct serve_context *serve, struct serve_counts_row *ret, struct err
     *ret = counts->row;
   pthread_mutex_unlock(&counts->lock);
   return r;
+}
+
+void
+counts_write(struct json *json, const struct serve_counts_row *counts)
+{
+  json_key(json, "builds_by_state");
+  json_object_open(json);
+  json_put_i64(json, "waiting", counts->waiting);
+  json_put_i64(json, "running", counts->running);
+  json_put_i64(json, "succeeded", counts->succeeded);
+  json_put_i64(json, "failed", counts->failed);
+  json_put_i64(json, "dependency-failed", counts->dependency_failed);
+  json_put_i64(json, "cancelled", counts->cancelled);
+  json_object_close(json);
+  json_put_i64(json, "agents_connected_count", counts->agents_connected);
+  json_put_i64(json, "agents_enrolled_count", counts->agents);
 }

@@ -21,7 +21,7 @@ struct build_filter
 /* Reads state, system, name, evaluation, before, after and limit; -EINVAL with ERR set. */
 int build_filter_read(struct http_request *request, int64_t limit, struct build_filter *ret,
                       struct error *err);
-/* Newest first, in any case. */
+/* Newest first, in any case. -ENOENT when what the filter names is not there. */
 int build_filter_run(struct db *db, const struct build_filter *filter, struct arena *arena,
                      struct serve_builds_rows *ret, struct error *err);
 struct build_output

@@ -98,7 +98,7 @@ reply_losses(struct http_request *request, const struct losses *losses)
   json_put_i64(&json, "lost", (int64_t) losses->check.count);
   json_put_i64(&json, "withdrawn", (int64_t) losses->withdrawn);
   json_put_i64(&json, "restored", (int64_t) losses->restored);
-  json_put_i64(&json, "builds", (int64_t) losses->builds);
+  json_put_i64(&json, "builds_count", (int64_t) losses->builds);
   json_object_close(&json);
   return http_reply_json(request, 200, &body);
 }

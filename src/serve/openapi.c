@@ -32,17 +32,23 @@ api_path(const struct http_route *route)
 
 /* "get_builds_id_log" */
 static void
+append_operation_id(struct buf *id, const struct http_route *route)
+{
+  struct str path = api_path(route);
+  for (const char *c = route->method; *c != '\0'; c++)
+    buf_append_char(id, (char) (*c | 0x20));
+  for (size_t i = 0; i < path.size; i++)
+    if (path.data[i] == '/' || path.data[i] == '.')
+      buf_append_char(id, '_');
+    else if (path.data[i] != '{' && path.data[i] != '}')
+      buf_append_char(id, path.data[i]);
+}
+
+static void
 put_operation_id(struct json *json, const struct http_route *route)
 {
   CLEANUP_BUF struct buf id = { 0 };
-  struct str path = api_path(route);
-  for (const char *c = route->method; *c != '\0'; c++)
-    buf_append_char(&id, (char) (*c | 0x20));
-  for (size_t i = 0; i < path.size; i++)
-    if (path.data[i] == '/' || path.data[i] == '.')
-      buf_append_char(&id, '_');
-    else if (path.data[i] != '{' && path.data[i] != '}')
-      buf_append_char(&id, path.data[i]);
+  append_operation_id(&id, route);
   json_put_text(json, "operationId", buf_str(&id));
 }
 
@@ -61,12 +67,40 @@ put_tag(struct json *json, const struct http_route *route)
 
 /* ---- what is asked ---- */
 
+/* A parameter that means something else to one operation has a component of its own for it:
+   "query-state-of-get_evaluations". */
 static void
-put_parameter(struct json *json, const char *where, struct str name)
+put_parameter(struct json *json, const struct http_route *route, const char *where, struct str name)
 {
   CLEANUP_BUF struct buf full = { 0 };
+  CLEANUP_BUF struct buf own = { 0 };
+  CLEANUP_BUF struct buf member = { 0 };
   buf_printf(&full, "%s-%.*s", where, STR_FMT(name));
-  put_reference(json, NULL, "parameters", buf_text(&full));
+  buf_printf(&own, "%s-of-", buf_text(&full));
+  append_operation_id(&own, route);
+  buf_printf(&member, "\"%s\":", buf_text(&own));
+  bool has_own = strstr(openapi_components, buf_text(&member)) != NULL;
+  put_reference(json, NULL, "parameters", buf_text(has_own ? &own : &full));
+}
+
+/* Of a parameter, whatever its values. */
+static bool
+takes(const struct http_route *route, const char *name)
+{
+  struct str word;
+  for (struct str rest = str_of(route->query); str_split(&rest, ' ', &word);) {
+    word.size -= str_ends(word, STR("?"));
+    if (str_equal(word, str_of(name)))
+      return true;
+  }
+  return false;
+}
+
+/* Text that can be had from any byte on; see http_reply_content. */
+static bool
+is_log(const struct http_route *route)
+{
+  return takes(route, "follow");
 }
 
 static bool
@@ -83,13 +117,15 @@ put_parameters(struct json *json, const struct http_route *route)
   json_array_open(json);
   for (struct str rest = api_path(route); str_split(&rest, '/', &part);)
     if (part.size > 2 && part.data[0] == '{')
-      put_parameter(json, "path", str_make(part.data + 1, part.size - 2));
+      put_parameter(json, route, "path", str_make(part.data + 1, part.size - 2));
   for (struct str rest = str_of(route->query); str_split(&rest, ' ', &part);) {
     part.size -= str_ends(part, STR("?"));
-    put_parameter(json, "query", part);
+    put_parameter(json, route, "query", part);
   }
   if (is_event_stream(route))
-    put_parameter(json, "header", STR("Last-Event-ID"));
+    put_parameter(json, route, "header", STR("Last-Event-ID"));
+  if (is_log(route))
+    put_parameter(json, route, "header", STR("Range"));
   json_array_close(json);
 }
 
@@ -152,26 +188,19 @@ put_content(struct json *json, const struct http_route *route)
   json_object_close(json);
 }
 
-/* A list in pages is one that takes a cursor. */
-static bool
-is_paged(const struct http_route *route)
-{
-  struct str word;
-  for (struct str rest = str_of(route->query); str_split(&rest, ' ', &word);)
-    if (str_equal(word, STR("before")))
-      return true;
-  return false;
-}
-
-/* As http_reply_json and http_reply_page do it. */
+/* As http_reply_json, http_reply_page and http_reply_content do it. */
 static void
 put_headers(struct json *json, const struct http_route *route)
 {
   json_key(json, "headers");
   json_object_open(json);
   put_reference(json, "ETag", "headers", "ETag");
-  if (is_paged(route))
+  if (takes(route, "before")) /* a list in pages */
     put_reference(json, "Link", "headers", "Link");
+  if (is_log(route)) {
+    put_reference(json, "Accept-Ranges", "headers", "Accept-Ranges");
+    put_reference(json, "Last-Modified", "headers", "Last-Modified");
+  }
   json_object_close(json);
 }
 
@@ -197,12 +226,17 @@ static void
 put_responses(struct json *json, const struct http_route *route)
 {
   int status = route->status != 0 ? route->status : 200;
-  bool has_etag = status == 200 && strcmp(route->method, "GET") == 0 && route->type == NULL;
+  bool has_etag =
+      status == 200 && strcmp(route->method, "GET") == 0 && (route->type == NULL || is_log(route));
   json_key(json, "responses");
   json_object_open(json);
   put_success(json, route, status, has_etag);
   if (has_etag)
     put_reference(json, "304", "responses", "Unchanged");
+  if (is_log(route)) {
+    put_reference(json, "206", "responses", "Part");
+    put_reference(json, "416", "responses", "NoSuchPart");
+  }
   put_reference(json, "4XX", "responses", "Problem");
   put_reference(json, "5XX", "responses", "Problem");
   json_object_close(json);

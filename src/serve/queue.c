@@ -78,10 +78,10 @@ put_systems(struct json *json, const struct queue_systems_rows *systems)
     const struct queue_systems_row *row = &systems->items[i];
     json_object_open(json);
     json_put_text(json, "system", row->system);
-    json_put_i64(json, "waiting", row->waiting);
-    json_put_i64(json, "running", row->running);
-    json_put_time(json, "oldest", row->oldest, row->oldest_null);
-    json_put_i64(json, "agents", row->agents);
+    json_put_i64(json, "waiting_count", row->waiting);
+    json_put_i64(json, "running_count", row->running);
+    json_put_time(json, "waiting_since", row->oldest, row->oldest_null);
+    json_put_i64(json, "agents_count", row->agents);
     json_put_i64(json, "places", row->places);
     json_object_close(json);
   }
@@ -98,9 +98,9 @@ put_specifications(struct json *json, const struct queue_specifications_rows *sp
     json_object_open(json);
     json_put_text(json, "specification", row->specification);
     json_put_i64(json, "evaluation", row->evaluation);
-    json_put_i64(json, "waiting", row->waiting);
-    json_put_i64(json, "running", row->running);
-    json_put_time(json, "oldest", row->oldest, false);
+    json_put_i64(json, "waiting_count", row->waiting);
+    json_put_i64(json, "running_count", row->running);
+    json_put_time(json, "waiting_since", row->oldest, false);
     json_object_close(json);
   }
   json_array_close(json);

@@ -9,7 +9,8 @@
 #include "serve/views.h"
 #include "ui/ui.h"
 
-#define FOUND_MAX 30     /* of a kind */
+#define FOUND_DEFAULT 30 /* of a kind */
+#define FOUND_MAX 1000
 #define WORD_MAX 200     /* bytes */
 #define HASH_BEGINNING 4 /* digits from which on a store item is looked for by them */
 #define STORE "/gnu/store/"
@@ -20,6 +21,7 @@ struct search
   struct str word;  /* lower case, without spaces around */
   struct str items; /* the beginning of store items to look for; size 0 = none */
   int64_t number;   /* 0 = it is none */
+  int64_t limit;    /* of a kind */
   struct search_view view;
 };
 
@@ -47,24 +49,47 @@ item_beginning(struct str word)
   return is_whole || (size == word.size && size >= HASH_BEGINNING) ? word : STR("");
 }
 
+/* One more than is wanted was asked for. */
+static bool
+cut(size_t *count, int64_t limit)
+{
+  bool is_cut = *count > (size_t) limit;
+  if (is_cut)
+    *count = (size_t) limit;
+  return is_cut;
+}
+
+static void
+cut_all(struct search *search)
+{
+  struct search_view *view = &search->view;
+  view->jobs_are_cut = cut(&view->jobs.count, search->limit);
+  view->items_are_cut = cut(&view->items.count, search->limit);
+  view->commits_are_cut = cut(&view->commits.count, search->limit);
+  view->names_are_cut = cut(&view->names.count, search->limit);
+  view->is_empty = view->jobs.count + view->names.count + view->commits.count + view->items.count
+                       + view->numbers.count
+                   == 0;
+}
+
 static int
 run_search(struct db *db, void *context, struct error *err)
 {
   struct search *search = context;
   struct arena *arena = search->arena;
   struct search_view *view = &search->view;
-  int r = search_jobs(db, search->word, FOUND_MAX, arena, &view->jobs, err);
+  int64_t limit = search->limit + 1;
+  int r = search_jobs(db, search->word, limit, arena, &view->jobs, err);
   if (r == 0)
-    r = search_names(db, search->word, FOUND_MAX, arena, &view->names, err);
+    r = search_names(db, search->word, limit, arena, &view->names, err);
   if (r == 0)
-    r = search_commits(db, search->word, FOUND_MAX, arena, &view->commits, err);
+    r = search_commits(db, search->word, limit, arena, &view->commits, err);
   if (r == 0 && search->items.size > 0)
-    r = search_store_items(db, search->items, FOUND_MAX, arena, &view->items, err);
+    r = search_store_items(db, search->items, limit, arena, &view->items, err);
   if (r == 0 && search->number > 0)
     r = search_number(db, search->number, arena, &view->numbers, err);
-  view->is_empty = view->jobs.count + view->names.count + view->commits.count + view->items.count
-                       + view->numbers.count
-                   == 0;
+  if (r >= 0)
+    cut_all(search);
   return r;
 }
 
@@ -83,7 +108,8 @@ search_for(struct http_request *request, struct serve_context *serve, struct sea
   search->items = item_beginning(asked);
   if (str_to_i64(asked, &search->number) < 0)
     search->number = 0;
-  return db_pool_run(serve->pool, DB_READ, run_search, search, err);
+  int r = http_query_i64(request, "limit", 1, FOUND_MAX, FOUND_DEFAULT, &search->limit, err);
+  return r < 0 ? r : db_pool_run(serve->pool, DB_READ, run_search, search, err);
 }
 
 /* ---- the page ---- */
@@ -113,20 +139,6 @@ get_search(struct http_request *request, void *context, struct error *err)
 /* ---- the API ---- */
 
 static void
-put_build(struct json *json, int64_t id, struct str state, bool none)
-{
-  json_key(json, "build");
-  if (none) {
-    json_none(json);
-    return;
-  }
-  json_object_open(json);
-  json_put_i64(json, "id", id);
-  json_put_text(json, "state", state);
-  json_object_close(json);
-}
-
-static void
 put_jobs(struct json *json, const struct search_jobs_rows *jobs)
 {
   json_key(json, "jobs");
@@ -137,7 +149,8 @@ put_jobs(struct json *json, const struct search_jobs_rows *jobs)
     json_put_text(json, "name", job->name);
     json_put_text(json, "specification", job->specification);
     json_put_i64(json, "evaluation", job->evaluation);
-    put_build(json, job->build, job->state, false);
+    json_put_i64(json, "build", job->build);
+    json_put_text(json, "state", job->state);
     json_object_close(json);
   }
   json_array_close(json);
@@ -152,7 +165,8 @@ put_items(struct json *json, const struct search_store_items_rows *items)
     const struct search_store_items_row *item = &items->items[i];
     json_object_open(json);
     json_put_text(json, "path", item->path);
-    put_build(json, item->build, item->state, item->build_null);
+    json_put_id(json, "build", item->build);
+    json_put_words(json, "state", item->state);
     json_put_bool(json, "available", !item->nar_size_null);
     json_object_close(json);
   }
@@ -170,13 +184,53 @@ put_commits(struct json *json, const struct search_commits_rows *commits)
     json_put_text(json, "commit", commit->commit);
     json_put_text(json, "url", commit->url);
     json_put_text(json, "subject", commit->subject);
-    json_key(json, "evaluation");
-    if (commit->evaluation_null)
-      json_none(json);
-    else
-      json_i64(json, commit->evaluation);
+    json_put_words(json, "specification", commit->specification);
+    json_put_id(json, "evaluation", commit->evaluation);
+    json_put_words(json, "state", commit->state);
     json_object_close(json);
   }
+  json_array_close(json);
+}
+
+/* ID 0: it goes by its name. */
+static void
+put_thing(struct json *json, struct str kind, int64_t id, struct str name, struct str state)
+{
+  json_object_open(json);
+  json_put_text(json, "kind", kind);
+  json_put_id(json, "id", id);
+  json_put_text(json, "name", name);
+  json_put_words(json, "state", state);
+  json_object_close(json);
+}
+
+static void
+put_things(struct json *json, const struct search_view *view)
+{
+  json_key(json, "things");
+  json_array_open(json);
+  for (size_t i = 0; i < view->numbers.count; i++) {
+    const struct search_number_row *row = &view->numbers.items[i];
+    put_thing(json, row->kind, row->id, row->name, row->state);
+  }
+  for (size_t i = 0; i < view->names.count; i++)
+    put_thing(json, view->names.items[i].kind, 0, view->names.items[i].name, STR(""));
+  json_array_close(json);
+}
+
+static void
+put_cuts(struct json *json, const struct search_view *view)
+{
+  json_key(json, "cut");
+  json_array_open(json);
+  if (view->jobs_are_cut)
+    json_cstr(json, "jobs");
+  if (view->items_are_cut)
+    json_cstr(json, "store_items");
+  if (view->commits_are_cut)
+    json_cstr(json, "commits");
+  if (view->names_are_cut)
+    json_cstr(json, "things");
   json_array_close(json);
 }
 
@@ -196,13 +250,8 @@ tell_search(struct http_request *request, void *context, struct error *err)
   put_jobs(&json, &view->jobs);
   put_items(&json, &view->items);
   put_commits(&json, &view->commits);
-  json_key(&json, "pages");
-  json_array_open(&json);
-  for (size_t i = 0; i < view->names.count; i++)
-    json_text(&json, view->names.items[i].path);
-  for (size_t i = 0; i < view->numbers.count; i++)
-    json_text(&json, view->numbers.items[i].path);
-  json_array_close(&json);
+  put_things(&json, view);
+  put_cuts(&json, view);
   json_object_close(&json);
   return http_reply_json(request, 200, &body);
 }
@@ -216,7 +265,7 @@ get_api_search(struct http_request *request, void *context, struct error *err)
 
 static const struct http_route routes[] = {
   { "GET", "/search", get_search, .summary = "Search" },
-  { "GET", HTTP_API "/search", get_api_search, .query = "q",
+  { "GET", HTTP_API "/search", get_api_search, .query = "limit q",
     .summary = "Jobs, store items, commits and names that fit a word", .reply = "Found" },
 };
 

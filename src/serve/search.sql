@@ -48,19 +48,21 @@ ORDER BY revision.id DESC, evaluation.id DESC LIMIT :limit::bigint;
 
 -- name: search_number :many
 -- What has this number.
-SELECT '/builds/' || build.id AS "path!", 'Build ' || build.id AS "title!",
+SELECT 'build' AS "kind!", build.id, '/builds/' || build.id AS "path!",
+       'Build ' || build.id AS "title!",
        left(substr(basename, 34), -4) AS "name!", build_state_name(state) AS "state!"
 FROM build JOIN store_path ON store_path.id = derivation_id WHERE build.id = :number
 UNION ALL
-SELECT '/evaluations/' || evaluation.id, 'Evaluation ' || evaluation.id, specification.name,
-       evaluation_state_name(state)
+SELECT 'evaluation', evaluation.id, '/evaluations/' || evaluation.id,
+       'Evaluation ' || evaluation.id, specification.name, evaluation_state_name(state)
 FROM evaluation JOIN specification ON specification.id = specification_id
 WHERE evaluation.id = :number;
 
 -- name: search_names :many
 -- Specifications and agents whose name contains WORD (in lower case).
-SELECT '/specifications/' || name AS "path!", 'Specification' AS "kind!", name AS "name!"
+SELECT '/specifications/' || name AS "path!", 'specification' AS "kind!",
+       'Specification' AS "title!", name AS "name!"
 FROM specification WHERE strpos(lower(name), :word) > 0
 UNION ALL
-SELECT '/agents/' || name, 'Agent', name FROM agent WHERE strpos(lower(name), :word) > 0
-ORDER BY 2, 3 LIMIT :limit::bigint;
+SELECT '/agents/' || name, 'agent', 'Agent', name FROM agent WHERE strpos(lower(name), :word) > 0
+ORDER BY 2, 4 LIMIT :limit::bigint;

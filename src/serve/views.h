@@ -107,6 +107,7 @@ struct joining_view
   struct serve_join_tokens_rows tokens;
   struct str url;     /* of this server, as the visitor knows it */
   struct str made;    /* a token that was just made; size 0 = none */
+  int64_t made_id;    /* its number */
   struct str name;    /* as typed */
   struct str days;    /* likewise */
   struct str problem; /* with what was typed; size 0 = none */
@@ -148,6 +149,7 @@ struct search_view
   struct search_commits_rows commits;
   struct search_number_rows numbers;
   struct search_names_rows names;
+  bool jobs_are_cut, items_are_cut, commits_are_cut, names_are_cut; /* there are more */
 };
 
 struct substitutes_view
