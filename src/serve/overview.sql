@@ -2,22 +2,24 @@
 -- What the overview shows: first of all what somebody should look at.
 
 -- name: overview_troubles :many
--- Specifications whose channels cannot be looked at, or whose newest evaluation failed.
-SELECT specification.name, specification.failure, evaluation.id AS "evaluation_id?",
-       evaluation.message AS "message?", evaluation.finished_at AS "finished_at?"
-FROM specification
-LEFT JOIN evaluation ON evaluation.state = 3
-  AND evaluation.id = (SELECT max(id) FROM evaluation
-                       WHERE specification_id = specification.id AND finished_at IS NOT NULL)
-WHERE active AND (failure IS NOT NULL OR evaluation.id IS NOT NULL)
-ORDER BY specification.name LIMIT 20;
-
--- name: overview_away :many
--- Agents that should be there: neither paused nor released. The newest loss first.
-SELECT agent.name, seen_at
-FROM agent JOIN token ON token.id = token_id
-WHERE connected_at IS NULL AND NOT paused AND revoked_at IS NULL
-ORDER BY seen_at DESC NULLS LAST LIMIT 20;
+-- Specifications whose channels cannot be looked at, or whose newest evaluation failed; then
+-- agents that should be there, neither paused nor released, the newest loss first.
+SELECT asked.* FROM (
+  SELECT false AS "is_agent!", specification.name AS "name!", specification.failure AS "failure?",
+         evaluation.id AS "evaluation_id?", evaluation.message AS "message?",
+         NULL::timestamptz AS "seen_at?"
+  FROM specification
+  LEFT JOIN evaluation ON evaluation.state = 3
+    AND evaluation.id = (SELECT max(id) FROM evaluation
+                         WHERE specification_id = specification.id AND finished_at IS NOT NULL)
+  WHERE active AND (failure IS NOT NULL OR evaluation.id IS NOT NULL)
+  ORDER BY specification.name LIMIT 20) AS asked
+UNION ALL
+SELECT away.* FROM (
+  SELECT true, agent.name, NULL, NULL::bigint, NULL, seen_at
+  FROM agent JOIN token ON token.id = token_id
+  WHERE connected_at IS NULL AND NOT paused AND revoked_at IS NULL
+  ORDER BY seen_at DESC NULLS LAST LIMIT 20) AS away;
 
 -- name: overview_news :many
 -- The newest evaluations that have errors which the one before had not; and first ones that

@@ -18,6 +18,23 @@ struct overview_question
   struct overview_view view;
 };
 
+/* Of specifications, then of agents. */
+static int
+read_troubles(struct db *db, struct overview_question *question, struct error *err)
+{
+  struct overview_view *view = &question->view;
+  struct overview_troubles_rows rows;
+  size_t first = 0;
+  int r = overview_troubles(db, question->arena, &rows, err);
+  if (r < 0)
+    return r;
+  while (first < rows.count && !rows.items[first].is_agent)
+    first++;
+  view->troubles = (struct overview_troubles_rows) { rows.items, first };
+  view->away = (struct overview_troubles_rows) { rows.items + first, rows.count - first };
+  return 0;
+}
+
 /* Those that run, then those that failed. */
 static int
 read_builds(struct db *db, struct overview_question *question, struct error *err)
@@ -41,9 +58,7 @@ read_overview(struct db *db, void *context, struct error *err)
   struct overview_question *question = context;
   struct arena *arena = question->arena;
   struct overview_view *view = &question->view;
-  int r = overview_troubles(db, arena, &view->troubles, err);
-  if (r == 0)
-    r = overview_away(db, arena, &view->away, err);
+  int r = read_troubles(db, question, err);
   if (r == 0)
     r = overview_news(db, arena, &view->news, err);
   if (r == 0)
