@@ -92,26 +92,12 @@ spec_list(struct cli *cli, int count, char **words)
 {
   (void) count;
   (void) words;
-<<<<<<< HEAD
-  static const struct column columns[] = { { "NAME", "name", COLUMN_NAME },
-                                           { "PERIOD", "period_s", COLUMN_TEXT },
-                                           { "PAUSED", "paused", COLUMN_TEXT },
-                                           { "EVALUATION", "newest_evaluation.id", COLUMN_TEXT },
-                                           { "STATE", "newest_evaluation.summary", COLUMN_STATE },
-                                           { "JOBS", "newest_evaluation.jobs_count", COLUMN_TEXT },
-                                           { "ERRORS", "newest_evaluation.errors_count",
-                                             COLUMN_TEXT },
-                                           { "FAILURE", "failure", COLUMN_TEXT },
-                                           { 0 } };
-  return cli_list(cli, "/specifications", columns,
-                  "There is no specification yet: add one with 'panoply spec add FILE'.");
-=======
   static const struct column columns[] = {
     { "NAME", "name", COLUMN_NAME, 0 },
     { "PERIOD", "period_s", COLUMN_DURATION, 5 },
     { "PAUSED", "paused", COLUMN_TEXT, 4 },
     { "EVALUATION", "newest_evaluation.id", COLUMN_TEXT, 1 },
-    { "STATE", "newest_evaluation.state", COLUMN_STATE, 0 },
+    { "STATE", "newest_evaluation.summary", COLUMN_STATE, 0 },
     { "JOBS", "newest_evaluation.jobs_count", COLUMN_TEXT, 3 },
     { "ERRORS", "newest_evaluation.errors_count", COLUMN_TEXT, 2 },
     { "FAILURE", "failure", COLUMN_PROSE, 0 },
@@ -172,7 +158,7 @@ print_specification(struct cli *cli, const json_t *item)
     cli_print_fact(cli, "Newest",
                    arena_printf(&cli->arena, "evaluation %s, %s, %s jobs, %s errors",
                                 cli_text(cli, json_object_get(newest, "id")),
-                                cli_text(cli, json_object_get(newest, "state")),
+                                cli_text(cli, json_object_get(newest, "summary")),
                                 cli_text(cli, json_object_get(newest, "jobs_count")),
                                 cli_text(cli, json_object_get(newest, "errors_count"))));
   cli_print_fact(cli, "Period",
@@ -183,7 +169,6 @@ print_specification(struct cli *cli, const json_t *item)
   cli_print_facts(cli, facts, item);
   print_definition(cli, json_object_get(item, "definition"));
   return CLI_DONE;
->>>>>>> main
 }
 
 static int
@@ -224,7 +209,7 @@ newest_evaluation(const json_t *specification)
 static const char *
 nothing_new(struct cli *cli, const char *name, const json_t *newest)
 {
-  const char *state = cli_text(cli, json_object_get(newest, "state"));
+  const char *state = cli_text(cli, json_object_get(newest, "summary"));
   const char *id = cli_text(cli, json_object_get(newest, "id"));
   bool bad = strcmp(state, "failed") == 0 || strcmp(state, "cancelled") == 0;
   if (!json_is_object(newest))
@@ -311,141 +296,3 @@ const struct verb cli_spec_verbs[] = {
     CLI_WORD_SPECIFICATION },
   { 0 },
 };
-<<<<<<< HEAD
-
-/* ---- evaluation ---- */
-
-static int
-evaluation_list(struct cli *cli, int count, char **words)
-{
-  static const struct column columns[] = { { "ID", "id", COLUMN_TEXT },
-                                           { "SPECIFICATION", "specification", COLUMN_NAME },
-                                           { "STATE", "summary", COLUMN_STATE },
-                                           { "JOBS", "jobs_count", COLUMN_TEXT },
-                                           { "ERRORS", "errors_count", COLUMN_TEXT },
-                                           { "CREATED", "created_at", COLUMN_TIME },
-                                           { 0 } };
-  const char *path =
-      count > 0 ? cli_path_of(cli, "/evaluations?specification=", words[0], "") : "/evaluations";
-  return cli_list(cli, path, columns, "There is no evaluation yet.");
-}
-
-static int
-evaluation_show(struct cli *cli, int count, char **words)
-{
-  (void) count;
-  const char *path = cli_path_of_id(cli, "/evaluations/", words[0], "");
-  return path == NULL ? CLI_USAGE : cli_show(cli, path);
-}
-
-static int
-evaluation_jobs(struct cli *cli, int count, char **words)
-{
-  (void) count;
-  static const struct column columns[] = { { "JOB", "name", COLUMN_NAME },
-                                           { "BUILD", "build", COLUMN_TEXT },
-                                           { "STATE", "state", COLUMN_STATE },
-                                           { 0 } };
-  const char *path = cli_path_of_id(cli, "/evaluations/", words[0], "/jobs");
-  return path == NULL ? CLI_USAGE : cli_list(cli, path, columns, "It has no such jobs.");
-}
-
-/* "against evaluation 11: 3 broken, 1 fixed, 0 failing still, ..." */
-static void
-print_counts(struct cli *cli, const json_t *answer)
-{
-  static const char *const names[] = { "broken", "fixed", "failing", "added", "removed" };
-  const json_t *against = json_object_get(answer, "against");
-  const json_t *counts = json_object_get(answer, "counts");
-  if (!json_is_integer(against)) {
-    puts("There is no evaluation to compare with.");
-    return;
-  }
-  printf("Against evaluation %s:", cli_text(cli, against));
-  for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-    const json_t *count = json_object_get(counts, names[i]);
-    printf("%s %s %s", i > 0 ? "," : "", count == NULL ? "-" : cli_text(cli, count), names[i]);
-  }
-  putchar('\n');
-}
-
-static int
-evaluation_changes(struct cli *cli, int count, char **words)
-{
-  (void) count;
-  static const struct column columns[] = { { "JOB", "name", COLUMN_NAME },
-                                           { "CHANGE", "change", COLUMN_STATE },
-                                           { "BUILD", "build", COLUMN_TEXT },
-                                           { "STATE", "state", COLUMN_STATE },
-                                           { "BEFORE", "state_before", COLUMN_STATE },
-                                           { 0 } };
-  const char *path = cli_path_of_id(cli, "/evaluations/", words[0], "/changes");
-  json_t *answer = NULL;
-  int status = path == NULL ? CLI_USAGE : cli_ask_list(cli, path, &answer);
-  if (status == CLI_DONE && cli->json)
-    cli_print_json(answer);
-  else if (status == CLI_DONE) {
-    print_counts(cli, answer);
-    cli_print_list(cli, answer, columns, "There are no such changes.");
-  }
-  json_decref(answer);
-  return status;
-}
-
-static int
-evaluation_restart(struct cli *cli, int count, char **words)
-{
-  (void) count;
-  const char *path = cli_path_of_id(cli, "/evaluations/", words[0], "/restart");
-  return path == NULL ? CLI_USAGE : cli_action(cli, path, "what failed of it will be built again");
-}
-
-static int
-evaluation_errors(struct cli *cli, int count, char **words)
-{
-  (void) count;
-  static const struct column columns[] = { { "JOB", "name", COLUMN_NAME },
-                                           { "FILE", "file", COLUMN_NAME },
-                                           { "LINE", "line", COLUMN_TEXT },
-                                           { "MESSAGE", "message", COLUMN_TEXT },
-                                           { 0 } };
-  const char *path = cli_path_of_id(cli, "/evaluations/", words[0], "/errors");
-  return path == NULL ? CLI_USAGE : cli_list(cli, path, columns, "It has no errors.");
-}
-
-static int
-evaluation_log(struct cli *cli, int count, char **words)
-{
-  (void) count;
-  const char *path =
-      cli_path_of_id(cli, "/evaluations/", words[0], cli->follow ? "/log?follow=yes" : "/log");
-  return path == NULL ? CLI_USAGE : cli_stream(cli, path);
-}
-
-static int
-evaluation_cancel(struct cli *cli, int count, char **words)
-{
-  (void) count;
-  const char *path = cli_path_of_id(cli, "/evaluations/", words[0], "/cancel");
-  return path == NULL ? CLI_USAGE : cli_action(cli, path, "cancelled");
-}
-
-const struct verb cli_evaluation_verbs[] = {
-  { "list", "[SPECIFICATION]", CLI_LIST | CLI_STATE, "newest first", 0, 1, evaluation_list,
-    CLI_WORD_SPECIFICATION },
-  { "show", "ID", CLI_CALL, "one", 1, 1, evaluation_show, CLI_WORD_EVALUATION },
-  { "jobs", "ID", CLI_LIST | CLI_STATE | CLI_NAME | CLI_SYSTEM, "what it asked for, by name", 1, 1,
-    evaluation_jobs, CLI_WORD_EVALUATION },
-  { "changes", "ID", CLI_LIST | CLI_AGAINST | CLI_SHOW | CLI_NAME,
-    "what became broken, fixed, new or gone in it", 1, 1, evaluation_changes, CLI_WORD_EVALUATION },
-  { "errors", "ID", CLI_LIST, "packages that could not be evaluated", 1, 1, evaluation_errors,
-    CLI_WORD_EVALUATION },
-  { "log", "ID", CLI_TEXT | CLI_FOLLOW, "Guix's own words", 1, 1, evaluation_log,
-    CLI_WORD_EVALUATION },
-  { "restart", "ID", CLI_CALL, "build again what failed of it", 1, 1, evaluation_restart,
-    CLI_WORD_EVALUATION },
-  { "cancel", "ID", CLI_CALL, "stop it", 1, 1, evaluation_cancel, CLI_WORD_EVALUATION },
-  { 0 },
-};
-=======
->>>>>>> main
