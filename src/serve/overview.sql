@@ -10,14 +10,14 @@ LEFT JOIN evaluation ON evaluation.state = 3
   AND evaluation.id = (SELECT max(id) FROM evaluation
                        WHERE specification_id = specification.id AND finished_at IS NOT NULL)
 WHERE active AND (failure IS NOT NULL OR evaluation.id IS NOT NULL)
-ORDER BY specification.name LIMIT 20;
+ORDER BY specification.name LIMIT :limit::bigint;
 
 -- name: overview_away :many
 -- Agents that should be there: neither paused nor released. The newest loss first.
 SELECT agent.name, seen_at
 FROM agent JOIN token ON token.id = token_id
 WHERE connected_at IS NULL AND NOT paused AND revoked_at IS NULL
-ORDER BY seen_at DESC NULLS LAST LIMIT 20;
+ORDER BY seen_at DESC NULLS LAST LIMIT :limit::bigint;
 
 -- name: overview_news :many
 -- The newest evaluations that Guix could compute and that made something worse, as far as
@@ -34,12 +34,13 @@ CROSS JOIN LATERAL (SELECT max(id) AS id FROM evaluation AS earlier
 WHERE active
   AND (broken_count > 0 OR errors_new_count > 0
        OR (before.id IS NULL AND failed_count + dependency_failed_count + errors_count > 0))
-ORDER BY evaluation.id DESC LIMIT 20;
+ORDER BY evaluation.id DESC LIMIT :limit::bigint;
 
 -- name: overview_broken :many
 -- Newly broken: failed builds of the newest evaluations whose job succeeded in the
 -- evaluation before. Looks at the newest 200 failures only.
-SELECT build.id, left(substr(basename, 34), -4) AS "name!", job.evaluation_id AS evaluation
+SELECT build.id, left(substr(basename, 34), -4) AS "name!", job.evaluation_id AS evaluation,
+       specification.name AS specification, build.finished_at
 FROM (SELECT * FROM build WHERE state = 3 ORDER BY id DESC LIMIT 200) AS build
 JOIN store_path ON store_path.id = build.derivation_id
 JOIN job ON job.build_id = build.id
