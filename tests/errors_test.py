@@ -2,11 +2,14 @@
 """What goes wrong is said once, in words that help: one line on standard error, perhaps a
 hint below it, and an exit status that tells a wrong question (2) from a "no" (1)."""
 
+import base64
+import http.server
 import json
 import os
 import pathlib
 import socket
 import subprocess
+import threading
 
 from support.case import Case
 from support.panoply import Server, executable
@@ -135,7 +138,47 @@ class OfClients(Errors):
         self.server.add_specification(specification)
         self.addCleanup(self.ask, "spec", "delete", "branch")
         answer = self.server.wait_for("/specifications/branch", lambda it: it["failure"])
-        self.assertEqual(answer["failure"], f'{channel.url} has no branch "summer"')
+        self.assertEqual(answer["failure"], f'{channel.url} has no branch "summer"; it has "master"')
+
+    def test_secret_in_a_url(self):
+        for url in ("https://me:glpat-SECRET@example.org/x.git", "https://ghp-SECRET@example.org/x"):
+            done = self.add(self.specification(url))
+            self.assert_told(done, ASKED_WRONGLY, "would show them to everybody", "git-credentials",
+                             "Private repositories")
+            self.assertNotIn("SECRET", done.stderr)
+        self.assert_told(self.add(self.specification("git@example.org:me/x.git")), ASKED_WRONGLY,
+                         "Write it ssh://git@example.org/me/x.git.")
+
+    def test_repository_that_asks_for_a_password(self):
+        """Its failure says where to put one, and one that is there is told to its host."""
+        seen: list[str] = []
+
+        class Forge(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                seen.append(self.headers.get("Authorization", ""))
+                self.send_response(404 if seen[-1] else 401)
+                self.send_header("WWW-Authenticate", 'Basic realm="forge"')
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_words):
+                pass
+
+        forge = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Forge)
+        self.addCleanup(forge.server_close)
+        threading.Thread(target=forge.serve_forever, daemon=True).start()
+        self.addCleanup(forge.shutdown)
+        url = f"http://127.0.0.1:{forge.server_address[1]}/x.git"
+        done = self.add(self.specification(url, name="private"))
+        self.addCleanup(self.ask, "spec", "delete", "private")
+        self.assert_told(done, ANSWERED_NO, "it asks for a password", "Private repositories")
+        credentials = self.server.state / "git-credentials"
+        credentials.write_text(url.replace("http://", "http://me:pass%40word@") + "\n")
+        self.addCleanup(credentials.unlink)
+        done = self.ask("spec", "evaluate", "private")
+        self.assertIn("Basic " + base64.b64encode(b"me:pass@word").decode(), seen)
+        self.assertNotIn("pass%40word", done.stderr + self.server.log.read_text())
+        self.assertTrue(credentials.read_text(), "what was refused is not forgotten")
 
     def test_specification_that_exists(self):
         text = self.specification("file:///nonexistent", name="twice", period=0)

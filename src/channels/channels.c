@@ -12,7 +12,6 @@
 #include "base/mem.h"
 #include "channels/channels_sql.h"
 
-#define URL_MAX 2000
 #define BRANCH_MAX 255
 #define LOCK_LOOK_MS 100
 #define TEXT_MAX 1000 /* bytes of an author or subject that we keep */
@@ -24,7 +23,9 @@ channels_new(const struct channels_options *options)
   channels->folder = mem_strdup(options->folder);
   channels->pool = options->pool;
   pthread_mutex_init(&channels->lock, NULL);
+  channels->credentials = options->credentials != NULL ? mem_strdup(options->credentials) : NULL;
   channels->limits = (struct git_limits) {
+    .credentials = channels->credentials,
     .timeout_s = options->fetch_timeout_s > 0 ? options->fetch_timeout_s : 600,
     .quit = &channels->quit,
   };
@@ -45,35 +46,11 @@ channels_free(struct channels *channels)
   channels_forget_ranges(channels);
   pthread_mutex_destroy(&channels->lock);
   free(channels->folder);
+  free(channels->credentials);
   free(channels);
 }
 
 /* ---- what may be asked for ---- */
-
-static bool
-is_printable(struct str text)
-{
-  for (size_t i = 0; i < text.size; i++)
-    if ((unsigned char) text.data[i] <= 0x20 || text.data[i] == 0x7f)
-      return false;
-  return str_is_utf8(text);
-}
-
-int
-channels_check_url(struct str url, struct error *err)
-{
-  static const char *const starts[] = {
-    "https://", "http://", "ssh://", "git://", "file:///", "/"
-  };
-  if (url.size == 0 || url.size > URL_MAX || !is_printable(url))
-    return error_set(err, -EINVAL, "a repository URL has 1 to %d characters without spaces",
-                     URL_MAX);
-  for (size_t i = 0; i < ARRAY_SIZE(starts); i++)
-    if (str_starts(url, str_of(starts[i])) && url.size > strlen(starts[i]))
-      return 0;
-  error_set(err, -EINVAL, "\"%.*s\" is no repository URL", STR_FMT(url));
-  return error_hint(err, "Use https, http, ssh, git or file URLs, or an absolute path.");
-}
 
 /* What stands between the slashes of a branch name. */
 static bool
@@ -87,8 +64,8 @@ is_branch_part(struct str part)
 static bool
 is_branch(struct str branch)
 {
-  if (branch.size == 0 || branch.size > BRANCH_MAX || !is_printable(branch) || branch.data[0] == '-'
-      || str_ends(branch, STR("/")) || str_ends(branch, STR("."))
+  if (branch.size == 0 || branch.size > BRANCH_MAX || !channels_is_printable(branch)
+      || branch.data[0] == '-' || str_ends(branch, STR("/")) || str_ends(branch, STR("."))
       || memmem(branch.data, branch.size, "..", 2) != NULL
       || memmem(branch.data, branch.size, "@{", 2) != NULL)
     return false;
@@ -217,7 +194,8 @@ ensure_commit(const struct channels *channels, const char *clone, const char *ur
     return 0;
   int r = git_fetch(clone, url, branch, &channels->limits, err);
   if (r == 0 && !git_has_commit(clone, commit))
-    return error_set(err, -ENOENT, "%s has no commit %s on branch \"%s\"", url, commit, branch);
+    return error_set(err, -ENOENT, "%s has no commit %s on %s%s", url, commit,
+                     branch[0] != '\0' ? "branch " : "its default branch", branch);
   return r;
 }
 
@@ -263,13 +241,15 @@ channels_poll(struct channels *channels, const char *url, const char *branch, co
               struct channels_tip *ret, struct error *err)
 {
   int r = channels_check_url(str_of(url), err);
-  if (r == 0)
+  if (r == 0 && branch[0] != '\0')
     r = channels_check_branch(str_of(branch), err);
   if (r == 0 && commit != NULL)
     r = channels_check_commit(str_of(commit), err);
   if (r < 0)
     return r;
   r = poll_tip(channels, url, branch, commit, ret, err);
+  if (r < 0 && err != NULL)
+    channels_mask_secrets(err->message);
   struct outcome outcome = { url, r < 0 ? err->message : NULL };
   struct error ignored = { 0 };
   /* The outcome is for people to read; the poll's own result matters more. */
@@ -310,5 +290,9 @@ channels_checkout(struct channels *channels, const char *url, const char *branch
   if (lock < 0)
     return lock;
   r = ensure_commit(channels, clone, url, branch, commit, err);
-  return r < 0 ? r : git_export(clone, commit, folder, err);
+  if (r == 0)
+    r = git_export(clone, commit, folder, err);
+  if (r < 0 && err != NULL)
+    channels_mask_secrets(err->message);
+  return r;
 }

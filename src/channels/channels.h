@@ -10,7 +10,8 @@ struct channels_options
 {
   const char *folder; /* STATE/repositories: one bare clone for each URL */
   struct db_pool *pool;
-  int fetch_timeout_s; /* 0 = 600 */
+  const char *credentials; /* file of git-credential-store(1), read when there; NULL = none */
+  int fetch_timeout_s;     /* 0 = 600 */
 };
 
 struct channels;
@@ -20,7 +21,8 @@ void channels_quit(struct channels *channels);
 void channels_free(struct channels *channels);
 
 /* Refuses what `git` would take for an option or a helper: only https, http,
-   ssh, git, file URLs and absolute paths. -EINVAL with ERR set. */
+   ssh, git, file URLs and absolute paths; and what holds a secret, for URLs are shown to
+   everybody. -EINVAL with ERR set. */
 int channels_check_url(struct str url, struct error *err);
 /* Likewise what is no branch name by git-check-ref-format(1), and what is no full
    commit hash in lower case. */
@@ -34,7 +36,8 @@ struct channels_tip
 };
 
 /* Asks the remote for BRANCH's tip (git ls-remote) and, when it is new here,
-   fetches it into the bare clone and records the revision. COMMIT, when not
+   fetches it into the bare clone and records the revision. BRANCH "": the one that the
+   remote's HEAD names. COMMIT, when not
    NULL, pins that commit instead of the tip. Errors carry git's own words. */
 int channels_poll(struct channels *channels, const char *url, const char *branch,
                   const char *commit, struct channels_tip *ret, struct error *err);

@@ -22,6 +22,7 @@ struct known_range
 struct channels
 {
   char *folder;
+  char *credentials; /* NULL = none */
   struct db_pool *pool;
   struct git_limits limits;
   atomic_bool quit;
@@ -30,6 +31,11 @@ struct channels
   struct known_range ranges[RANGES_KEPT];
   size_t next_range; /* the place that is used again next */
 };
+
+/* Without spaces and control characters; UTF-8. */
+bool channels_is_printable(struct str text);
+/* The password, and the user with it, of each URL in TEXT becomes stars. */
+void channels_mask_secrets(char *text);
 
 /* The bare clone; to be freed. */
 char *channels_clone_folder(const struct channels *channels, int64_t repository_id);

@@ -2,6 +2,7 @@
 #include "channels/git.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -13,6 +14,8 @@
 #include "base/mem.h"
 
 #define OUTPUT_MAX (64 << 10) /* bytes of git's output that we read */
+#define BRANCHES_NAMED 8
+#define BRANCH_NAMED_MAX 60 /* bytes */
 static const struct git_limits local = { .timeout_s = 120 };
 static const struct git_limits brief = { .timeout_s = 3 }; /* while somebody waits for a page */
 
@@ -47,6 +50,55 @@ cause_of_death(struct str output)
   return before;
 }
 
+/* What to do about some of git's words. */
+static const struct
+{
+  const char *words, *advice;
+} advices[] = {
+  { "could not read Username",
+    "it asks for a password: \"Private repositories\" in doc/operating.md" },
+  { "could not read Password",
+    "it asks for a password: \"Private repositories\" in doc/operating.md" },
+  { "Authentication failed",
+    "it refuses the password that is known: \"Private repositories\" in doc/operating.md" },
+  { "Permission denied (",
+    "it takes no ssh key of the server's account: \"Private repositories\" in doc/operating.md" },
+  { "Host key verification failed",
+    "its host is not in known_hosts of the server's account: \"Private repositories\" in "
+    "doc/operating.md" },
+};
+
+static const char *
+advice_for(struct str cause)
+{
+  for (size_t i = 0; i < ARRAY_SIZE(advices); i++)
+    if (memmem(cause.data, cause.size, advices[i].words, strlen(advices[i].words)) != NULL)
+      return advices[i].advice;
+  return NULL;
+}
+
+/* A helper that only tells: git would have the store forget what was refused once. NULL when
+   there is no such file. */
+static char *
+credentials_option(const struct git_limits *limits)
+{
+  const char *path = limits->credentials;
+  if (path == NULL || strchr(path, '\'') != NULL || !file_exists(path))
+    return NULL;
+  return mem_printf("credential.helper=!f() { test \"$1\" = get && "
+                    "git credential-store --file='%s' get; }; f",
+                    path);
+}
+
+static int
+explain_death(int r, struct str cause, struct error *err)
+{
+  const char *advice = advice_for(cause);
+  if (advice != NULL)
+    return error_set(err, r, "git: %.*s; %s", STR_FMT(cause), advice);
+  return error_set(err, r, "git: %.*s", STR_FMT(cause));
+}
+
 /* Runs git with ARGUMENTS (NULL-terminated, at most 20). INDEX: an index file of
    its own, or NULL. */
 static int
@@ -57,6 +109,11 @@ git(const char *const *arguments, const char *index, const struct git_limits *li
   const char *argv[32] = { "git", "-c",       "safe.directory=*", "-c", "core.hooksPath=/dev/null",
                            "-c",  "gc.auto=0" };
   size_t count = 7;
+  CLEANUP_FREE char *credentials = credentials_option(limits);
+  if (credentials != NULL) {
+    argv[count++] = "-c";
+    argv[count++] = credentials;
+  }
   for (; *arguments != NULL && count + 1 < ARRAY_SIZE(argv); arguments++)
     argv[count++] = *arguments;
   const char *path = getenv("PATH");
@@ -86,7 +143,7 @@ git(const char *const *arguments, const char *index, const struct git_limits *li
   output = output != NULL ? output : &own;
   int r = child_run(&options, limits->timeout_s * 1000, OUTPUT_MAX, output, err);
   struct str cause = r == -ECHILD ? cause_of_death(buf_str(output)) : STR("");
-  return cause.size == 0 ? r : error_set(err, r, "git: %.*s", STR_FMT(cause));
+  return cause.size == 0 ? r : explain_death(r, cause, err);
 }
 
 /* git serves a repository of this machine by a child of its own, which is told nothing
@@ -99,29 +156,91 @@ serving_option(const char *url)
                  : "--upload-pack=git-upload-pack";
 }
 
+/* For a folder of this machine: who cannot read it is told by git that there is none. */
+static int
+explain_unreachable(const char *url, struct error *err)
+{
+  const char *folder = str_starts(str_of(url), STR("file://")) ? url + strlen("file://") : url;
+  int why = folder[0] != '/' || access(folder, R_OK | X_OK) == 0 ? 0 : errno;
+  if (why == EACCES) {
+    const struct passwd *account = getpwuid(geteuid());
+    return error_set(err, -EACCES, "cannot reach %s: the server's account%s%s may not read it", url,
+                     account != NULL ? ", " : "", account != NULL ? account->pw_name : "");
+  }
+  if (why == ENOENT && str_starts(str_of(folder), STR("/tmp/")))
+    return error_prefix(err, "cannot reach %s (the server's unit gives it a /tmp of its own)", url);
+  return error_prefix(err, "cannot reach %s", url);
+}
+
+/* The commit of REFERENCE in what ls-remote said. Warnings may stand before the answer: it is
+   the line that names it. */
+static bool
+find_reference(struct str rest, const char *reference, char ret_commit[GIT_COMMIT_SIZE])
+{
+  struct str line, commit;
+  while (str_split(&rest, '\n', &line))
+    if (str_split(&line, '\t', &commit) && str_equal(str_trim(line), str_of(reference))
+        && git_commit_hash_is_valid(commit)) {
+      snprintf(ret_commit, GIT_COMMIT_SIZE, "%.*s", STR_FMT(commit));
+      return true;
+    }
+  return false;
+}
+
+/* "main, next and 3 others", in OUT. */
+static void
+name_branches(struct str rest, struct buf *out)
+{
+  struct str line, commit;
+  size_t count = 0;
+  while (str_split(&rest, '\n', &line))
+    if (str_split(&line, '\t', &commit) && str_starts(line, STR("refs/heads/"))) {
+      struct str name = str_from(line, strlen("refs/heads/"));
+      if (count < BRANCHES_NAMED && name.size < BRANCH_NAMED_MAX)
+        buf_printf(out, "%s\"%.*s\"", out->size > 0 ? ", " : "", STR_FMT(name));
+      count++;
+    }
+  if (count > BRANCHES_NAMED)
+    buf_printf(out, " and %zu others", count - BRANCHES_NAMED);
+}
+
+/* With the branches that there are, for it is mostly a slip. */
+static int
+no_branch(const char *url, const char *branch, const struct git_limits *limits, struct error *err)
+{
+  const char *arguments[] = { "ls-remote", "--quiet", "--heads", serving_option(url),
+                              "--",        url,       NULL };
+  CLEANUP_BUF struct buf output = { 0 };
+  CLEANUP_BUF struct buf names = { 0 };
+  if (git(arguments, NULL, limits, &output, NULL) == 0)
+    name_branches(buf_str(&output), &names);
+  const char *has = names.size > 0 ? "; it has " : "";
+  if (branch[0] == '\0')
+    return error_set(err, -ENOENT, "%s has no default branch%s%s", url, has, buf_text(&names));
+  return error_set(err, -ENOENT, "%s has no branch \"%s\"%s%s", url, branch, has, buf_text(&names));
+}
+
+/* "" is HEAD, whatever it names. */
+static char *
+remote_reference(const char *branch)
+{
+  return branch[0] == '\0' ? mem_strdup("HEAD") : mem_printf("refs/heads/%s", branch);
+}
+
 int
 git_remote_tip(const char *url, const char *branch, const struct git_limits *limits,
                char ret_commit[GIT_COMMIT_SIZE], struct error *err)
 {
-  CLEANUP_FREE char *reference = mem_printf("refs/heads/%s", branch);
+  CLEANUP_FREE char *reference = remote_reference(branch);
   CLEANUP_BUF struct buf output = { 0 };
   const char *arguments[] = { "ls-remote", "--quiet", serving_option(url), "--", url,
                               reference,   NULL };
   int r = git(arguments, NULL, limits, &output, err);
   if (r < 0)
-    return error_prefix(err, "cannot reach %s", url);
-  /* Warnings may stand before the answer: it is the line that names our branch. */
-  struct str rest = buf_str(&output);
-  struct str line;
-  while (str_split(&rest, '\n', &line)) {
-    struct str commit;
-    if (str_split(&line, '\t', &commit) && str_equal(str_trim(line), str_of(reference))
-        && git_commit_hash_is_valid(commit)) {
-      snprintf(ret_commit, GIT_COMMIT_SIZE, "%.*s", STR_FMT(commit));
-      return 0;
-    }
-  }
-  return error_set(err, -ENOENT, "%s has no branch \"%s\"", url, branch);
+    return explain_unreachable(url, err);
+  return find_reference(buf_str(&output), reference, ret_commit)
+             ? 0
+             : no_branch(url, branch, limits, err);
 }
 
 static int
@@ -164,9 +283,9 @@ git_fetch(const char *folder, const char *url, const char *branch, const struct 
     return r;
   CLEANUP_FREE char *git_dir = mem_printf("--git-dir=%s", folder);
   CLEANUP_BUF struct buf kept = { 0 };
-  append_flat(&kept, branch);
-  CLEANUP_FREE char *reference =
-      mem_printf("+refs/heads/%s:refs/panoply/%s", branch, buf_text(&kept));
+  append_flat(&kept, branch[0] == '\0' ? "HEAD" : branch);
+  CLEANUP_FREE char *wanted = remote_reference(branch);
+  CLEANUP_FREE char *reference = mem_printf("+%s:refs/panoply/%s", wanted, buf_text(&kept));
   const char *arguments[] = { git_dir,
                               "fetch",
                               "--quiet",

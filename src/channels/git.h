@@ -19,16 +19,17 @@ struct git_commit /* slices in the arena of the call */
   int64_t committed_s; /* seconds since 1970 */
 };
 
-/* When a call that may take long is given up. */
+/* When a call that may take long is given up, and whom it may be. */
 struct git_limits
 {
+  const char *credentials; /* file of git-credential-store(1), for https; NULL = none */
   int timeout_s;
   const atomic_bool *quit; /* NULL = never */
 };
 
 bool git_commit_hash_is_valid(struct str commit);
 
-/* The commit at the tip of BRANCH of the remote URL. */
+/* The commit at the tip of BRANCH of the remote URL; "": at its HEAD. */
 int git_remote_tip(const char *url, const char *branch, const struct git_limits *limits,
                    char ret_commit[GIT_COMMIT_SIZE], struct error *err);
 

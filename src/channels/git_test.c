@@ -8,14 +8,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/child.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "channels/channels.h"
-#include "channels/git.h"
+#include "channels/channels_private.h"
 
 static const struct git_limits limits = { .timeout_s = 30 };
 
@@ -152,6 +152,47 @@ test_a_rewritten_branch_is_followed(void **state)
   assert_true(git_has_commit(fixture->clone, commit));
 }
 
+/* Also when it is another one later. */
+static void
+test_the_default_branch_is_what_head_names(void **state)
+{
+  const struct fixture *fixture = *state;
+  struct error err = { 0 };
+  char commit[GIT_COMMIT_SIZE], other[GIT_COMMIT_SIZE];
+  assert_int_equal(git_remote_tip(fixture->remote, "main", &limits, commit, &err), 0);
+  assert_int_equal(git_remote_tip(fixture->remote, "", &limits, other, &err), 0);
+  assert_string_equal(commit, other);
+  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "", &limits, &err), 0);
+  assert_true(git_has_commit(fixture->clone, commit));
+  shell(fixture, "git -C remote checkout -q -b next; " COMMIT "next --allow-empty");
+  assert_int_equal(git_remote_tip(fixture->remote, "", &limits, other, &err), 0);
+  assert_string_not_equal(commit, other);
+  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "", &limits, &err), 0);
+  assert_true(git_has_commit(fixture->clone, other));
+  assert_int_equal(git_remote_tip(fixture->remote, "none", &limits, commit, &err), -ENOENT);
+  assert_non_null(strstr(err.message, "it has \"main\", \"next\""));
+}
+
+static void
+test_a_folder_that_this_account_may_not_read(void **state)
+{
+  const struct fixture *fixture = *state;
+  if (geteuid() != 0)
+    skip();
+  pid_t child = fork();
+  if (child == 0) {
+    struct error err = { 0 };
+    char commit[GIT_COMMIT_SIZE];
+    bool refused = setresuid(65534, 65534, 65534) == 0
+                   && git_remote_tip(fixture->remote, "main", &limits, commit, &err) == -EACCES
+                   && strstr(err.message, "the server's account") != NULL;
+    _exit(refused ? 0 : 1);
+  }
+  int status = -1;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_int_equal(status, 0);
+}
+
 static void
 test_failures_carry_the_reason(void **state)
 {
@@ -183,6 +224,39 @@ test_urls_that_git_would_take_otherwise_are_refused(void **state)
   assert_int_equal(channels_check_url(STR("/srv/channel"), NULL), 0);
 }
 
+static void
+test_secrets_in_urls_are_refused(void **state)
+{
+  (void) state;
+  static const char *const bad[] = { "https://me:secret@example.org/x.git",
+                                     "https://secret@example.org/x.git",
+                                     "http://a@b:secret@example.org/",
+                                     "ssh://git:secret@example.org/x.git" };
+  for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+    struct error err = { 0 };
+    assert_int_equal(channels_check_url(str_of(bad[i]), &err), -EINVAL);
+    assert_null(strstr(err.message, "secret"));
+    assert_non_null(strstr(err.hint, "git-credentials"));
+  }
+  assert_int_equal(channels_check_url(STR("ssh://git@example.org/x.git"), NULL), 0);
+  assert_int_equal(channels_check_url(STR("https://example.org/@x:y"), NULL), 0);
+  char text[] = "cannot reach https://me:a@secret@host/x: 'http://b:secret@c/': see ssh://git@d";
+  channels_mask_secrets(text);
+  assert_string_equal(
+      text, "cannot reach https://***********@host/x: 'http://********@c/': see ssh://git@d");
+}
+
+static void
+test_the_short_form_of_ssh_is_explained(void **state)
+{
+  (void) state;
+  struct error err = { 0 };
+  assert_int_equal(channels_check_url(STR("git@github.com:me/private.git"), &err), -EINVAL);
+  assert_string_equal(err.hint, "Write it ssh://git@github.com/me/private.git.");
+  assert_int_equal(channels_check_url(STR("ext::sh -c"), &err), -EINVAL);
+  assert_null(strstr(err.hint, "ssh://"));
+}
+
 int
 main(void)
 {
@@ -191,6 +265,10 @@ main(void)
     cmocka_unit_test_setup_teardown(test_what_came_between, setup, teardown),
     cmocka_unit_test_setup_teardown(test_repository_of_another_account, setup, teardown),
     cmocka_unit_test_setup_teardown(test_a_rewritten_branch_is_followed, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_the_default_branch_is_what_head_names, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_a_folder_that_this_account_may_not_read, setup, teardown),
+    cmocka_unit_test(test_secrets_in_urls_are_refused),
+    cmocka_unit_test(test_the_short_form_of_ssh_is_explained),
     cmocka_unit_test_setup_teardown(test_failures_carry_the_reason, setup, teardown),
     cmocka_unit_test(test_urls_that_git_would_take_otherwise_are_refused),
   };

@@ -37,7 +37,8 @@ void evaluations_stop(struct evaluations *evaluations); /* NULL is fine */
 
 struct specification_channel
 {
-  struct str name, url, branch, commit;                /* commit "" = the branch's tip */
+  struct str name, url, branch,
+      commit; /* branch "" = the remote's HEAD, commit "" = the branch's tip */
   struct str introduction_commit, introduction_signer; /* "" = none */
 };
 

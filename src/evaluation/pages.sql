@@ -49,7 +49,7 @@ FROM specification WHERE name = :name;
 -- name: page_channels :many
 SELECT channel->>'name' AS "name!", channel->>'url' AS "url!",
        coalesce(channel->>'commit', '') AS "commit!",
-       coalesce(channel->>'branch', 'master') AS "branch!"
+       coalesce(channel->>'branch', '') AS "branch!"
 FROM specification, jsonb_array_elements(definition->'channels') AS channel
 WHERE specification.id = :id;
 

@@ -157,7 +157,7 @@ read_channel(const json_t *value, struct arena *arena, struct specification_chan
   const json_t *branch = json_object_get(value, "branch");
   const json_t *commit = json_object_get(value, "commit");
   const json_t *introduction = json_object_get(value, "introduction");
-  *ret = (struct specification_channel) { .branch = STR("master"),
+  *ret = (struct specification_channel) { .branch = STR(""),
                                           .commit = STR(""),
                                           .introduction_commit = STR(""),
                                           .introduction_signer = STR("") };

@@ -164,7 +164,7 @@ get_add(struct http_request *request, void *context, struct error *err)
   (void) err;
   struct specification_form form = { .is_new = true,
                                      .as_json = str_equal(http_query(request, "as"), STR("json")),
-                                     .branch = STR("main"),
+                                     .branch = STR(""),
                                      .build = STR("channels"),
                                      .period = STR("300") };
   return show_form(request, context, &form, NULL);

@@ -27,7 +27,7 @@ test_defaults(void **state)
   assert_int_equal(specification_parse(STR("{\"name\": \"a.b-c_1\", \"channels\": [" CHANNEL "]}"),
                                        &arena, &parsed, &err),
                    0);
-  assert_string_equal(parsed.channels[0].branch.data, "master");
+  assert_string_equal(parsed.channels[0].branch.data, "");
   assert_int_equal(parsed.channels[0].commit.size, 0);
   assert_int_equal(parsed.mode, SPECIFICATION_OVERLAY);
   assert_int_equal(parsed.subset, SPECIFICATION_ALL);

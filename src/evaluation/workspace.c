@@ -142,7 +142,8 @@ append_channel(struct buf *out, const struct specification_channel *channel, str
 {
   append_field(out, "\n (channel (name (string->symbol ", channel->name, "))");
   append_field(out, "\n  (url ", channel->url, ")");
-  append_field(out, "\n  (branch ", channel->branch, ")");
+  if (channel->branch.size > 0)
+    append_field(out, "\n  (branch ", channel->branch, ")");
   append_field(out, "\n  (commit ", commit, ")");
   if (channel->introduction_commit.size > 0) {
     append_field(out, "\n  (introduction (make-channel-introduction ", channel->introduction_commit,
@@ -215,7 +216,7 @@ write_channel(struct json *json, const struct workspace *workspace,
   json_object_open(json);
   json_put_text(json, "name", channel->name);
   json_put_text(json, "url", channel->url);
-  json_put_text(json, "branch", channel->branch);
+  json_put_text(json, "branch", channel->branch.size > 0 ? channel->branch : STR("HEAD"));
   json_put_text(json, "commit", commit);
   json_put_cstr(json, "checkout", checkout);
   json_object_close(json);

@@ -195,8 +195,10 @@ static int
 start_evaluations(struct server *server, struct error *err)
 {
   const struct serve_options *options = server->options;
-  server->channels = channels_new(&(struct channels_options) {
-      .folder = in_state(server, "repositories"), .pool = server->pool });
+  server->channels = channels_new(
+      &(struct channels_options) { .folder = in_state(server, "repositories"),
+                                   .pool = server->pool,
+                                   .credentials = in_state(server, "git-credentials") });
   return evaluations_start(
       &(struct evaluation_options) {
           .uri = server->uri,
