@@ -343,7 +343,11 @@ class EvaluationPage(Case):
         self.channel.commit("Take a while")
         self.client.api("POST", "/specifications/example/evaluate")
         number = self.second["id"] + 1
-        self.farm.server.wait_for(f"/evaluations/{number}", lambda it: it["state"] == "running")
+        runs = self.farm.server.wait_for(f"/evaluations/{number}",
+                                         lambda it: it["state"] == "running")
+        self.assertFalse(runs["cancelling"])
+        self.assertGreaterEqual(runs["usual_duration_s"], 1)
+        self.assertIn(runs["expected_jobs_count"], (len(self.before), len(self.after)))
         visitor = Visitor(self.client.url, self.farm.server.token())
         page = visitor.get(f"/evaluations/{number}")
         self.assertIn("<progress", page)
