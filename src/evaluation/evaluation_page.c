@@ -244,6 +244,16 @@ show(struct evaluation_query *query)
 }
 
 static int
+check_errors_word(struct str word, struct error *err)
+{
+  static const char *const words[] = { "all", "new", "gone" };
+  bool known = word.size == 0;
+  for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+    known |= str_equal(word, str_of(words[i]));
+  return known ? 0 : error_set(err, -EINVAL, "no errors are called \"%.*s\"", STR_FMT(word));
+}
+
+static int
 read_query(struct http_request *request, struct evaluations *evaluations,
            struct evaluation_query *ret, struct error *err)
 {
@@ -259,6 +269,8 @@ read_query(struct http_request *request, struct evaluations *evaluations,
                               &ret->page.after_id, err);
   if (r == 0)
     r = job_show_parse(show_name, &ret->page.show, err);
+  if (r == 0)
+    r = check_errors_word(ret->errors, err);
   if (r == 0)
     r = http_query_i64(request, "errors_after", 0, INT64_MAX, 0, &ret->errors_after, err);
   ret->view.asked_against = ret->changes.against != NULL ? http_query(request, "against") : STR("");

@@ -99,6 +99,17 @@ draw_day(struct arena *arena, const struct agent_day_rows *day, struct agent_vie
   view->failures = sum.failures;
 }
 
+/* One agent, or -ENOENT. */
+static int
+find_agent(struct db *db, struct str name, struct arena *arena, struct serve_agents_rows *ret,
+           struct error *err)
+{
+  int r = serve_agents(db, name, STR(""), 1, arena, ret, err);
+  if (r == 0 && ret->count == 0)
+    r = error_set(err, -ENOENT, "there is no agent \"%.*s\"", STR_FMT(name));
+  return r;
+}
+
 static int
 read_agent(struct db *db, void *context, struct error *err)
 {
@@ -108,9 +119,7 @@ read_agent(struct db *db, void *context, struct error *err)
   static const int16_t failed = 2;
   struct serve_agents_rows found = { 0 };
   struct agent_day_rows day = { 0 };
-  int r = serve_agents(db, question->name, STR(""), AGENTS_MAX, arena, &found, err);
-  if (r == 0 && found.count == 0)
-    r = error_set(err, -ENOENT, "there is no agent \"%.*s\"", STR_FMT(question->name));
+  int r = find_agent(db, question->name, arena, &found, err);
   if (r < 0)
     return r;
   view->agent = found.items[0];
@@ -186,14 +195,34 @@ post_resume(struct http_request *request, void *context, struct error *err)
   return serve_later(context, request, resume_agent);
 }
 
+struct release_question
+{
+  struct arena *arena;
+  struct str name;
+};
+
+static int
+check_releasable(struct db *db, void *context, struct error *err)
+{
+  struct release_question *question = context;
+  struct serve_agents_rows found = { 0 };
+  int r = find_agent(db, question->name, question->arena, &found, err);
+  if (r == 0 && found.items[0].released)
+    r = error_set(err, -EEXIST, "agent \"%.*s\" was released before", STR_FMT(question->name));
+  return r;
+}
+
 static int
 get_release(struct http_request *request, void *context, struct error *err)
 {
-  (void) err;
   const struct serve_context *serve = context;
   struct arena *arena = http_arena(request);
   struct str name = http_param(request, "name");
+  struct release_question asked = { .arena = arena, .name = name };
   struct ui_frame frame;
+  int r = db_pool_run(serve->pool, DB_READ, check_releasable, &asked, err);
+  if (r < 0)
+    return r;
   accounts_frame(request, serve->pool, &frame);
   const struct ui_question question = {
     .title = str_of(arena_printf(arena, "Release agent %.*s?", STR_FMT(name))),

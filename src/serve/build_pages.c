@@ -305,7 +305,7 @@ post_cancel(struct http_request *request, void *context, struct error *err)
 static const struct http_route routes[] = {
   { "GET", "/builds/{id}", get_build, .summary = "A build" },
   { "POST", "/builds/{id}/restart", post_restart, .form = true, .role = "admin",
-    .body_limit = FORM_LIMIT, .summary = "Build it again" },
+    .body_limit = FORM_LIMIT, .members = "dependents?", .summary = "Build it again" },
   { "GET", "/builds/{id}/cancel", get_cancel, .role = "admin", .summary = "Cancel it?" },
   { "POST", "/builds/{id}/cancel", post_cancel, .form = true, .role = "admin",
     .body_limit = FORM_LIMIT, .summary = "Cancel it, and what needs it" },

@@ -223,3 +223,6 @@ ORDER BY edge.is_user, edge.state = 2, edge.far, edge.near;
 SELECT build.id, left(substr(basename, 34), -4) AS "name!", build_state_name(state) AS "state!"
 FROM build JOIN store_path ON store_path.id = derivation_id
 WHERE build.id = ANY (:ids);
+
+-- name: serve_evaluation_known :one
+SELECT EXISTS (SELECT FROM evaluation WHERE id = :id) AS "known!";

@@ -21,20 +21,13 @@ read_state(struct str name, struct build_filter *filter, struct error *err)
   return error_set(err, -EINVAL, "there is no state \"%.*s\"", STR_FMT(name));
 }
 
-/* An empty field of a form narrows nothing. */
-static struct str
-given(struct str text)
-{
-  return text.size == 0 ? str_of(NULL) : text;
-}
-
 int
 build_filter_read(struct http_request *request, int64_t limit, struct build_filter *ret,
                   struct error *err)
 {
-  *ret = (struct build_filter) { .system = given(http_query(request, "system")),
-                                 .name = given(http_query(request, "name")),
-                                 .agent = given(http_query(request, "agent")) };
+  *ret = (struct build_filter) { .system = http_query(request, "system"),
+                                 .name = http_query(request, "name"),
+                                 .agent = http_query(request, "agent") };
   int r = http_query_i64(request, "limit", 1, LIMIT_MAX, limit, &ret->limit, err);
   if (r == 0)
     r = http_query_i64(request, "before", 1, INT64_MAX, INT64_MAX, &ret->before, err);
@@ -57,6 +50,27 @@ turn_round(struct serve_builds_rows *rows)
   }
 }
 
+/* No builds of an evaluation that is not there are a slip, and not an answer. */
+static int
+check_evaluation(struct db *db, int64_t id, struct error *err)
+{
+  struct serve_evaluation_known_row row = { 0 };
+  int r = serve_evaluation_known(db, id, &row, err);
+  if (r < 0 || row.known)
+    return r < 0 ? r : 0;
+  return error_set(err, -ENOENT, "there is no evaluation %lld", (long long) id);
+}
+
+static int
+check_agent(struct db *db, struct str name, struct arena *arena, struct error *err)
+{
+  struct serve_agents_rows rows;
+  int r = serve_agents(db, name, STR(""), 1, arena, &rows, err);
+  if (r < 0 || rows.count > 0)
+    return r;
+  return error_set(err, -ENOENT, "there is no agent \"%.*s\"", STR_FMT(name));
+}
+
 int
 build_filter_run(struct db *db, struct build_filter *filter, struct arena *arena,
                  struct serve_builds_rows *ret, struct error *err)
@@ -74,6 +88,10 @@ build_filter_run(struct db *db, struct build_filter *filter, struct arena *arena
   filter->has_more = api_cut(&ret->count, filter->limit);
   if (is_forward)
     turn_round(ret);
+  if (r == 0 && ret->count == 0 && filter->evaluation != NULL)
+    r = check_evaluation(db, *filter->evaluation, err);
+  if (r == 0 && ret->count == 0 && filter->agent.data != NULL)
+    r = check_agent(db, filter->agent, arena, err);
   return r;
 }
 

@@ -23,7 +23,7 @@ struct build_filter
 /* Reads state, system, name, evaluation, agent, before, after and limit; -EINVAL with ERR set. */
 int build_filter_read(struct http_request *request, int64_t limit, struct build_filter *ret,
                       struct error *err);
-/* Newest first, in any case; sets has_more. */
+/* Newest first, in any case; sets has_more. -ENOENT when what the filter names is not there. */
 int build_filter_run(struct db *db, struct build_filter *filter, struct arena *arena,
                      struct serve_builds_rows *ret, struct error *err);
 struct build_output

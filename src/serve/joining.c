@@ -13,6 +13,8 @@
 #define NAME_MAX 200 /* bytes */
 #define FORM_LIMIT 8192
 #define TOKENS_SHOWN 1000
+#define MADE_COOKIE "panoply_made"
+#define MADE_S 60 /* in which the page must be loaded */
 
 /* ---- the API ---- */
 
@@ -31,11 +33,22 @@ make_token(struct db *db, void *context, struct error *err)
   return accounts_token_create(db, "join", wish->name, wish->valid_s, wish->text, &wish->id, err);
 }
 
+/* Something to see in one line: it is what people tell tokens apart by. */
+static bool
+is_name(struct str name)
+{
+  for (size_t i = 0; i < name.size; i++)
+    if ((unsigned char) name.data[i] < ' ' || name.data[i] == 0x7f)
+      return false;
+  return str_trim(name).size > 0 && name.size <= NAME_MAX;
+}
+
 static int
 check_wish(const struct token_wish *wish, struct error *err)
 {
-  if (wish->name.size == 0 || wish->name.size > NAME_MAX)
-    return error_set(err, -EINVAL, "\"name\" must be a text of 1 to %d bytes", NAME_MAX);
+  if (!is_name(wish->name))
+    return error_set(err, -EINVAL, "\"name\" must be a text of 1 to %d bytes in one line",
+                     NAME_MAX);
   if (wish->valid_s < 0 || wish->valid_s > TOKEN_VALID_MAX)
     return error_set(err, -EINVAL, "\"valid_s\" must be 0 (for ever) to ten years in seconds");
   return 0;
@@ -65,6 +78,7 @@ post_token(struct http_request *request, void *context, struct error *err)
   json_put_i64(&json, "id", wish.id);
   json_put_cstr(&json, "token", wish.text);
   json_object_close(&json);
+  http_reply_header(request, "Cache-Control", "no-store");
   return http_reply_json(request, 201, &body);
 }
 
@@ -145,18 +159,57 @@ show(struct http_request *request, struct serve_context *serve, struct joining_v
   view->tokens = list.rows;
   view->url = serve_own_url(request);
   accounts_frame(request, serve->pool, &frame);
+  frame.has_secret = view->made.size > 0;
   joining_page(&page, view, &frame);
   return ui_reply_status(request, &frame, view->problem.size > 0 ? 400 : 200, &page);
+}
+
+/* A token that was just made travels to the page that shows it in a cookie, which that page
+   deletes: so the page can be loaded again without making another, and no address holds it. */
+static void
+set_made(struct http_request *request, const char *text, int max_age_s)
+{
+  bool secure = str_equal(http_header(request, "X-Forwarded-Proto"), STR("https"));
+  http_reply_header(request, "Set-Cookie",
+                    arena_printf(http_arena(request),
+                                 MADE_COOKIE "=%s; Max-Age=%d; Path=/join-agents; HttpOnly; "
+                                             "SameSite=Strict%s",
+                                 text, max_age_s, secure ? "; Secure" : ""));
+}
+
+struct made
+{
+  struct str text;
+  int64_t id; /* 0 = it is no living token */
+};
+
+static int
+check_made(struct db *db, void *context, struct error *err)
+{
+  struct made *made = context;
+  int r = accounts_token_check(db, "join", made->text, &made->id, err);
+  return r < 0 ? r : 0;
 }
 
 static int
 get_page(struct http_request *request, void *context, struct error *err)
 {
+  struct serve_context *serve = context;
   struct joining_view view = { .days = STR("30") };
-  return show(request, context, &view, err);
+  struct made made = { .text = http_cookie(request, MADE_COOKIE) };
+  if (made.text.size == 0)
+    return show(request, serve, &view, err);
+  int r = db_pool_run(serve->pool, DB_READ, check_made, &made, err);
+  if (r < 0)
+    return r;
+  set_made(request, "", 0);
+  if (made.id != 0) {
+    view.made = made.text;
+    view.made_id = made.id;
+  }
+  return show(request, serve, &view, err);
 }
 
-/* The token is on this one answer and nowhere else. */
 static int
 post_page(struct http_request *request, void *context, struct error *err)
 {
@@ -174,8 +227,55 @@ post_page(struct http_request *request, void *context, struct error *err)
   int r = db_pool_run(serve->pool, DB_WRITE, make_token, &wish, err);
   if (r < 0)
     return r;
-  view.made = arena_str(http_arena(request), str_of(wish.text));
-  return show(request, serve, &view, err);
+  set_made(request, wish.text, MADE_S);
+  http_reply_header(request, "Cache-Control", "no-store");
+  return http_reply_redirect(request, 303, "/join-agents");
+}
+
+struct revoke_question
+{
+  struct token_list list;
+  int64_t id;
+  struct str name;
+};
+
+static int
+find_token(struct db *db, void *context, struct error *err)
+{
+  struct revoke_question *question = context;
+  int r = read_tokens(db, &question->list, err);
+  if (r < 0)
+    return r;
+  for (size_t i = 0; i < question->list.rows.count; i++)
+    if (question->list.rows.items[i].id == question->id) {
+      question->name = question->list.rows.items[i].name;
+      return 0;
+    }
+  return error_set(err, -ENOENT, "there is no valid joining token %lld", (long long) question->id);
+}
+
+static int
+get_page_revoke(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct arena *arena = http_arena(request);
+  struct revoke_question found = { .list = { .arena = arena } };
+  struct ui_frame frame;
+  int r = http_param_id(request, "token", &found.id, err);
+  if (r == 0)
+    r = db_pool_run(serve->pool, DB_READ, find_token, &found, err);
+  if (r < 0)
+    return r;
+  accounts_frame(request, serve->pool, &frame);
+  const struct ui_question question = {
+    .title = str_of(arena_printf(arena, "Revoke the token \u201c%.*s\u201d?", STR_FMT(found.name))),
+    .what = STR("No machine can be enrolled with it any more, and it cannot be made valid again. "
+                "Agents that it enrolled stay."),
+    .button = STR("Revoke it"),
+    .action = arena_printf(arena, "/join-agents/%lld/revoke", (long long) found.id),
+    .back = "/join-agents",
+  };
+  return ui_ask(request, &frame, &question);
 }
 
 static int
@@ -202,7 +302,9 @@ static const struct http_route routes[] = {
     .reply = "Token", .status = 201 },
   { "GET", "/join-agents", get_page, .role = "admin", .summary = "Enrol agents" },
   { "POST", "/join-agents", post_page, .form = true, .role = "admin", .body_limit = FORM_LIMIT,
-    .summary = "Make a joining token" },
+    .members = "name days", .summary = "Make a joining token" },
+  { "GET", "/join-agents/{token}/revoke", get_page_revoke, .role = "admin",
+    .summary = "Revoke it?" },
   { "POST", "/join-agents/{token}/revoke", post_page_revoke, .form = true, .role = "admin",
     .body_limit = FORM_LIMIT, .summary = "Revoke a joining token" },
 };

@@ -45,7 +45,10 @@ read_question(struct http_request *request, struct log_page_question *ret, struc
     r = http_query_i64(request, "attempt", 0, INT64_MAX, 0, &ret->attempt_id, err);
   if (r == 0)
     r = http_query_i64(request, "from", 0, INT64_MAX, -1, &ret->from, err);
-  ret->unfold = str_equal(http_query(request, "unfold"), STR("yes"));
+  struct str unfold = http_query(request, "unfold");
+  ret->unfold = str_equal(unfold, STR("yes"));
+  if (r == 0 && unfold.size > 0 && !ret->unfold)
+    r = error_set(err, -EINVAL, "unfold must be \"yes\"");
   return r == 0 ? read_mark(request, ret, err) : r;
 }
 

@@ -107,6 +107,7 @@ struct joining_view
   struct serve_join_tokens_rows tokens;
   struct str url;     /* of this server, as the visitor knows it */
   struct str made;    /* a token that was just made; size 0 = none */
+  int64_t made_id;    /* its number */
   struct str name;    /* as typed */
   struct str days;    /* likewise */
   struct str problem; /* with what was typed; size 0 = none */
