@@ -123,6 +123,7 @@ class EvaluationPage(Case):
         self.check_command_line()
         self.check_restart()
         self.check_cancel()
+        self.check_broken_stays()
 
     def cell_of_strip(self, path: str, number: int) -> tuple[str, str]:
         """What a strip says of an evaluation: its mark, and its title's first words."""
@@ -148,10 +149,29 @@ class EvaluationPage(Case):
             self.assertIn('<span class="state badge" data-state="some-failed">',
                           self.page(f"/evaluations/{number}"))
             self.assertIn(summary, text_of(self.page(f"/evaluations/{number}")))
-        news = text_of(self.page("/"))
-        broken = len(self.changes(self.second["id"], "show=broken")["items"])
-        self.assertIn(f"example : evaluation {self.second['id']} : {broken} newly broken, "
-                      f"1 new error since evaluation {self.first['id']}", news.replace(" ,", ","))
+        self.assertIn(f"example : evaluation {self.second['id']} : 1 new error since "
+                      f"evaluation {self.first['id']}", text_of(self.page("/")))
+        self.assertEqual(self.broken_since(self.second["id"]),
+                         len(self.changes(self.second["id"], "show=broken")["items"]))
+
+    def broken_since(self, number: int) -> int:
+        """How many jobs the overview says are."""
+        found = re.search(rf"example : (\d+) jobs? (?:is|are) broken since evaluation {number} ",
+                          text_of(self.page("/")))
+        return int(found.group(1)) if found else 0
+
+    def check_broken_stays(self) -> None:
+        """What is broken stays on the overview, whatever comes after it, until it is mended."""
+        broken = self.broken_since(self.second["id"])
+        self.assertGreater(broken, 1)
+        (self.channel.folder / "example/packages/slow.scm").unlink()
+        self.channel.commit("Do not take a while")
+        self.channel.write("notes.txt", "Something else.")
+        self.farm.finish(self.farm.push("Notes"))
+        self.assertEqual(self.broken_since(self.second["id"]), broken)
+        self.channel.replace("example/packages/almanac.scm", '#:script "exit 1\n', '#:script "')
+        self.farm.finish(self.farm.push("gnu: Mend the tide tables"))
+        wait_until(lambda: self.broken_since(self.second["id"]) == 0, 20, "nothing is broken")
 
     def check_changes(self) -> None:
         number = self.second["id"]

@@ -21,6 +21,23 @@ struct overview_question
   struct overview_view view;
 };
 
+/* Of specifications, then of agents. */
+static int
+read_troubles(struct db *db, struct overview_question *question, int64_t limit, struct error *err)
+{
+  struct overview_view *view = &question->view;
+  struct overview_troubles_rows rows;
+  size_t first = 0;
+  int r = overview_troubles(db, limit, question->arena, &rows, err);
+  if (r < 0)
+    return r;
+  while (first < rows.count && !rows.items[first].is_agent)
+    first++;
+  view->troubles = (struct overview_troubles_rows) { rows.items, first };
+  view->away = (struct overview_troubles_rows) { rows.items + first, rows.count - first };
+  return 0;
+}
+
 /* Those that run, then those that failed. */
 static int
 read_builds(struct db *db, struct overview_question *question, struct error *err)
@@ -45,9 +62,7 @@ read_attention(struct db *db, struct overview_question *question, int64_t limit,
 {
   struct arena *arena = question->arena;
   struct overview_view *view = &question->view;
-  int r = overview_troubles(db, limit, arena, &view->troubles, err);
-  if (r == 0)
-    r = overview_away(db, limit, arena, &view->away, err);
+  int r = read_troubles(db, question, limit, err);
   if (r == 0)
     r = overview_news(db, limit, arena, &view->news, err);
   if (r == 0)
@@ -109,7 +124,6 @@ put_troubles(struct json *json, const struct overview_troubles_rows *rows)
     json_put_words(json, "failure", row->failure);
     json_put_id(json, "evaluation", row->evaluation_id);
     json_put_words(json, "message", row->message);
-    json_put_time(json, "finished_at", row->finished_at, row->finished_at_null);
     json_object_close(json);
   }
   json_array_close(json);
@@ -126,7 +140,6 @@ put_news(struct json *json, const struct overview_news_rows *rows)
     json_put_text(json, "specification", row->specification);
     json_put_i64(json, "evaluation", row->evaluation);
     json_put_id(json, "against", row->before);
-    json_put_i64(json, "broken_count", row->broken);
     json_put_i64(json, "errors_new_count", row->errors_new);
     json_put_text(json, "summary", row->summary);
     json_object_close(json);
@@ -134,26 +147,35 @@ put_news(struct json *json, const struct overview_news_rows *rows)
   json_array_close(json);
 }
 
+/* The rows of one breakage stand together. */
 static void
 put_broken(struct json *json, const struct overview_broken_rows *rows)
 {
-  json_key(json, "broken_builds");
+  json_key(json, "breakages");
   json_array_open(json);
-  for (size_t i = 0; i < rows->count; i++) {
-    const struct overview_broken_row *row = &rows->items[i];
+  for (size_t i = 0; i < rows->count;) {
+    const struct overview_broken_row *first = &rows->items[i];
     json_object_open(json);
-    json_put_i64(json, "build", row->id);
-    json_put_text(json, "name", row->name);
-    json_put_text(json, "specification", row->specification);
-    json_put_i64(json, "evaluation", row->evaluation);
-    json_put_time(json, "finished_at", row->finished_at, row->finished_at_null);
+    json_put_text(json, "specification", first->specification);
+    json_put_i64(json, "evaluation", first->evaluation);
+    json_put_time(json, "created_at", first->since, false);
+    json_put_i64(json, "jobs_count", first->jobs);
+    json_key(json, "jobs");
+    json_array_open(json);
+    for (; i < rows->count && rows->items[i].evaluation == first->evaluation; i++) {
+      json_object_open(json);
+      json_put_text(json, "name", rows->items[i].name);
+      json_put_i64(json, "build", rows->items[i].build);
+      json_object_close(json);
+    }
+    json_array_close(json);
     json_object_close(json);
   }
   json_array_close(json);
 }
 
 static void
-put_away(struct json *json, const struct overview_away_rows *rows)
+put_away(struct json *json, const struct overview_troubles_rows *rows)
 {
   json_key(json, "agents_away");
   json_array_open(json);
