@@ -116,6 +116,8 @@ struct http_routes evaluations_specification_forms(struct evaluations *evaluatio
 struct http_routes evaluations_page(struct evaluations *evaluations);
 /* What can be done to an evaluation, by pages and API. */
 struct http_routes evaluations_actions(struct evaluations *evaluations);
+/* Its commits and errors, in the API. */
+struct http_routes evaluations_facts(struct evaluations *evaluations);
 /* An evaluation held against another: API, and the data of the page's matrix. */
 struct http_routes evaluations_changes(struct evaluations *evaluations);
 
