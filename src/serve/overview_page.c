@@ -96,6 +96,7 @@ show_overview(struct http_request *request, void *context, struct error *err)
     r = db_pool_run(serve->pool, DB_READ, read_overview, &question, err);
   if (r < 0)
     return r;
+  evaluations_trouble(serve->evaluations, &question.view.trouble);
   CLEANUP_BUF struct buf page = { 0 };
   struct ui_frame frame;
   accounts_frame(request, serve->pool, &frame);
