@@ -274,9 +274,7 @@ struct http_call
   int (*reply_piece)(void *state, struct str piece);
   void *reply_state;
   size_t reply_limit; /* of a collected body; 0 = 64 MiB */
-  /* The media type of a 2xx reply with a body; another one is -EPROTO, and no piece of it
-     is handed on. NULL = any. */
-  const char *reply_type;
+  const char *reply_type; /* media type of a 2xx; another one is -EPROTO. NULL = any */
 };
 
 struct http_answer
