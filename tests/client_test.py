@@ -161,6 +161,7 @@ class OfClients(Case):
         self.assertIn("'panoply spec evaluate one --force' evaluates again", again.stdout)
 
     def test_doctor_sees_what_cannot_work(self):
+        self.hub.wait_for("/status", lambda it: it["scheduler"])
         self.assertEqual(self.ask("doctor").returncode, 0)  # new, and nothing is asked of it
         self.add("one", period=0)
         self.ask("spec", "evaluate", "one")

@@ -128,7 +128,7 @@ class Foreign(OfImpostors):
                  "public_key": "x", "build": 1, "nodes": [{"id": 1}], "build_command": "x",
                  "edges": [{"dependent": 1, "dependency": 1}], "busy_percent": 1,
                  "failures_count": 1, "failing_specifications": [{}], "worse_evaluations": [{}],
-                 "broken_builds": [{}], "agents_away": [{}], "attempt": 1, "lines_count": 1}
+                 "breakages": [{}], "agents_away": [{}], "attempt": 1, "lines_count": 1}
         for state in ("failed", "waiting", "running", "dependency-failed", "cancelled", "blue"):
             server = self.impostor((200, JSON, json.dumps({**whole, "state": state}).encode()))
             for words in (("build", "show", "1"), ("build", "explain", "1"), ("overview",),

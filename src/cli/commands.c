@@ -185,9 +185,10 @@ const struct command cli_commands[] = {
     .examples = cache_examples },
   { .name = "overview",
     .help = "what needs attention",
-    .description = "Specifications whose channels cannot be reached or whose evaluation failed, "
-                   "evaluations that broke something, newly broken builds, and agents that are "
-                   "away; then how many builds there are in each state.\n\n" FOLLOWING,
+    .description =
+        "Specifications whose channels cannot be reached or whose evaluation failed, "
+        "jobs that are broken and since which evaluation, evaluations with new errors, "
+        "and agents that are away; then how many builds there are in each state.\n\n" FOLLOWING,
     .verbs = cli_overview_verbs,
     .examples = overview_examples },
   { .name = "queue",

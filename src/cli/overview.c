@@ -5,6 +5,22 @@
 #include "cli/cli.h"
 #include "cli/view.h"
 
+/* LIST with the name of the first job of each. */
+static json_t *
+with_examples(struct cli *cli, const json_t *list)
+{
+  size_t i;
+  json_t *item;
+  json_t *copy = json_deep_copy(list);
+  json_array_foreach(copy, i, item)
+  {
+    const json_t *first = json_array_get(json_object_get(item, "jobs"), 0);
+    json_object_set_new(item, "example",
+                        json_string(cli_text(cli, json_object_get(first, "name"))));
+  }
+  return copy;
+}
+
 static size_t
 print_attention(struct cli *cli, const json_t *overview)
 {
@@ -16,26 +32,28 @@ print_attention(struct cli *cli, const json_t *overview)
   static const struct column evaluations[] = { { "EVALUATION", "evaluation", COLUMN_TEXT, 0 },
                                                { "SPEC", "specification", COLUMN_NAME, 0 },
                                                { "AGAINST", "against", COLUMN_TEXT, 3 },
-                                               { "BROKEN", "broken_count", COLUMN_TEXT, 1 },
                                                { "NEW ERRORS", "errors_new_count", COLUMN_TEXT, 2 },
                                                { "BUILDS", "summary", COLUMN_PROSE, 0 },
                                                { 0 } };
-  static const struct column builds[] = {
-    { "BUILD", "build", COLUMN_TEXT, 0 },        { "NAME", "name", COLUMN_NAME, 0 },
-    { "SPEC", "specification", COLUMN_NAME, 1 }, { "EVALUATION", "evaluation", COLUMN_TEXT, 2 },
-    { "FAILED", "finished_at", COLUMN_TIME, 0 }, { 0 }
+  static const struct column breakages[] = {
+    { "SPEC", "specification", COLUMN_NAME, 0 }, { "SINCE", "evaluation", COLUMN_TEXT, 0 },
+    { "WHEN", "created_at", COLUMN_TIME, 1 },    { "JOBS", "jobs_count", COLUMN_TEXT, 0 },
+    { "SUCH AS", "example", COLUMN_NAME, 0 },    { 0 }
   };
   static const struct column agents[] = { { "AGENT", "agent", COLUMN_NAME, 0 },
                                           { "SEEN", "seen_at", COLUMN_TIME, 0 },
                                           { 0 } };
-  return cli_print_section(cli, "Specifications that fail", specifications,
-                           json_object_get(overview, "failing_specifications"))
-         + cli_print_section(cli, "Evaluations that broke something", evaluations,
-                             json_object_get(overview, "worse_evaluations"))
-         + cli_print_section(cli, "Newly broken builds", builds,
-                             json_object_get(overview, "broken_builds"))
-         + cli_print_section(cli, "Agents that are away", agents,
-                             json_object_get(overview, "agents_away"));
+  json_t *broken = with_examples(cli, json_object_get(overview, "breakages"));
+  size_t count =
+      cli_print_section(cli, "Specifications that fail", specifications,
+                        json_object_get(overview, "failing_specifications"))
+      + cli_print_section(cli, "Jobs that are broken since an evaluation", breakages, broken)
+      + cli_print_section(cli, "Evaluations that are worse", evaluations,
+                          json_object_get(overview, "worse_evaluations"))
+      + cli_print_section(cli, "Agents that are away", agents,
+                          json_object_get(overview, "agents_away"));
+  json_decref(broken);
+  return count;
 }
 
 static int
@@ -66,7 +84,7 @@ overview_run(struct cli *cli, int count, char **words)
       cli, &(struct cli_view) { .path = "/overview",
                                 .members = "scheduler:flag builds_by_state:object "
                                            "failing_specifications:list worse_evaluations:list "
-                                           "broken_builds:list agents_away:list",
+                                           "breakages:list agents_away:list",
                                 .print = print_overview,
                                 .kinds = "specification. evaluation. build. agent." });
 }

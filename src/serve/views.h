@@ -13,8 +13,9 @@
 struct overview_view
 {
   struct serve_counts_row counts;
+  struct error trouble; /* what evaluations lack; code 0 = nothing */
   struct overview_troubles_rows troubles;
-  struct overview_away_rows away;
+  struct overview_troubles_rows away; /* agents */
   struct overview_news_rows news;
   struct overview_broken_rows broken; /* of them */
   struct page_specifications_rows specifications;
