@@ -140,6 +140,11 @@ class OfClients(Errors):
         answer = self.server.wait_for("/specifications/branch", lambda it: it["failure"])
         self.assertEqual(answer["failure"], f'{channel.url} has no branch "summer"; it has "master"')
 
+    def test_help_with_specifications(self):
+        """The table of fields is served, from the one text that there is."""
+        self.assertEqual(self.server.client.text("/help/specification"),
+                         (TOP / "doc/specification.md").read_text())
+
     def test_secret_in_a_url(self):
         for url in ("https://me:glpat-SECRET@example.org/x.git", "https://ghp-SECRET@example.org/x"):
             done = self.add(self.specification(url))

@@ -129,9 +129,9 @@ class Document(OfDescription):
                                  len(parameters))
                 self.assertEqual(re.findall(r"\{(\w+)\}", path),
                                  [it["name"] for it in parameters if it["in"] == "path"])
-                self.assertLessEqual({"4XX", "5XX"}, set(operation["responses"]))
+                self.assertLessEqual({"400", "500", "503"}, set(operation["responses"]))
                 for status, response in operation["responses"].items():
-                    self.assertRegex(status, r"^(2\d\d|304|416|4XX|5XX)$")
+                    self.assertRegex(status, r"^[2-5]\d\d$")
                     self.assertTrue(self.resolve(response)["description"])
                 for requirement in operation["security"]:
                     self.assertLessEqual(set(requirement),
@@ -208,7 +208,7 @@ class Live(OfDescription):
 
     def check(self, operation: dict, what: str, answer) -> object:
         responses = operation["responses"]
-        found = responses.get(str(answer.status)) or responses.get(f"{answer.status // 100}XX")
+        found = responses.get(str(answer.status))
         self.assertIsNotNone(found, f"{what}: {answer.status} {answer.body[:500]}")
         response = self.resolve(found)
         for name in response.get("headers", {}):
