@@ -235,8 +235,7 @@ int http_stream_write(struct http_stream *stream, struct str data);
 int http_stream_wait(struct http_stream *stream, size_t size, int timeout_ms);
 /* Ends the reply after what was written. Drops the caller's reference. */
 void http_stream_close(struct http_stream *stream);
-/* The same for a reply that lacks its rest: the client sees that it was cut off, as
-   it does when the server stops before the writer has closed the stream. */
+/* The same for a reply that lacks its rest: the client sees that it was cut off. */
 void http_stream_fail(struct http_stream *stream);
 bool http_stream_is_open(const struct http_stream *stream);
 /* CLOSED is called exactly once, on a server thread, when the client went away or
