@@ -3,7 +3,8 @@
 
 -- name: agent_facts :many
 -- What it says of its machine: the names are the agent's own.
-SELECT left(key, 60) AS "name!", left(coalesce(value, ''), 200) AS "value!"
+SELECT left(key, 60) AS "name!", left(coalesce(value, ''), 200) AS "value!",
+       CASE WHEN key = 'memory' AND value ~ '^[0-9]{1,18}$' THEN value::bigint END AS "bytes?"
 FROM agent, jsonb_each_text(facts)
 WHERE agent.id = :id ORDER BY key LIMIT 30;
 
@@ -24,7 +25,9 @@ shares AS (
   JOIN LATERAL generate_series(greatest(floor(begins / :step_s::integer), 0)::integer,
                                least(floor(ends / :step_s::integer),
                                      86400 / :step_s::integer - 1)::integer) AS step ON true)
-SELECT step AS "step!", (1000 * sum(busy) / :step_s::integer)::bigint AS "busy!",
+SELECT step AS "step!",
+       now() - interval '1 day' + step * :step_s::integer * interval '1 second' AS "begins_at!",
+       (1000 * sum(busy) / :step_s::integer)::bigint AS "busy!",
        count(*) FILTER (WHERE failed) AS "failures!"
 FROM shares GROUP BY step ORDER BY step;
 

@@ -68,7 +68,8 @@ SELECT name FROM system ORDER BY name;
 -- Newest first.
 SELECT attempt.id, agent.name AS agent,
        (ARRAY['running', 'succeeded', 'failed'])[state + 1] AS "state!", cause, message,
-       created_at, started_at, finished_at, log_size
+       created_at, started_at, finished_at, log_size,
+       connected_at IS NULL AS "is_away!", seen_at
 FROM attempt JOIN agent ON agent.id = agent_id
 WHERE build_id = :build_id
 ORDER BY attempt.id DESC LIMIT 100;
