@@ -259,6 +259,7 @@ function follower(log, first) {
     }
     if (rest !== "") show(rest, { ...style });
     while (element.childElementCount > LINES_MAX) element.firstElementChild.remove();
+    ensureStop(log);
     tellSize(log, rest === "" ? line - 1 : line, from);
     if (atEnd) goToEnd(element);
   };
@@ -346,6 +347,11 @@ function makeStop(log, link) {
   link.tabIndex = 0;
 }
 
+function ensureStop(log) {
+  const link = log.querySelector(`${LINE_LINK}[tabindex="0"]`) ? null : log.querySelector(LINE_LINK);
+  if (link) makeStop(log, link);
+}
+
 // The line that is STEP lines on, over folds that are closed; else the last before.
 function lineFrom(log, line, step) {
   const shown = [...log.querySelectorAll("pre.lines")].filter((pre) => !pre.closest("details:not([open])"));
@@ -391,8 +397,7 @@ function look() {
     taken.delete(log);
   }
   for (const log of document.querySelectorAll("[data-lines-at]")) {
-    const stop = log.querySelector(`${LINE_LINK}[tabindex="0"]`) ?? log.querySelector(LINE_LINK);
-    if (stop) makeStop(log, stop);
+    ensureStop(log);
     for (const part of document.querySelectorAll(`[data-keep="${log.dataset.keep}"]`)) part.dataset.taken = "yes";
     const element = log.querySelector("pre[data-log]");
     if (element && !taken.has(log)) follow(log, element);
