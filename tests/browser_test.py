@@ -124,6 +124,7 @@ class OfBrowser(Driven):
         cls.configure(
             evaluation=evaluation["id"], agent=cls.farm.builders[0].name,
             hostile_agent=hostile_agent, lost=lost, boats=waiting["id"],
+            join_token=cls.farm.client.api("GET", "/agents/tokens")["items"][0]["id"],
             waiting_build=cls.farm.builds(waiting)["tide-calendar"]["id"],
             builds={name: build["id"] for name, build in builds.items()})
 

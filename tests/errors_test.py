@@ -344,6 +344,11 @@ class OfServers(Errors):
         answer = server.wait_for("/evaluations", lambda it: it["items"] and
                                  it["items"][0]["state"] == "failed")
         self.assertIn("/nonexistent/guix", answer["items"][0]["message"])
+        self.assertIn("--guix COMMAND", answer["items"][0]["message"])
+        self.assertIn("evaluations will fail: there is no /nonexistent/guix",
+                      server.log.read_text())
+        self.assertIn("Evaluations will fail: there is no /nonexistent/guix",
+                      server.client.text("/"))
 
 
 class OfAgents(Errors):
@@ -425,6 +430,8 @@ class OfAgents(Errors):
             self.run_agent("--join-token-file", self.server.join_token_file(), "--name", "lonely",
                            "--daemon-socket", "/nonexistent/socket"),
             ASKED_WRONGLY, "/nonexistent/socket", "guix-daemon")
+        self.assertNotIn("lonely", [it["name"] for it in
+                                    self.server.client.api("GET", "/agents")["items"]])
 
     def test_no_server(self):
         url = f"http://127.0.0.1:{self.deaf_port()}"

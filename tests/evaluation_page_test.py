@@ -119,6 +119,7 @@ class EvaluationPage(Case):
         self.check_first()
         self.check_matrix()
         self.check_errors()
+        self.check_facts()
         self.check_command_line()
         self.check_restart()
         self.check_cancel()
@@ -297,6 +298,22 @@ class EvaluationPage(Case):
         self.assertIn("unspeakable@1.0", gone[gone.index('<h2 id="errors"'):])
         self.assertIn("lighthouse@0.1", self.page(f"/evaluations/{self.first['id']}"))
 
+    def check_facts(self) -> None:
+        """The same in the API."""
+        first, second = self.first["id"], self.second["id"]
+        channel, = self.client.api("GET", f"/evaluations/{second}/commits")["items"]
+        self.assertEqual(channel["commits_count"], 2)
+        self.assertIn("gnu: Break the tide tables",
+                      [commit["subject"] for commit in channel["commits"]])
+        self.assertEqual(channel["commit"], channel["commits"][0]["commit"])
+        self.assertEqual(channel["commit_before"], self.first["revisions"][0]["commit"])
+        errors = {it["name"]: it["new"] for it in
+                  self.client.api("GET", f"/evaluations/{second}/errors")["items"]}
+        self.assertEqual((errors["unspeakable@1.0"], errors["lighthouse@0.1"]), (True, False))
+        for path in (f"{second}/errors?show=new", f"{first}/errors?show=gone&against={second}"):
+            items = self.client.api("GET", f"/evaluations/{path}")["items"]
+            self.assertEqual({it["name"] for it in items}, {"unspeakable@1.0"}, path)
+
     def check_command_line(self) -> None:
         shown = self.farm.server.command_line("evaluation", "changes", self.second["id"]).stdout
         self.assertIn(f"tide-tables{SYSTEM}", shown)
@@ -346,7 +363,11 @@ class EvaluationPage(Case):
         self.channel.commit("Take a while")
         self.client.api("POST", "/specifications/example/evaluate")
         number = self.second["id"] + 1
-        self.farm.server.wait_for(f"/evaluations/{number}", lambda it: it["state"] == "running")
+        runs = self.farm.server.wait_for(f"/evaluations/{number}",
+                                         lambda it: it["state"] == "running")
+        self.assertFalse(runs["cancelling"])
+        self.assertGreaterEqual(runs["usual_duration_s"], 1)
+        self.assertIn(runs["expected_jobs_count"], (len(self.before), len(self.after)))
         visitor = Visitor(self.client.url, self.farm.server.token())
         page = visitor.get(f"/evaluations/{number}")
         self.assertIn("<progress", page)

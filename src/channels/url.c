@@ -5,7 +5,6 @@
 
 #include "channels/channels_private.h"
 
-
 bool
 channels_is_printable(struct str text)
 {

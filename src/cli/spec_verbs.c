@@ -97,7 +97,7 @@ spec_list(struct cli *cli, int count, char **words)
     { "PERIOD", "period_s", COLUMN_DURATION, 5 },
     { "PAUSED", "paused", COLUMN_TEXT, 4 },
     { "EVALUATION", "newest_evaluation.id", COLUMN_TEXT, 1 },
-    { "STATE", "newest_evaluation.state", COLUMN_STATE, 0 },
+    { "STATE", "newest_evaluation.summary", COLUMN_STATE, 0 },
     { "JOBS", "newest_evaluation.jobs_count", COLUMN_TEXT, 3 },
     { "ERRORS", "newest_evaluation.errors_count", COLUMN_TEXT, 2 },
     { "FAILURE", "failure", COLUMN_PROSE, 0 },
@@ -158,7 +158,7 @@ print_specification(struct cli *cli, const json_t *item)
     cli_print_fact(cli, "Newest",
                    arena_printf(&cli->arena, "evaluation %s, %s, %s jobs, %s errors",
                                 cli_text(cli, json_object_get(newest, "id")),
-                                cli_text(cli, json_object_get(newest, "state")),
+                                cli_text(cli, json_object_get(newest, "summary")),
                                 cli_text(cli, json_object_get(newest, "jobs_count")),
                                 cli_text(cli, json_object_get(newest, "errors_count"))));
   cli_print_fact(cli, "Period",
@@ -209,7 +209,7 @@ newest_evaluation(const json_t *specification)
 static const char *
 nothing_new(struct cli *cli, const char *name, const json_t *newest)
 {
-  const char *state = cli_text(cli, json_object_get(newest, "state"));
+  const char *state = cli_text(cli, json_object_get(newest, "summary"));
   const char *id = cli_text(cli, json_object_get(newest, "id"));
   bool bad = strcmp(state, "failed") == 0 || strcmp(state, "cancelled") == 0;
   if (!json_is_object(newest))

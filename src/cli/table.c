@@ -219,9 +219,23 @@ static const struct
   { "running", "36" },   { "waiting", "90" }, { "cancelled", "90" },
 };
 
+/* "building: 3 of 40 left", "2 of 4 failed, 1 error": an evaluation's. */
+static const char *
+colour_of_summary(const char *words)
+{
+  if (strncmp(words, "building", strlen("building")) == 0)
+    return "36";
+  return words[0] >= '0' && words[0] <= '9' ? "33" : NULL;
+}
+
 void
 table_write_state(const char *state, bool with_colours, struct buf *out)
 {
+  const char *colour = colour_of_summary(state);
+  if (with_colours && colour != NULL) {
+    buf_printf(out, "\x1b[%sm%s\x1b[m", colour, state);
+    return;
+  }
   for (size_t i = 0; with_colours && i < ARRAY_SIZE(colours); i++)
     if (strcmp(colours[i].state, state) == 0) {
       buf_printf(out, "\x1b[%sm%s\x1b[m", colours[i].colour, state);

@@ -24,8 +24,8 @@ changes_ask(struct http_request *request, struct evaluations *evaluations,
   return http_query_i64(request, "against", 1, INT64_MAX, 0, &ret->against_value, err);
 }
 
-static int
-read_head(struct db *db, struct changes_question *question, struct error *err)
+int
+changes_read_head(struct db *db, struct changes_question *question, struct error *err)
 {
   struct changes_head_row *head = &question->head;
   int r = changes_head(db, question->against, question->id, question->arena, head, err);
@@ -43,7 +43,7 @@ changes_read(struct db *db, struct changes_question *question, struct error *err
 {
   comparison_drop(question->comparison);
   question->comparison = NULL;
-  int r = read_head(db, question, err);
+  int r = changes_read_head(db, question, err);
   if (r < 0)
     return r;
   if (question->head.state == EVALUATION_SUCCEEDED) /* others have no jobs, which says nothing */

@@ -217,6 +217,7 @@ evaluation_tallier_main(void *context)
   while (!evaluations->stopping) {
     unsigned seen = evaluations_seen(evaluations);
     struct error err = { 0 };
+    evaluations_look_for_trouble(evaluations);
     int64_t begun = clock_monotonic_ms();
     int more = look_at_feed(evaluations->options.pool, &err);
     int r = more < 0 ? more : count_some(evaluations, &err);

@@ -32,12 +32,14 @@ SELECT step AS "step!",
 FROM shares GROUP BY step ORDER BY step;
 
 -- name: agent_attempts :many
--- Its newest attempts, or of these those that failed.
+-- Its attempts that have ended, newest first, behind BEFORE and BEFORE_ID; in that STATE.
 SELECT attempt.id, build_id AS build, left(substr(basename, 34), -4) AS "name!",
        (ARRAY['running', 'succeeded', 'failed'])[attempt.state + 1] AS "state!",
        attempt.cause, message, attempt.created_at, attempt.finished_at
 FROM attempt
 JOIN build ON build.id = build_id
 JOIN store_path ON store_path.id = derivation_id
-WHERE agent_id = :id AND attempt.finished_at IS NOT NULL AND (NOT :failed_only OR attempt.state = 2)
-ORDER BY attempt.finished_at DESC LIMIT :limit::bigint;
+WHERE agent_id = :id AND (:state?::smallint IS NULL OR attempt.state = :state?)
+  AND (attempt.finished_at, attempt.id)
+      < (coalesce(:before?::timestamptz, 'infinity'), :before_id::bigint)
+ORDER BY attempt.finished_at DESC, attempt.id DESC LIMIT :limit::bigint;

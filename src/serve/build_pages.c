@@ -10,7 +10,9 @@
 
 #define FORM_LIMIT 8192
 #define NEIGHBOURS_SHOWN 20 /* of each side */
-#define LINES_SHOWN 40      /* of a log's end */
+#define ATTEMPTS_SHOWN 100
+#define JOBS_SHOWN 20
+#define LINES_SHOWN 40 /* of a log's end */
 
 /* ---- reading ---- */
 
@@ -35,7 +37,7 @@ read_job(struct db *db, struct build_question *question, struct error *err)
   int r = serve_job_history(db, job->specification_id, job->name_id, arena, &history, err);
   if (r < 0)
     return r;
-  view->history = history_of(&history, arena);
+  view->history = history_of(&history, HISTORY_SHOWN, arena);
   view->reproduction = reproduction_of(job, view->build.name, view->build.system, arena);
   return 0;
 }
@@ -45,7 +47,7 @@ serve_read_attempts(struct db *db, int64_t build_id, struct arena *arena, struct
                     struct error *err)
 {
   struct serve_build_attempts_rows rows;
-  int r = serve_build_attempts(db, build_id, arena, &rows, err);
+  int r = serve_build_attempts(db, build_id, INT64_MAX, ATTEMPTS_SHOWN, arena, &rows, err);
   if (r < 0)
     return r;
   ret->count = rows.count;
@@ -79,7 +81,7 @@ read_build(struct db *db, void *context, struct error *err)
     r = serve_build_neighbours(db, view->build.derivation_id, NEIGHBOURS_SHOWN, arena,
                                &view->neighbours, err);
   if (r == 0)
-    r = serve_build_jobs(db, question->id, arena, &view->jobs, err);
+    r = serve_build_jobs(db, question->id, INT64_MAX, 0, JOBS_SHOWN, arena, &view->jobs, err);
   if (r == 0)
     r = read_job(db, question, err);
   return r;

@@ -50,16 +50,14 @@ fill_chips(const struct serve_counts_row *counts, struct builds_view *view)
   }
 }
 
-/* A page that is not full is the last one in its direction; one that was come to has others
-   behind it. */
+/* A page that was come to has others behind it. */
 static void
 fill_cursors(const struct build_filter *filter, struct builds_view *view)
 {
   const struct serve_builds_rows *rows = &view->builds;
-  bool is_full = rows->count > 0 && (int64_t) rows->count == filter->limit;
   bool is_forward = filter->after > 0;
-  bool has_older = is_forward || is_full;
-  bool has_newer = is_forward ? is_full : filter->before < INT64_MAX;
+  bool has_older = is_forward || filter->has_more;
+  bool has_newer = is_forward ? filter->has_more : filter->before < INT64_MAX;
   view->is_paged = is_forward || filter->before < INT64_MAX;
   if (rows->count == 0)
     return;

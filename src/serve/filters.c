@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "serve/api_list.h"
+
 #define LIMIT_MAX 1000
 
 static int
@@ -24,7 +26,8 @@ build_filter_read(struct http_request *request, int64_t limit, struct build_filt
                   struct error *err)
 {
   *ret = (struct build_filter) { .system = http_query(request, "system"),
-                                 .name = http_query(request, "name") };
+                                 .name = http_query(request, "name"),
+                                 .agent = http_query(request, "agent") };
   int r = http_query_i64(request, "limit", 1, LIMIT_MAX, limit, &ret->limit, err);
   if (r == 0)
     r = http_query_i64(request, "before", 1, INT64_MAX, INT64_MAX, &ret->before, err);
@@ -58,8 +61,18 @@ check_evaluation(struct db *db, int64_t id, struct error *err)
   return error_set(err, -ENOENT, "there is no evaluation %lld", (long long) id);
 }
 
+static int
+check_agent(struct db *db, struct str name, struct arena *arena, struct error *err)
+{
+  struct serve_agents_rows rows;
+  int r = serve_agents(db, name, STR(""), 1, arena, &rows, err);
+  if (r < 0 || rows.count > 0)
+    return r;
+  return error_set(err, -ENOENT, "there is no agent \"%.*s\"", STR_FMT(name));
+}
+
 int
-build_filter_run(struct db *db, const struct build_filter *filter, struct arena *arena,
+build_filter_run(struct db *db, struct build_filter *filter, struct arena *arena,
                  struct serve_builds_rows *ret, struct error *err)
 {
   struct serve_plan_anew_row plan;
@@ -68,11 +81,17 @@ build_filter_run(struct db *db, const struct build_filter *filter, struct arena 
     return r;
   bool is_forward = filter->after > 0;
   r = serve_builds(db, filter->before, filter->after, filter->state, filter->system, filter->name,
-                   filter->evaluation, is_forward, filter->limit, arena, ret, err);
-  if (r == 0 && is_forward)
+                   filter->evaluation, filter->agent, is_forward, filter->limit + 1, arena, ret,
+                   err);
+  if (r < 0)
+    return r;
+  filter->has_more = api_cut(&ret->count, filter->limit);
+  if (is_forward)
     turn_round(ret);
   if (r == 0 && ret->count == 0 && filter->evaluation != NULL)
     r = check_evaluation(db, *filter->evaluation, err);
+  if (r == 0 && ret->count == 0 && filter->agent.data != NULL)
+    r = check_agent(db, filter->agent, arena, err);
   return r;
 }
 
@@ -140,6 +159,5 @@ build_find(struct db *db, int64_t id, struct arena *arena, struct serve_builds_r
 int64_t
 build_filter_next(const struct build_filter *filter, const struct serve_builds_rows *rows)
 {
-  return rows->count > 0 && (int64_t) rows->count == filter->limit ? rows->items[rows->count - 1].id
-                                                                   : 0;
+  return filter->has_more ? rows->items[rows->count - 1].id : 0;
 }

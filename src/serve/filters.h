@@ -16,13 +16,15 @@ struct build_filter
   struct str name;      /* likewise */
   int64_t evaluation_value;
   const int64_t *evaluation;
+  struct str agent; /* that tried it; data NULL = any */
+  bool has_more;    /* behind those that were found, whichever way */
 };
 
-/* Reads state, system, name, evaluation, before, after and limit; -EINVAL with ERR set. */
+/* Reads state, system, name, evaluation, agent, before, after and limit; -EINVAL with ERR set. */
 int build_filter_read(struct http_request *request, int64_t limit, struct build_filter *ret,
                       struct error *err);
-/* Newest first, in any case. -ENOENT when what the filter names is not there. */
-int build_filter_run(struct db *db, const struct build_filter *filter, struct arena *arena,
+/* Newest first, in any case; sets has_more. -ENOENT when what the filter names is not there. */
+int build_filter_run(struct db *db, struct build_filter *filter, struct arena *arena,
                      struct serve_builds_rows *ret, struct error *err);
 struct build_output
 {
@@ -44,3 +46,7 @@ int build_find(struct db *db, int64_t id, struct arena *arena, struct serve_buil
                struct build_outputs *ret_outputs, struct error *err);
 /* The cursor for older ones; 0 = there are none. */
 int64_t build_filter_next(const struct build_filter *filter, const struct serve_builds_rows *rows);
+
+/* The members of a build in a list, into the object that JSON has open (api_builds.c). */
+struct json;
+void build_write(struct json *json, const struct serve_builds_row *row);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/json.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "guix/hash.h"
@@ -47,6 +48,7 @@ struct exploration
   struct int_map by_build; /* struct found */
   bool has_more[2];        /* there may be more than were counted: of needs, of users */
   bool is_full;            /* nothing is added any more: who has more is noted */
+  int64_t left_out[2];     /* found, and not chosen: likewise */
   struct drawing drawing;
 };
 
@@ -230,6 +232,7 @@ add_rest(struct exploration *all, bool is_user)
   int64_t count = 0;
   for (size_t i = 0; i < all->found_count; i++)
     count += !all->found[i].is_chosen && all->found[i].is_user == is_user;
+  all->left_out[is_user] = count;
   if (count == 0 && !all->has_more[is_user])
     return;
   struct str text = STR("and others");
@@ -477,7 +480,79 @@ get_list(struct http_request *request, void *context, struct error *err)
   return serve_later(context, request, show_list);
 }
 
+/* ---- the API ---- */
+
+static void
+put_nodes(struct json *json, const struct drawing *drawing)
+{
+  json_key(json, "nodes");
+  json_array_open(json);
+  for (size_t i = 0; i < drawing->nodes.count; i++) {
+    const struct drawing_node *node = &drawing->nodes.items[i];
+    if (node->build == 0)
+      continue;
+    json_object_open(json);
+    json_put_i64(json, "id", node->build);
+    json_put_text(json, "name", node->name);
+    json_put_text(json, "state", node->state);
+    json_object_close(json);
+  }
+  json_array_close(json);
+}
+
+static void
+put_edges(struct json *json, const struct drawing *drawing)
+{
+  const struct drawing_node *nodes = drawing->nodes.items;
+  json_key(json, "edges");
+  json_array_open(json);
+  for (size_t i = 0; i < drawing->edges.count; i++) {
+    const struct drawing_edge *edge = &drawing->edges.items[i];
+    if (nodes[edge->from].build == 0 || nodes[edge->to].build == 0)
+      continue;
+    json_object_open(json);
+    json_put_i64(json, "dependency", nodes[edge->from].build);
+    json_put_i64(json, "dependent", nodes[edge->to].build);
+    json_object_close(json);
+  }
+  json_array_close(json);
+}
+
+static int
+tell_graph(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct exploration all = { .arena = http_arena(request) };
+  int r = http_param_id(request, "id", &all.id, err);
+  if (r == 0)
+    r = db_pool_run(serve->pool, DB_READ, explore, &all, err);
+  int_map_free(&all.by_build);
+  if (r < 0)
+    return r;
+  CLEANUP_BUF struct buf body = { 0 };
+  struct json json = json_begin(&body);
+  json_object_open(&json);
+  json_put_i64(&json, "build", all.id);
+  put_nodes(&json, &all.drawing);
+  put_edges(&json, &all.drawing);
+  json_put_i64(&json, "dependencies_left_out_count", all.left_out[0]);
+  json_put_bool(&json, "more_dependencies", all.has_more[0]);
+  json_put_i64(&json, "dependents_left_out_count", all.left_out[1]);
+  json_put_bool(&json, "more_dependents", all.has_more[1]);
+  json_object_close(&json);
+  return http_reply_json(request, 200, &body);
+}
+
+static int
+get_api_graph(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, tell_graph);
+}
+
 static const struct http_route routes[] = {
+  { "GET", HTTP_API "/builds/{id}/graph", get_api_graph,
+    .summary = "What it needs and what needs it, up to 300 builds", .reply = "Graph" },
   { "GET", "/builds/{id}/needs", get_list, .query = "part? sort? page?",
     .summary = "What it needs, or what needs it, step by step" },
   { "GET", "/builds/{id}/graph.svg", get_graph, .summary = "What it needs and what needs it" },

@@ -2,7 +2,7 @@
 /* Joining tokens: what a machine needs once to become an agent. Their API and their page. */
 #include <errno.h>
 
-#include "base/json.h"
+#include "serve/api_list.h"
 #include "serve/routes.h"
 #include "serve/serve_pages.h"
 #include "serve/views.h"
@@ -12,6 +12,7 @@
 #define DAY_S (24 * 3600)
 #define NAME_MAX 200 /* bytes */
 #define FORM_LIMIT 8192
+#define TOKENS_SHOWN 1000
 #define MADE_COOKIE "panoply_made"
 #define MADE_S 60 /* in which the page must be loaded */
 
@@ -84,6 +85,7 @@ post_token(struct http_request *request, void *context, struct error *err)
 struct token_list
 {
   struct arena *arena;
+  int64_t after, limit;
   struct serve_join_tokens_rows rows;
 };
 
@@ -91,7 +93,7 @@ static int
 read_tokens(struct db *db, void *context, struct error *err)
 {
   struct token_list *list = context;
-  return serve_join_tokens(db, list->arena, &list->rows, err);
+  return serve_join_tokens(db, list->after, list->limit + 1, list->arena, &list->rows, err);
 }
 
 static int
@@ -99,14 +101,19 @@ get_tokens(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   struct token_list list = { .arena = http_arena(request) };
-  int r = db_pool_run(serve->pool, DB_READ, read_tokens, &list, err);
+  int r = api_limit(request, &list.limit, err);
+  if (r == 0)
+    r = http_query_i64(request, "before", 1, INT64_MAX, 0, &list.after, err);
+  if (r == 0)
+    r = db_pool_run(serve->pool, DB_READ, read_tokens, &list, err);
   if (r < 0)
     return r;
+  const char *next = NULL;
+  if (api_cut(&list.rows.count, list.limit))
+    next = arena_printf(list.arena, "%lld", (long long) list.rows.items[list.limit - 1].id);
   CLEANUP_BUF struct buf body = { 0 };
   struct json json = json_begin(&body);
-  json_object_open(&json);
-  json_key(&json, "items");
-  json_array_open(&json);
+  api_list_open(&json);
   for (size_t i = 0; i < list.rows.count; i++) {
     const struct serve_join_tokens_row *row = &list.rows.items[i];
     json_object_open(&json);
@@ -116,10 +123,7 @@ get_tokens(struct http_request *request, void *context, struct error *err)
     json_put_time(&json, "expires_at", row->expires_at, row->expires_at_null);
     json_object_close(&json);
   }
-  json_array_close(&json);
-  json_put_cstr(&json, "next", NULL);
-  json_object_close(&json);
-  return http_reply_json(request, 200, &body);
+  return api_list_reply(request, &json, &body, next);
 }
 
 static int
@@ -146,7 +150,7 @@ static int
 show(struct http_request *request, struct serve_context *serve, struct joining_view *view,
      struct error *err)
 {
-  struct token_list list = { .arena = http_arena(request) };
+  struct token_list list = { .arena = http_arena(request), .limit = TOKENS_SHOWN };
   struct ui_frame frame;
   int r = db_pool_run(serve->pool, DB_READ, read_tokens, &list, err);
   if (r < 0)
@@ -289,7 +293,8 @@ post_page_revoke(struct http_request *request, void *context, struct error *err)
 
 static const struct http_route routes[] = {
   { "GET", HTTP_API "/agents/tokens", get_tokens, .role = "admin",
-    .summary = "Joining tokens that are valid, oldest first", .reply = "Tokens" },
+    .summary = "Joining tokens that are valid, oldest first", .query = "before limit",
+    .reply = "Tokens" },
   { "POST", HTTP_API "/agents/tokens/{token}/revoke", post_revoke, .body_limit = 1024,
     .role = "admin", .summary = "Revoke a joining token", .status = 202 },
   { "POST", HTTP_API "/agents/tokens", post_token, .body_limit = 4096, .role = "admin",

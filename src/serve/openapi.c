@@ -122,6 +122,8 @@ put_parameters(struct json *json, const struct http_route *route)
     part.size -= str_ends(part, STR("?"));
     put_parameter(json, route, "query", part);
   }
+  if (strcmp(route->method, "GET") == 0 && (route->type == NULL || is_log(route)))
+    put_parameter(json, route, "header", STR("If-None-Match"));
   if (is_event_stream(route))
     put_parameter(json, route, "header", STR("Last-Event-ID"));
   if (is_log(route))
@@ -222,6 +224,34 @@ put_success(struct json *json, const struct http_route *route, int status, bool 
   json_object_close(json);
 }
 
+/* What can go wrong with such a route, by status. */
+static void
+put_problems(struct json *json, const struct http_route *route)
+{
+  bool changes = strcmp(route->method, "GET") != 0;
+  bool names = strchr(route->path, '{') != NULL || route->request != NULL
+               || takes(route, "evaluation") || takes(route, "specification");
+  const struct
+  {
+    const char *status, *response;
+    bool can_be;
+  } problems[] = {
+    { "400", "Problem", true },
+    { "401", "NoToken", route->role != NULL },
+    { "403", "Problem", route->role != NULL },
+    { "404", "Problem", names },
+    { "409", "Problem", changes },
+    { "413", "Problem", route->body_limit > 0 },
+    { "415", "Problem", route->body_limit > 0 },
+    { "500", "Problem", true },
+    { "503", "Busy", true },
+    { "507", "Problem", changes },
+  };
+  for (size_t i = 0; i < ARRAY_SIZE(problems); i++)
+    if (problems[i].can_be)
+      put_reference(json, problems[i].status, "responses", problems[i].response);
+}
+
 static void
 put_responses(struct json *json, const struct http_route *route)
 {
@@ -237,8 +267,7 @@ put_responses(struct json *json, const struct http_route *route)
     put_reference(json, "206", "responses", "Part");
     put_reference(json, "416", "responses", "NoSuchPart");
   }
-  put_reference(json, "4XX", "responses", "Problem");
-  put_reference(json, "5XX", "responses", "Problem");
+  put_problems(json, route);
   json_object_close(json);
 }
 

@@ -13,13 +13,13 @@ SELECT asked.* FROM (
     AND evaluation.id = (SELECT max(id) FROM evaluation
                          WHERE specification_id = specification.id AND finished_at IS NOT NULL)
   WHERE active AND (failure IS NOT NULL OR evaluation.id IS NOT NULL)
-  ORDER BY specification.name LIMIT 20) AS asked
+  ORDER BY specification.name LIMIT :limit::bigint) AS asked
 UNION ALL
 SELECT away.* FROM (
   SELECT true, agent.name, NULL, NULL::bigint, NULL, seen_at
   FROM agent JOIN token ON token.id = token_id
   WHERE connected_at IS NULL AND NOT paused AND revoked_at IS NULL
-  ORDER BY seen_at DESC NULLS LAST LIMIT 20) AS away;
+  ORDER BY seen_at DESC NULLS LAST LIMIT :limit) AS away;
 
 -- name: overview_news :many
 -- The newest evaluations that have errors which the one before had not; and first ones that
@@ -36,7 +36,7 @@ CROSS JOIN LATERAL (SELECT max(id) AS id FROM evaluation AS earlier
 WHERE active
   AND (errors_new_count > 0
        OR (before.id IS NULL AND failed_count + dependency_failed_count + errors_count > 0))
-ORDER BY evaluation.id DESC LIMIT 20;
+ORDER BY evaluation.id DESC LIMIT :limit::bigint;
 
 -- name: overview_broken :many
 -- Jobs that are broken since an evaluation, the newest breakage first; of each the first few,

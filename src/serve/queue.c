@@ -98,9 +98,28 @@ put_specifications(struct json *json, const struct queue_specifications_rows *sp
     json_object_open(json);
     json_put_text(json, "specification", row->specification);
     json_put_i64(json, "evaluation", row->evaluation);
+    json_put_i64(json, "priority", row->priority);
     json_put_i64(json, "waiting_count", row->waiting);
     json_put_i64(json, "running_count", row->running);
     json_put_time(json, "waiting_since", row->oldest, false);
+    json_object_close(json);
+  }
+  json_array_close(json);
+}
+
+static void
+put_oldest(struct json *json, const struct queue_oldest_rows *oldest)
+{
+  json_key(json, "waiting_longest");
+  json_array_open(json);
+  for (size_t i = 0; i < oldest->count; i++) {
+    const struct queue_oldest_row *row = &oldest->items[i];
+    json_object_open(json);
+    json_put_i64(json, "build", row->id);
+    json_put_text(json, "name", row->name);
+    json_put_text(json, "system", row->system);
+    json_put_i64(json, "priority", row->priority);
+    json_put_time(json, "waiting_since", row->created_at, false);
     json_object_close(json);
   }
   json_array_close(json);
@@ -118,6 +137,7 @@ tell_queue(struct http_request *request, void *context, struct error *err)
     json_object_open(&json);
     put_systems(&json, &serve->queue.view.systems);
     put_specifications(&json, &serve->queue.view.specifications);
+    put_oldest(&json, &serve->queue.view.oldest);
     json_object_close(&json);
   }
   pthread_mutex_unlock(&serve->queue.lock);

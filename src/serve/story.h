@@ -25,8 +25,9 @@ struct history
   bool is_longer;                  /* perhaps even longer: that one is the first we looked at */
 };
 
-/* ROWS: newest first. In ARENA. */
-struct history history_of(const struct serve_job_history_rows *rows, struct arena *arena);
+/* ROWS: newest first. At most LIMIT builds, in ARENA. */
+struct history history_of(const struct serve_job_history_rows *rows, size_t limit,
+                          struct arena *arena);
 
 /* How somebody else makes the same; "" = not known, or nothing that a shell could take. */
 struct reproduction

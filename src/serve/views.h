@@ -13,6 +13,7 @@
 struct overview_view
 {
   struct serve_counts_row counts;
+  struct error trouble; /* what evaluations lack; code 0 = nothing */
   struct overview_troubles_rows troubles;
   struct overview_troubles_rows away; /* agents */
   struct overview_news_rows news;
