@@ -92,7 +92,7 @@ class OfClients(Case):
         self.assertRegex(events[0]["happened_at"], TIME)
 
     def test_verbs_refuse_options_that_they_do_not_take(self):
-        for words in (("spec", "list", "--force"), ("spec", "list", "--limit", "1"),
+        for words in (("spec", "list", "--force"), ("spec", "show", "x", "--limit", "1"),
                       ("spec", "add", "x", "--follow"), ("key", "show", "--state", "x"),
                       ("spec", "list", "--state", "failed"), ("doctor", "--follow"),
                       ("build", "log", "1", "--json"), ("agents", "list", "--dependents"),
@@ -161,6 +161,7 @@ class OfClients(Case):
         self.assertIn("'panoply spec evaluate one --force' evaluates again", again.stdout)
 
     def test_doctor_sees_what_cannot_work(self):
+        self.hub.wait_for("/status", lambda it: it["scheduler"])
         self.assertEqual(self.ask("doctor").returncode, 0)  # new, and nothing is asked of it
         self.add("one", period=0)
         self.ask("spec", "evaluate", "one")

@@ -708,6 +708,50 @@ class Finding(OfFarm):
         self.assertEqual(done, "what failed of it will be built again\n")
         self.farm.finish(self.evaluation)
 
+    def test_around_a_build(self):
+        """What its page tells beside: history, graph, how others make the same, the error."""
+        sextant, navigator = (self.builds[name]["id"] for name in ("sextant", "navigator"))
+        history = self.command("build", "history", sextant)
+        self.assertRegex(history, r"^The job sextant\.x86_64-linux of example fails since evaluation")
+        self.assertRegex(history, rf"\nBUILD .*\n(.*\n)*{sextant} +sextant-1.0 +failed ")
+        graph = self.command("build", "graph", navigator)
+        self.assertTrue(graph.startswith(f"Build {navigator}, navigator"), graph)
+        self.assertRegex(graph, rf"\nIt needs:\nNAME .*\n(.*\n)*sextant-1.0 +{sextant} +failed\n")
+        self.assertRegex(self.command("build", "graph", sextant),
+                         rf"\nNeeded by:\nNAME .*\n(.*\n)*navigator-[\d.]+ +{navigator} ")
+        commands = self.command("build", "reproduce", sextant)
+        self.assertIn("\nguix build ", commands)
+        self.assertEqual(self.told("build", "reproduce", sextant),
+                         self.client.api("GET", f"/builds/{sextant}/reproduction"))
+        self.assertRegex(self.command("build", "explain", sextant),
+                         r"\nLine \d+ of its log: .*mirror is broken")
+        tried = self.told("build", "list", "--agent", "builder-1", "--limit", "1000")["items"]
+        self.assertIn(sextant, [it["id"] for it in tried])
+        agent = self.command("agents", "show", "builder-1")
+        self.assertRegex(agent, r"\nLast day +\d+ % of its places busy, [1-9]\d* tries failed\n")
+        self.assertRegex(agent, rf"\nFailed last:\nBUILD .*\n(.*\n)*{sextant} +sextant-1.0 +build ")
+        self.assertRegex(agent, r"\nBuilt last:\nBUILD ")
+
+    def test_around_an_evaluation(self):
+        self.farm.channel.set_version("moon-phases", "1.3")
+        newest = self.farm.push("The newest moon of all")
+        self.farm.finish(newest)
+        commits = self.command("evaluation", "commits", newest["id"])
+        self.assertRegex(commits, r"^Against evaluation \d+:\n\n\S+, 1 commits since [0-9a-f]{40}:\n"
+                                  r"COMMIT .*\n[0-9a-f]{40} +The newest moon of all ")
+        self.assertEqual(self.command("evaluation", "errors", newest["id"], "--show", "new"),
+                         "It has no such errors.\n")
+        refused = self.farm.server.command_line("evaluation", "errors", newest["id"], "--show", "x",
+                                                check=False)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("new gone", refused.stderr)
+
+    def test_overview(self):
+        text = self.command("overview")
+        self.assertRegex(text, r"\nAgents +1 of \d+ connected\n")
+        self.assertRegex(text, r"\nBuilds +.*\d+ succeeded")
+        self.assertEqual(set(self.told("overview")), set(self.client.api("GET", "/overview")))
+
     def test_queue(self):
         queue = self.told("queue")
         self.assertEqual(set(queue), {"systems", "specifications", "waiting_longest"})

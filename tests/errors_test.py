@@ -129,7 +129,7 @@ class OfClients(Errors):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertRegex(done.stdout, r"^looked at its channels: made evaluation \d+\n$")
         done = self.ask("spec", "evaluate", "late")
-        self.assertRegex(done.stdout, r"^looked at its channels: nothing new since evaluation \d+\n$")
+        self.assertRegex(done.stdout, r"^looked at its channels: nothing new since evaluation \d+")
 
     def test_branch_that_does_not_exist(self):
         channel = self.channel()
@@ -139,6 +139,11 @@ class OfClients(Errors):
         self.addCleanup(self.ask, "spec", "delete", "branch")
         answer = self.server.wait_for("/specifications/branch", lambda it: it["failure"])
         self.assertEqual(answer["failure"], f'{channel.url} has no branch "summer"; it has "master"')
+
+    def test_help_with_specifications(self):
+        """The table of fields is served, from the one text that there is."""
+        self.assertEqual(self.server.client.text("/help/specification"),
+                         (TOP / "doc/specification.md").read_text())
 
     def test_secret_in_a_url(self):
         for url in ("https://me:glpat-SECRET@example.org/x.git", "https://ghp-SECRET@example.org/x"):

@@ -18,7 +18,7 @@ from support.waiting import TIME_FACTOR
 JSON, HTML = "application/json", "text/html; charset=utf-8"
 STREAM = "text/event-stream"
 EVERY_COMMAND = (
-    ("doctor",), ("queue",), ("search", "x"), ("key", "show"), ("cache", "check"), ("events",),
+    ("doctor",), ("overview",), ("queue",), ("search", "x"), ("key", "show"), ("cache", "check"), ("events",),
     ("spec", "list"), ("spec", "show", "x"), ("spec", "add", "FILE"), ("spec", "edit", "x", "FILE"),
     ("spec", "delete", "x"), ("spec", "evaluate", "x"), ("spec", "evaluate", "x", "--no-wait"),
     ("spec", "add", "FILE", "--no-wait"), ("spec", "pause", "x"), ("evaluation", "list"),
@@ -27,7 +27,8 @@ EVERY_COMMAND = (
     ("build", "list"), ("build", "list", "--follow"), ("build", "show", "1"),
     ("build", "show", "1", "--follow"), ("build", "submit", "/gnu/store/x.drv"),
     ("build", "log", "1"), ("build", "log", "1", "--follow"), ("build", "cancel", "1"),
-    ("build", "restart", "1"), ("build", "explain", "1"), ("agents", "list"),
+    ("build", "restart", "1"), ("build", "explain", "1"), ("build", "history", "1"), ("build", "graph", "1"),
+    ("build", "reproduce", "1"), ("evaluation", "commits", "1"), ("agents", "list"),
     ("agents", "show", "x"), ("agents", "pause", "x"), ("agents", "token", "create", "x"),
     ("agents", "token", "list"), ("agents", "token", "revoke", "1"))
 
@@ -124,11 +125,16 @@ class Foreign(OfImpostors):
                  "things": [{}], "systems": [{}], "specifications": [{}],
                  "store_items": [{}], "commits": [{}], "version": "x", "scheduler": True,
                  "agents": {}, "losses_met": 0, "reason": "x", "counts": {}, "errors": {},
-                 "public_key": "x"}
+                 "public_key": "x", "build": 1, "nodes": [{"id": 1}], "build_command": "x",
+                 "edges": [{"dependent": 1, "dependency": 1}], "busy_percent": 1,
+                 "failures_count": 1, "failing_specifications": [{}], "worse_evaluations": [{}],
+                 "breakages": [{}], "agents_away": [{}], "attempt": 1, "lines_count": 1}
         for state in ("failed", "waiting", "running", "dependency-failed", "cancelled", "blue"):
             server = self.impostor((200, JSON, json.dumps({**whole, "state": state}).encode()))
-            for words in (("build", "show", "1"), ("build", "explain", "1"),
-                          ("evaluation", "show", "1"), ("spec", "show", "x"), ("spec", "list"),
+            for words in (("build", "show", "1"), ("build", "explain", "1"), ("overview",),
+                          ("build", "history", "1"), ("build", "graph", "1"),
+                          ("build", "reproduce", "1"), ("evaluation", "commits", "1"),
+                          ("agents", "show", "x"), ("evaluation", "show", "1"), ("spec", "show", "x"), ("spec", "list"),
                           ("build", "list"), ("agents", "list"), ("evaluation", "jobs", "1"),
                           ("evaluation", "changes", "1"), ("evaluation", "errors", "1"),
                           ("queue",), ("key", "show")):

@@ -189,6 +189,24 @@ is_over(const json_t *build)
   return !is_state(build, "waiting") && !is_state(build, "running");
 }
 
+/* The first line of its log that looks like the error. A log that is gone has none. */
+static void
+print_error(struct cli *cli, const char *id)
+{
+  json_t *outline = NULL;
+  struct cli quiet = *cli;
+  quiet.quiet = true;
+  int status = cli_get(&quiet, arena_printf(&cli->arena, "/builds/%s/log/outline", id),
+                       "attempt:number lines_count:number", &outline);
+  cli->arena = quiet.arena;
+  const json_t *line = json_object_get(outline, "error_line");
+  if (status == CLI_DONE && json_is_integer(line))
+    cli_print_text(cli, arena_printf(&cli->arena, "Line %s of its log: %s", cli_text(cli, line),
+                                     cli_text(cli, json_object_get(outline, "error"))));
+  cli_print_text(cli, arena_printf(&cli->arena, "'panoply build log %s' has its log.", id));
+  json_decref(outline);
+}
+
 /* Headline and sentences; WHY: NULL, or the answer of /explain. */
 static void
 print_standing(struct cli *cli, const json_t *build, const json_t *why)
@@ -205,7 +223,7 @@ print_standing(struct cli *cli, const json_t *build, const json_t *why)
   if (sentence[0] != '\0')
     cli_print_text(cli, sentence);
   if (is_state(build, "failed"))
-    cli_print_text(cli, arena_printf(&cli->arena, "'panoply build log %s' has its log.", id));
+    print_error(cli, id);
   if (is_state(build, "dependency-failed"))
     cli_print_text(cli,
                    arena_printf(&cli->arena, "'panoply build explain %s' says why that failed.",

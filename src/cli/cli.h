@@ -44,6 +44,7 @@ enum
   CLI_SHOW = 1 << 17,
   CLI_ATTEMPT = 1 << 18,
   CLI_DAYS = 1 << 19,
+  CLI_AGENT = 1 << 20,
 
   CLI_TEXT = CLI_URL | CLI_TOKEN_FILE,         /* asks a server, prints text */
   CLI_CALL = CLI_TEXT | CLI_JSON,              /* prints what JSON says */
@@ -63,6 +64,7 @@ enum cli_word
   CLI_WORD_BUILD_STATE,
   CLI_WORD_EVALUATION_STATE,
   CLI_WORD_CHANGE,
+  CLI_WORD_ERROR,
   CLI_WORD_SYSTEM,
   CLI_WORD_SHELL,
 };
@@ -112,6 +114,7 @@ struct cli
   const struct verb *verb;
   FILE *out;    /* standard output, or what is collected for it */
   bool begun;   /* a part of the output stands above the next */
+  bool quiet;   /* a call that fails prints nothing */
   bool patient; /* a server that is away for a while is no failure: CLI_AWAY */
   struct arena arena;
   const char *token; /* NULL = none */
@@ -131,6 +134,7 @@ struct cli
   const char *system;
   const char *evaluation;
   const char *kind;    /* of events; NULL = all */
+  const char *agent;   /* filter of builds; NULL = all */
   const char *against; /* an evaluation to compare with; NULL = the server's choice */
   const char *show;    /* which changes; NULL = those that are one */
   int64_t attempt;     /* of a build; 0 = the newest */
@@ -234,7 +238,10 @@ int cli_end_look(struct cli *cli, const char *name, json_t *specification, const
 
 extern const struct verb cli_spec_verbs[], cli_evaluation_verbs[], cli_build_verbs[],
     cli_agents_verbs[], cli_key_verbs[], cli_cache_verbs[], cli_doctor_verbs[], cli_events_verbs[],
-    cli_queue_verbs[], cli_search_verbs[];
+    cli_queue_verbs[], cli_search_verbs[], cli_overview_verbs[];
+int cli_build_history(struct cli *cli, int count, char **words); /* verbs in build_about.c */
+int cli_build_graph(struct cli *cli, int count, char **words);
+int cli_build_reproduce(struct cli *cli, int count, char **words);
 
 extern const struct option cli_agent_options[];
 int cli_serve(int argc, char **argv);

@@ -124,6 +124,8 @@ cli_fail_call(const struct cli *cli, const char *path, const struct http_answer 
               struct error *err)
 {
   bool told = answer->status >= 400 && is_problem(buf_str(&answer->body));
+  if (cli->quiet)
+    return CLI_FAILED;
   if (cli->patient && cli_may_come_back(err->code))
     return CLI_AWAY;
   if (told && err->code == -EINVAL)

@@ -34,6 +34,8 @@ static const struct example evaluation_examples[] = {
   { "panoply evaluation list my-channel --state failed", "Those that failed." },
   { "panoply evaluation jobs 12 --state failed", "What was asked for and could not be built." },
   { "panoply evaluation changes 12", "What it broke and mended." },
+  { "panoply evaluation commits 12", "By which commits." },
+  { "panoply evaluation errors 12 --show new", "What could be evaluated before." },
   { "panoply evaluation log 12 --follow", "What Guix says, until it is done." },
   { "panoply evaluation show 12 --follow", "How its builds stand, until the last has ended." },
   { 0 },
@@ -42,6 +44,8 @@ static const struct example evaluation_examples[] = {
 static const struct example build_examples[] = {
   { "panoply build list --state failed --system x86_64-linux", "The newest failures." },
   { "panoply build log 88 --follow", "What the builder prints, from its first line on." },
+  { "panoply build history 88", "How the same job went before." },
+  { "panoply build reproduce 88", "Commands that make the same at home." },
   { "panoply build log 88 --attempt 131", "What an older attempt printed." },
   { "panoply build list --state running --follow", "What is being built, as it changes." },
   { "panoply build explain 88", "Why it waits, or how it ended." },
@@ -70,6 +74,12 @@ static const struct example cache_examples[] = {
 
 static const struct example queue_examples[] = {
   { "panoply queue", "How much waits, and since when." },
+  { 0 },
+};
+
+static const struct example overview_examples[] = {
+  { "panoply overview", "What fails, and since when." },
+  { "panoply overview --follow", "The same, on a screen that stays." },
   { 0 },
 };
 
@@ -173,6 +183,14 @@ const struct command cli_commands[] = {
                    "is told to withdraw them.",
     .verbs = cli_cache_verbs,
     .examples = cache_examples },
+  { .name = "overview",
+    .help = "what needs attention",
+    .description =
+        "Specifications whose channels cannot be reached or whose evaluation failed, "
+        "jobs that are broken and since which evaluation, evaluations with new errors, "
+        "and agents that are away; then how many builds there are in each state.\n\n" FOLLOWING,
+    .verbs = cli_overview_verbs,
+    .examples = overview_examples },
   { .name = "queue",
     .help = "what waits, by system and by specification",
     .description = "Tells how many builds wait and run, since when the oldest waits, and how many "

@@ -134,6 +134,7 @@ static const struct
   { CLI_WORD_EVALUATION_STATE, "waiting running succeeded failed cancelled" },
   { CLI_WORD_CHANGE, "broken fixed failing added removed changed unfinished waiting running "
                      "succeeded failed dependency-failed cancelled" },
+  { CLI_WORD_ERROR, "new gone" },
   { CLI_WORD_SYSTEM, "x86_64-linux i686-linux aarch64-linux armhf-linux powerpc64le-linux "
                      "riscv64-linux i586-gnu x86_64-gnu" },
   { CLI_WORD_SHELL, "bash zsh fish" },
@@ -188,6 +189,10 @@ cli_kind_of_value(const struct verb *verb, const struct option *option)
                 { "SYSTEM", CLI_WORD_SYSTEM },
                 { "WHAT", CLI_WORD_CHANGE },
                 { "ID", CLI_WORD_EVALUATION } };
+  if (strcmp(option->name, "agent") == 0)
+    return CLI_WORD_AGENT;
+  if (strcmp(option->name, "show") == 0 && verb != NULL && strcmp(verb->name, "errors") == 0)
+    return CLI_WORD_ERROR;
   if (strcmp(option->name, "state") == 0 && verb != NULL)
     return verb->kind == CLI_WORD_SPECIFICATION ? CLI_WORD_EVALUATION_STATE : CLI_WORD_BUILD_STATE;
   for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)

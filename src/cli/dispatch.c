@@ -62,13 +62,16 @@ const struct option cli_options[] = {
   { "against", OPTION_TEXT, MEMBER(against), 0, 0, NULL, "ID",
     "compare with this evaluation [the newest before it that succeeded]" },
   { "show", OPTION_TEXT, MEMBER(show), 0, 0, NULL, "WHAT",
-    "broken, fixed, failing, added, removed, changed, unfinished or a state" },
+    "of changes: broken, fixed, failing, added, removed, changed, unfinished or a state; of "
+    "errors: "
+    "new or gone" },
   { "attempt", OPTION_NUMBER, MEMBER(attempt), 1, INT64_MAX, NULL, "ATTEMPT",
     "the log of this attempt, as 'build show' lists them [the newest]" },
   { "days", OPTION_NUMBER, MEMBER(days), 1, 3650, NULL, "N", "valid for so long [for ever]" },
+  { "agent", OPTION_TEXT, MEMBER(agent), 0, 0, NULL, "NAME", "only what this agent has tried" },
   { 0 },
 };
-static_assert(CLI_DAYS == 1 << (ARRAY_SIZE(cli_options) - 2), "a bit for each option");
+static_assert(CLI_AGENT == 1 << (ARRAY_SIZE(cli_options) - 2), "a bit for each option");
 
 /* Takes the options out; the words that stay are in WORDS. Returns the bits of the
    options, or -EINVAL. */

@@ -80,8 +80,8 @@ print_evaluation(struct cli *cli, const json_t *evaluation)
   };
   const json_t *message = json_object_get(evaluation, "message");
   const char *builds = cli_counts(cli, json_object_get(evaluation, "builds_by_state"));
-  const char *span = cli_span(cli, json_object_get(evaluation, "started_at"),
-                              json_object_get(evaluation, "finished_at"));
+  const json_t *ended = json_object_get(evaluation, "finished_at");
+  const char *span = cli_span(cli, json_object_get(evaluation, "started_at"), ended);
   cli_print_headline(cli,
                      arena_printf(&cli->arena, "Evaluation %s of %s",
                                   cli_text(cli, json_object_get(evaluation, "id")),
@@ -92,7 +92,10 @@ print_evaluation(struct cli *cli, const json_t *evaluation)
   fputc('\n', cli->out);
   cli_print_facts(cli, facts, evaluation);
   if (span != NULL)
-    cli_print_fact(cli, "Took", span);
+    cli_print_fact(cli, json_is_string(ended) ? "Took" : "Runs for", span);
+  if (json_is_string(json_object_get(evaluation, "expected_end_at")))
+    cli_print_fact(cli, "Ends, likely",
+                   cli_moment(cli, json_object_get(evaluation, "expected_end_at")));
   if (builds[0] != '\0')
     cli_print_fact(cli, "Builds", builds);
   cli_print_section(cli, "Commits", revisions, json_object_get(evaluation, "revisions"));
@@ -167,8 +170,8 @@ print_counts(struct cli *cli, const json_t *answer)
   if (added + gone > 0)
     cli_print_text(cli,
                    arena_printf(&cli->arena,
-                                "Errors: %lld new, %lld gone: 'panoply evaluation errors %s' "
-                                "shows what could not be evaluated.",
+                                "Errors: %lld new, %lld gone: 'panoply evaluation errors %s "
+                                "--show new' (or gone) shows them.",
                                 added, gone, cli_text(cli, json_object_get(answer, "evaluation"))));
   return CLI_DONE;
 }
@@ -192,6 +195,61 @@ evaluation_changes(struct cli *cli, int count, char **words)
                                        .kinds = "evaluation. build." });
 }
 
+/* ---- commits ---- */
+
+static void
+print_channel(struct cli *cli, const json_t *channel)
+{
+  static const struct column columns[] = { { "COMMIT", "commit", COLUMN_COMMIT, 0 },
+                                           { "SUBJECT", "subject", COLUMN_PROSE, 0 },
+                                           { "AUTHOR", "author", COLUMN_NAME, 2 },
+                                           { "WHEN", "committed_at", COLUMN_TIME, 1 },
+                                           { 0 } };
+  const json_t *count = json_object_get(channel, "commits_count");
+  const json_t *compare = json_object_get(channel, "compare_url");
+  const json_t *commits = json_object_get(channel, "commits");
+  const json_t *before = json_object_get(channel, "commit_before");
+  const char *name = cli_text(cli, json_object_get(channel, "channel"));
+  const char *since = cli_value(cli, before, COLUMN_COMMIT);
+  const char *title =
+      !json_is_string(before)
+          ? arena_printf(&cli->arena, "%s, at %s", name,
+                         cli_value(cli, json_object_get(channel, "commit"), COLUMN_COMMIT))
+      : json_is_integer(count)
+          ? arena_printf(&cli->arena, "%s, %s commits since %s", name, cli_text(cli, count), since)
+          : arena_printf(&cli->arena, "%s, from %s to %s", name, since,
+                         cli_value(cli, json_object_get(channel, "commit"), COLUMN_COMMIT));
+  if (cli_print_section(cli, title, columns, commits) == 0)
+    fprintf(cli->out, "%s%s.\n", cli->begun ? "\n" : "", title);
+  cli->begun = true;
+  if (json_is_string(compare))
+    fprintf(cli->out, "%s\n", cli_text(cli, compare));
+}
+
+static int
+print_commits(struct cli *cli, const json_t *answer)
+{
+  size_t i;
+  json_t *channel;
+  const json_t *against = json_object_get(answer, "against");
+  fprintf(cli->out,
+          json_is_integer(against) ? "Against evaluation %s:\n"
+                                   : "There is no evaluation to compare with.\n",
+          cli_text(cli, against));
+  cli->begun = true;
+  json_array_foreach(json_object_get(answer, "items"), i, channel) print_channel(cli, channel);
+  return CLI_DONE;
+}
+
+static int
+evaluation_commits(struct cli *cli, int count, char **words)
+{
+  (void) count;
+  return show_list(
+      cli, words[0],
+      (struct cli_view) { .path = "/commits", .members = "items:list", .print = print_commits });
+}
+
 static int
 evaluation_restart(struct cli *cli, int count, char **words)
 {
@@ -204,16 +262,17 @@ static int
 evaluation_errors(struct cli *cli, int count, char **words)
 {
   (void) count;
-  static const struct column columns[] = { { "JOB", "name", COLUMN_NAME, 0 },
-                                           { "FILE", "file", COLUMN_NAME, 1 },
-                                           { "LINE", "line", COLUMN_TEXT, 1 },
-                                           { "MESSAGE", "message", COLUMN_PROSE, 0 },
-                                           { 0 } };
+  static const struct column columns[] = {
+    { "JOB", "name", COLUMN_NAME, 0 },         { "FILE", "file", COLUMN_NAME, 1 },
+    { "LINE", "line", COLUMN_TEXT, 1 },        { "NEW", "new", COLUMN_TEXT, 2 },
+    { "MESSAGE", "message", COLUMN_PROSE, 0 }, { 0 }
+  };
   return show_list(cli, words[0],
                    (struct cli_view) { .path = "/errors",
                                        .members = "items:list",
                                        .columns = columns,
-                                       .empty = "It has no errors.",
+                                       .empty = cli->show != NULL ? "It has no such errors."
+                                                                  : "It has no errors.",
                                        .kinds = "evaluation." });
 }
 
@@ -243,8 +302,11 @@ const struct verb cli_evaluation_verbs[] = {
     evaluation_jobs, CLI_WORD_EVALUATION },
   { "changes", "ID", CLI_LIST | CLI_AGAINST | CLI_SHOW | CLI_NAME,
     "what became broken, fixed, new or gone in it", 1, 1, evaluation_changes, CLI_WORD_EVALUATION },
-  { "errors", "ID", CLI_LIST, "what could not be evaluated: packages, or whole files", 1, 1,
-    evaluation_errors, CLI_WORD_EVALUATION },
+  { "commits", "ID", CLI_CALL | CLI_AGAINST, "what came into its channels since the one before", 1,
+    1, evaluation_commits, CLI_WORD_EVALUATION },
+  { "errors", "ID", CLI_LIST | CLI_AGAINST | CLI_SHOW,
+    "what could not be evaluated: packages, or whole files", 1, 1, evaluation_errors,
+    CLI_WORD_EVALUATION },
   { "log", "ID", CLI_TEXT | CLI_FOLLOW, "Guix's own words", 1, 1, evaluation_log,
     CLI_WORD_EVALUATION },
   { "restart", "ID", CLI_CALL, "build again what failed of it", 1, 1, evaluation_restart,

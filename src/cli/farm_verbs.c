@@ -9,6 +9,8 @@
 #include "cli/view.h"
 #include "serve/serve.h"
 
+#define PAST_SHOWN "5" /* of what an agent built, and failed to build */
+
 /* ---- agents ---- */
 
 static int
@@ -24,7 +26,7 @@ agents_list(struct cli *cli, int count, char **words)
   };
   return cli_show(
       cli, &(struct cli_view) {
-               .path = "/agents",
+               .path = cli_with_filters(cli, "/agents"),
                .members = "items:list",
                .columns = columns,
                .empty = "There is no agent yet: start one with the token in STATE/join-token.",
@@ -58,6 +60,38 @@ print_condition(struct cli *cli, const json_t *condition)
                      cli_value(cli, json_object_get(condition, "disk_size"), COLUMN_SIZE)));
 }
 
+/* Its last 24 hours, and what it built last: parts of its page that have routes of their own. */
+static int
+print_past(struct cli *cli, const char *path)
+{
+  static const struct column attempts[] = { { "BUILD", "build", COLUMN_TEXT, 0 },
+                                            { "NAME", "name", COLUMN_NAME, 0 },
+                                            { "CAUSE", "cause", COLUMN_TEXT, 1 },
+                                            { "ENDED", "finished_at", COLUMN_TIME, 0 },
+                                            { 0 } };
+  static const char *const states[] = { "failed", "succeeded" };
+  static const char *const titles[] = { "Failed last", "Built last" };
+  json_t *day = NULL;
+  int status = cli_get(cli, arena_printf(&cli->arena, "%s/day", path),
+                       "busy_percent:number failures_count:number", &day);
+  if (status == CLI_DONE)
+    cli_print_fact(cli, "Last day",
+                   arena_printf(&cli->arena, "%s %% of its places busy, %s tries failed",
+                                cli_text(cli, json_object_get(day, "busy_percent")),
+                                cli_text(cli, json_object_get(day, "failures_count"))));
+  json_decref(day);
+  for (size_t i = 0; status == CLI_DONE && i < ARRAY_SIZE(states); i++) {
+    json_t *answer = NULL;
+    status = cli_get(
+        cli,
+        arena_printf(&cli->arena, "%s/attempts?limit=" PAST_SHOWN "&state=%s", path, states[i]),
+        "items:list", &answer);
+    cli_print_section(cli, titles[i], attempts, json_object_get(answer, "items"));
+    json_decref(answer);
+  }
+  return status;
+}
+
 static int
 print_agent(struct cli *cli, const json_t *agent)
 {
@@ -87,7 +121,8 @@ print_agent(struct cli *cli, const json_t *agent)
   print_condition(cli, json_object_get(agent, "condition"));
   cli_print_facts(cli, told, json_object_get(agent, "facts"));
   cli_print_section(cli, "It builds", builds, json_object_get(agent, "running_attempts"));
-  return CLI_DONE;
+  return print_past(
+      cli, cli_path_of(cli, "/agents/", json_string_value(json_object_get(agent, "name")), ""));
 }
 
 static int
@@ -164,7 +199,7 @@ token_list(struct cli *cli, int count, char **words)
   return cli_show(
       cli,
       &(struct cli_view) {
-          .path = "/agents/tokens",
+          .path = cli_with_filters(cli, "/agents/tokens"),
           .members = "items:list",
           .columns = columns,
           .empty = "No joining token is valid: make one with 'panoply agents token create'." });
@@ -186,7 +221,7 @@ token_revoke(struct cli *cli, int count, char **words)
 }
 
 const struct verb cli_agents_verbs[] = {
-  { "list", "", CLI_CALL | CLI_FOLLOW, "all build machines", 0, 0, agents_list, CLI_WORD_ANY },
+  { "list", "", CLI_LIST | CLI_FOLLOW, "all build machines", 0, 0, agents_list, CLI_WORD_ANY },
   { "show", "NAME", CLI_CALL | CLI_FOLLOW, "one, with what it builds", 1, 1, agents_show,
     CLI_WORD_AGENT },
   { "pause", "NAME", CLI_CALL, "give it no new work", 1, 1, agents_pause, CLI_WORD_AGENT },
@@ -195,7 +230,7 @@ const struct verb cli_agents_verbs[] = {
     CLI_WORD_AGENT },
   { "token create", "[NAME]", CLI_CALL | CLI_DAYS, "a joining token, for new agents: shown once", 0,
     1, token_create, CLI_WORD_ANY },
-  { "token list", "", CLI_CALL, "joining tokens that are valid", 0, 0, token_list, CLI_WORD_ANY },
+  { "token list", "", CLI_LIST, "joining tokens that are valid", 0, 0, token_list, CLI_WORD_ANY },
   { "token revoke", "ID", CLI_CALL, "let a joining token enrol nobody any more", 1, 1, token_revoke,
     CLI_WORD_TOKEN },
   { 0 },

@@ -20,13 +20,24 @@ print_queue(struct cli *cli, const json_t *answer)
     { 0 },
   };
   static const struct column specifications[] = {
-    { "SPEC", "specification", COLUMN_NAME, 0 },    { "EVALUATION", "evaluation", COLUMN_TEXT, 2 },
-    { "WAITING", "waiting_count", COLUMN_TEXT, 0 }, { "RUNNING", "running_count", COLUMN_TEXT, 0 },
-    { "OLDEST", "waiting_since", COLUMN_TIME, 1 },  { 0 },
+    { "SPEC", "specification", COLUMN_NAME, 0 },
+    { "EVALUATION", "evaluation", COLUMN_TEXT, 2 },
+    { "PRIORITY", "priority", COLUMN_TEXT, 3 },
+    { "WAITING", "waiting_count", COLUMN_TEXT, 0 },
+    { "RUNNING", "running_count", COLUMN_TEXT, 0 },
+    { "OLDEST", "waiting_since", COLUMN_TIME, 1 },
+    { 0 },
+  };
+  static const struct column longest[] = {
+    { "BUILD", "build", COLUMN_TEXT, 0 },         { "NAME", "name", COLUMN_NAME, 0 },
+    { "SYSTEM", "system", COLUMN_TEXT, 1 },       { "PRIORITY", "priority", COLUMN_TEXT, 2 },
+    { "SINCE", "waiting_since", COLUMN_TIME, 0 }, { 0 }
   };
   size_t count = cli_print_section(cli, "By system", systems, json_object_get(answer, "systems"));
   count += cli_print_section(cli, "By specification", specifications,
                              json_object_get(answer, "specifications"));
+  count += cli_print_section(cli, "Waiting longest", longest,
+                             json_object_get(answer, "waiting_longest"));
   fputs(count == 0 ? "Nothing waits.\n"
                    : "\n'panoply build list --state waiting' shows the builds.\n",
         cli->out);

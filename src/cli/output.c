@@ -169,6 +169,7 @@ cli_with_filters(struct cli *cli, const char *path)
   path = with_parameter(cli, path, "name", cli->name);
   path = with_parameter(cli, path, "system", cli->system);
   path = with_parameter(cli, path, "evaluation", cli->evaluation);
+  path = with_parameter(cli, path, "agent", cli->agent);
   path = with_parameter(cli, path, "against", cli->against);
   path = with_parameter(cli, path, "show", cli->show);
   path = with_parameter(cli, path, "before", cli->before);

@@ -105,7 +105,7 @@ spec_list(struct cli *cli, int count, char **words)
   };
   return cli_show(
       cli, &(struct cli_view) {
-               .path = "/specifications",
+               .path = cli_with_filters(cli, "/specifications"),
                .members = "items:list",
                .columns = columns,
                .empty = "There is no specification yet: add one with 'panoply spec add FILE'.",
@@ -280,7 +280,7 @@ spec_resume(struct cli *cli, int count, char **words)
 const struct verb cli_spec_verbs[] = {
   { "add", "FILE", CLI_CALL | CLI_NO_WAIT,
     "add the specification in FILE (JSON: doc/specification.md)", 1, 1, spec_add, CLI_WORD_FILE },
-  { "list", "", CLI_CALL | CLI_FOLLOW, "all specifications", 0, 0, spec_list, CLI_WORD_ANY },
+  { "list", "", CLI_LIST | CLI_FOLLOW, "all specifications", 0, 0, spec_list, CLI_WORD_ANY },
   { "show", "NAME", CLI_CALL | CLI_FOLLOW, "one, with its newest evaluation", 1, 1, spec_show,
     CLI_WORD_SPECIFICATION },
   { "edit", "NAME [FILE]", CLI_CALL | CLI_NO_WAIT,

@@ -162,6 +162,26 @@ write_definition(const struct specification_form *form, struct buf *out)
   json_object_close(&json);
 }
 
+extern const char specification_md[]; /* doc/specification.md */
+
+static int
+get_help(struct http_request *request, void *context, struct error *err)
+{
+  (void) context, (void) err;
+  return http_reply_text(request, 200, "text/plain; charset=utf-8", specification_md);
+}
+
+/* What the field of the JSON form begins with. */
+#define EXAMPLE                                                                       \
+  "{\n"                                                                               \
+  "  \"name\": \"my-channel\",\n"                                                     \
+  "  \"channels\": [\n"                                                               \
+  "    {\"name\": \"my-channel\", \"url\": \"https://example.org/my-channel.git\"}\n" \
+  "  ],\n"                                                                            \
+  "  \"build\": {\"channels\": [\"my-channel\"]},\n"                                  \
+  "  \"period\": 300\n"                                                               \
+  "}\n"
+
 static int
 get_add(struct http_request *request, void *context, struct error *err)
 {
@@ -170,6 +190,7 @@ get_add(struct http_request *request, void *context, struct error *err)
     return error_set(err, -EINVAL, "there is no form \"%.*s\", only \"json\"", STR_FMT(as));
   struct specification_form form = { .is_new = true,
                                      .as_json = as.size > 0,
+                                     .definition = STR(EXAMPLE),
                                      .branch = STR(""),
                                      .build = STR("channels"),
                                      .period = STR("300") };
@@ -342,6 +363,7 @@ post_resume(struct http_request *request, void *context, struct error *err)
 #define FORM(limit) .form = true, .role = "admin", .body_limit = (limit)
 
 static const struct http_route routes[] = {
+  { "GET", "/help/specification", get_help, .summary = "All fields of a specification" },
   { "GET", "/add-specification", get_add, .role = "admin", .summary = "A form for a new one" },
   { "POST", "/add-specification", post_add, FORM(DEFINITION_LIMIT),
     .members = "definition name channel url branch build names systems period",

@@ -273,10 +273,8 @@ struct http_call
   /* Receives the reply's body piece by piece (2xx only); 0 to go on. NULL = collect. */
   int (*reply_piece)(void *state, struct str piece);
   void *reply_state;
-  size_t reply_limit; /* of a collected body; 0 = 64 MiB */
-  /* The media type of a 2xx reply with a body; another one is -EPROTO, and no piece of it
-     is handed on. NULL = any. */
-  const char *reply_type;
+  size_t reply_limit;     /* of a collected body; 0 = 64 MiB */
+  const char *reply_type; /* media type of a 2xx; another one is -EPROTO. NULL = any */
 };
 
 struct http_answer
