@@ -10,6 +10,7 @@ import xml.etree.ElementTree
 
 from support.case import Case
 from support.farm import Farm
+from support.panoply import Client
 from support.visitor import Visitor, without_tags
 from support.waiting import TIME_FACTOR, wait_until
 
@@ -174,6 +175,28 @@ class BuildPages(Case):
         self.farm.wait_for_build(self.newer["waiter"]["id"], "cancelled")
         answer = self.visitor.request("GET", f"{self.path('slow')}/cancel")
         self.assertEqual(answer.status, 409)
+
+    # ---- agents ----
+
+    def test_paused_is_not_seen(self):
+        """Away and paused are two facts, and neither pausing nor resuming is a sign of life."""
+        joining = Client(self.farm.server.url, self.farm.server.join_token_file().read_text().strip())
+        joining.json("POST", "/agent/v1/enrol",
+                     {"name": "ghost", "systems": ["riscv64-linux"], "jobs": 1, "facts": {"memory": 25276502016}})
+        for word in ("pause", "resume", "pause"):
+            self.farm.client.api("POST", f"/agents/ghost/{word}")
+        self.assertIsNone(self.farm.client.api("GET", "/agents/ghost")["seen_at"])
+        page = self.visitor.page("/agents/ghost")
+        self.assertEqual(re.findall(r'state badge" data-state="([^"]*)"', page), ["away", "paused"])
+        self.assertIn("<dt>Seen</dt><dd>never</dd>", page)
+        self.assertIn("<dt>memory</dt><dd>24 GiB</dd>", page)
+
+    def test_day_of_an_agent(self):
+        page = self.visitor.page("/agents/builder-1")
+        for word in ("24 hours ago", "2 places", "of work in all", "By the hour"):
+            self.assertIn(word, page)
+        hours = re.search(r'<details id="hours">.*?</details>', page, re.S).group()
+        self.assertRegex(hours, r'data-label="Work" class="number">[\d.]+ ')
 
     # ---- the picture ----
 
