@@ -99,6 +99,29 @@ draw_day(struct arena *arena, const struct agent_day_rows *day, struct agent_vie
   view->failures = sum.failures;
 }
 
+#define HOUR_STEPS (3600 / AGENT_DAY_STEP_S)
+#define HOUR_US (3600 * INT64_C(1000000))
+
+/* The same by the hour: those in which there was something, the newest first. */
+static void
+count_hours(struct arena *arena, const struct agent_day_rows *day, struct agent_view *view)
+{
+  struct agent_hour *hours = arena_array(arena, 24, sizeof *hours);
+  size_t count = 0;
+  for (size_t i = day->count; i-- > 0;) {
+    const struct agent_day_row *step = &day->items[i];
+    int64_t begins_at = step->begins_at - step->step % HOUR_STEPS * (HOUR_US / HOUR_STEPS);
+    if (count == 0 || hours[count - 1].begins_at != begins_at)
+      hours[count++] = (struct agent_hour) { .begins_at = begins_at };
+    hours[count - 1].busy_us += step->busy * (HOUR_US / HOUR_STEPS / 1000);
+    hours[count - 1].failures += step->failures;
+  }
+  for (size_t i = 0; i < count; i++)
+    view->busy_us += hours[i].busy_us;
+  view->hours.items = hours;
+  view->hours.count = count;
+}
+
 /* One agent, or -ENOENT. */
 static int
 find_agent(struct db *db, struct str name, struct arena *arena, struct serve_agents_rows *ret,
@@ -135,6 +158,8 @@ read_agent(struct db *db, void *context, struct error *err)
     r = agent_attempts(db, id, NULL, NULL, INT64_MAX, ATTEMPTS_SHOWN, arena, &view->newest, err);
   if (r == 0)
     draw_day(arena, &day, view);
+  if (r == 0)
+    count_hours(arena, &day, view);
   return r;
 }
 

@@ -3,7 +3,8 @@
 
 -- name: agent_facts :many
 -- What it says of its machine: the names are the agent's own.
-SELECT left(key, 60) AS "name!", left(coalesce(value, ''), 200) AS "value!"
+SELECT left(key, 60) AS "name!", left(coalesce(value, ''), 200) AS "value!",
+       CASE WHEN key = 'memory' AND value ~ '^[0-9]{1,18}$' THEN value::bigint END AS "bytes?"
 FROM agent, jsonb_each_text(facts)
 WHERE agent.id = :id ORDER BY key LIMIT 30;
 

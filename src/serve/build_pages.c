@@ -9,7 +9,7 @@
 #include "ui/ui.h"
 
 #define FORM_LIMIT 8192
-#define NEIGHBOURS_SHOWN 100 /* of each side */
+#define NEIGHBOURS_SHOWN 20 /* of each side */
 #define ATTEMPTS_SHOWN 100
 #define JOBS_SHOWN 20
 #define LINES_SHOWN 40 /* of a log's end */
@@ -137,25 +137,46 @@ read_log(struct build_question *question)
 
 /* ---- the page ---- */
 
-static void
-read_state(struct build_view *view)
+struct name_question
 {
-  struct str state = view->build.state;
-  view->waits = str_equal(state, STR("waiting"));
-  view->runs = str_equal(state, STR("running"));
-  view->can_restart = str_equal(state, STR("failed")) || str_equal(state, STR("cancelled"))
-                      || str_equal(state, STR("dependency-failed"));
+  struct arena *arena;
+  int64_t id;
+  struct str name;
+};
+
+static int
+read_failed_name(struct db *db, void *context, struct error *err)
+{
+  struct name_question *question = context;
+  struct serve_graph_builds_rows rows;
+  int r =
+      serve_graph_builds(db, (struct db_i64s) { &question->id, 1 }, question->arena, &rows, err);
+  if (r == 0 && rows.count > 0)
+    question->name = rows.items[0].name;
+  return r;
 }
 
-/* Why it waits is told by the scheduler's own view; a page that cannot have it goes without. */
-static void
-read_reasons(struct build_question *question)
+void
+serve_read_now(struct serve_context *serve, const struct serve_builds_row *build,
+               struct arena *arena, struct build_now *ret)
 {
-  struct build_view *view = &question->view;
-  view->why.reason = "";
-  if (view->waits)
-    (void) farm_build_reasons(question->serve->farm, question->id, view->build.system,
-                              question->arena, &view->why, NULL);
+  *ret = (struct build_now) { .waits = str_equal(build->state, STR("waiting")),
+                              .runs = str_equal(build->state, STR("running")) };
+  ret->why.reason = ret->why.root.reason = ret->why.root.state = "";
+  if (ret->waits)
+    (void) farm_build_reasons(serve->farm, build->id, arena, &ret->why, NULL);
+  if (build->failed_build_id_null)
+    return;
+  struct name_question question = { .arena = arena, .id = build->failed_build_id };
+  (void) db_pool_run(serve->pool, DB_READ, read_failed_name, &question, NULL);
+  ret->failed_name = question.name;
+}
+
+static bool
+can_restart(struct str state)
+{
+  return str_equal(state, STR("failed")) || str_equal(state, STR("cancelled"))
+         || str_equal(state, STR("dependency-failed"));
 }
 
 static int
@@ -171,10 +192,10 @@ show_build(struct http_request *request, void *context, struct error *err)
   CLEANUP_BUF struct buf page = { 0 };
   struct ui_frame frame;
   accounts_frame(request, serve->pool, &frame);
-  read_state(&question.view);
   count_neighbours(&question.view);
   question.view.is_drawn = serve->drawings.is_possible;
-  read_reasons(&question);
+  question.view.can_restart = can_restart(question.view.build.state);
+  serve_read_now(serve, &question.view.build, question.arena, &question.view.now);
   read_log(&question);
   build_page(&page, &question.view, &frame);
   return ui_reply(request, &frame, &page);

@@ -71,7 +71,8 @@ SELECT name FROM system ORDER BY name;
 -- Newest first; COUNT is of all behind BEFORE.
 SELECT attempt.id, agent.name AS agent,
        (ARRAY['running', 'succeeded', 'failed'])[state + 1] AS "state!", cause, message,
-       created_at, started_at, finished_at, log_size, count(*) OVER () AS "count!"
+       created_at, started_at, finished_at, log_size,
+       connected_at IS NULL AS "is_away!", seen_at, count(*) OVER () AS "count!"
 FROM attempt JOIN agent ON agent.id = agent_id
 WHERE build_id = :build_id AND attempt.id < :before
 ORDER BY attempt.id DESC LIMIT :limit::bigint;

@@ -402,11 +402,11 @@ function follow(matrix, address) {
       // The server is away: the next change tries again.
     }
   };
-  new MutationObserver(() => {
-    if (due) return;
+  document.addEventListener("panoply:shown", ({ detail }) => {
+    if (due || detail.id !== "summary") return;
     due = true;
     setTimeout(look, Math.max(0, last + STATES_MS - Date.now()));
-  }).observe(document.getElementById("summary"), { childList: true });
+  });
 }
 
 // ---- the list ----
