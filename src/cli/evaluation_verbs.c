@@ -11,7 +11,7 @@ evaluation_list(struct cli *cli, int count, char **words)
 {
   static const struct column columns[] = { { "ID", "id", COLUMN_TEXT, 0 },
                                            { "SPEC", "specification", COLUMN_NAME, 0 },
-                                           { "STATE", "summary", COLUMN_STATE, 0 },
+                                           { "STATE", "summary", COLUMN_OUTCOME, 0 },
                                            { "JOBS", "jobs_count", COLUMN_TEXT, 3 },
                                            { "ERRORS", "errors_count", COLUMN_TEXT, 2 },
                                            { "CREATED", "created_at", COLUMN_TIME, 1 },

@@ -97,7 +97,7 @@ spec_list(struct cli *cli, int count, char **words)
     { "PERIOD", "period_s", COLUMN_DURATION, 5 },
     { "PAUSED", "paused", COLUMN_TEXT, 4 },
     { "EVALUATION", "newest_evaluation.id", COLUMN_TEXT, 1 },
-    { "STATE", "newest_evaluation.summary", COLUMN_STATE, 0 },
+    { "STATE", "newest_evaluation.summary", COLUMN_OUTCOME, 0 },
     { "JOBS", "newest_evaluation.jobs_count", COLUMN_TEXT, 3 },
     { "ERRORS", "newest_evaluation.errors_count", COLUMN_TEXT, 2 },
     { "FAILURE", "failure", COLUMN_PROSE, 0 },

@@ -142,7 +142,8 @@ measure(const struct table *table, size_t widths[])
 static bool
 may_be_cut(const struct column *column)
 {
-  return column->kind == COLUMN_NAME || column->kind == COLUMN_PROSE;
+  return column->kind == COLUMN_NAME || column->kind == COLUMN_PROSE
+         || column->kind == COLUMN_OUTCOME;
 }
 
 /* What a column needs so that its rows can be told from each other. */
@@ -219,29 +220,27 @@ static const struct
   { "running", "36" },   { "waiting", "90" }, { "cancelled", "90" },
 };
 
-/* "building: 3 of 40 left", "2 of 4 failed, 1 error": an evaluation's. */
+/* Of a state, or of what came of an evaluation: "building: 3 of 40 left", "2 of 4 failed, 1
+   error". NULL = none. */
 static const char *
-colour_of_summary(const char *words)
+colour_of(const char *state)
 {
-  if (strncmp(words, "building", strlen("building")) == 0)
+  for (size_t i = 0; i < ARRAY_SIZE(colours); i++)
+    if (strcmp(colours[i].state, state) == 0)
+      return colours[i].colour;
+  if (strncmp(state, "building", strlen("building")) == 0)
     return "36";
-  return words[0] >= '0' && words[0] <= '9' ? "33" : NULL;
+  return state[0] >= '0' && state[0] <= '9' ? "33" : NULL;
 }
 
 void
 table_write_state(const char *state, bool with_colours, struct buf *out)
 {
-  const char *colour = colour_of_summary(state);
-  if (with_colours && colour != NULL) {
+  const char *colour = with_colours ? colour_of(state) : NULL;
+  if (colour != NULL)
     buf_printf(out, "\x1b[%sm%s\x1b[m", colour, state);
-    return;
-  }
-  for (size_t i = 0; with_colours && i < ARRAY_SIZE(colours); i++)
-    if (strcmp(colours[i].state, state) == 0) {
-      buf_printf(out, "\x1b[%sm%s\x1b[m", colours[i].colour, state);
-      return;
-    }
-  buf_append_text(out, state);
+  else
+    buf_append_text(out, state);
 }
 
 /* Returns how many columns it took: one less than WIDTH where a wide character would have
@@ -264,12 +263,16 @@ write_cell(struct str text, enum column_kind kind, size_t width, bool with_colou
            struct buf *out)
 {
   size_t used = table_text_width(text);
+  bool has_colour = kind == COLUMN_STATE || kind == COLUMN_OUTCOME;
+  const char *colour = has_colour && with_colours ? colour_of(text.data) : NULL;
+  if (colour != NULL)
+    buf_printf(out, "\x1b[%sm", colour);
   if (used > width)
     used = write_cut(text, kind, width, out);
-  else if (kind == COLUMN_STATE)
-    table_write_state(text.data, with_colours, out);
   else
     buf_append_str(out, text);
+  if (colour != NULL)
+    buf_append_text(out, "\x1b[m");
   for (; !last && used < width + GAP; used++)
     buf_append_char(out, ' ');
   if (last)

@@ -14,6 +14,7 @@ enum column_kind
   COLUMN_PROSE,    /* what is too long loses its end */
   COLUMN_NAME,     /* its middle: names differ at both ends */
   COLUMN_STATE,    /* has a colour; whole */
+  COLUMN_OUTCOME,  /* an evaluation's, "2 of 4 failed, 1 error": a colour; may lose its end */
   COLUMN_TIME,     /* RFC 3339; on a terminal as people say it: "5 min ago" */
   COLUMN_DURATION, /* seconds; "20 h" */
   COLUMN_SIZE,     /* bytes; "1.2 MiB" */

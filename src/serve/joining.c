@@ -243,15 +243,16 @@ static int
 find_token(struct db *db, void *context, struct error *err)
 {
   struct revoke_question *question = context;
+  const struct serve_join_tokens_rows *rows = &question->list.rows;
+  question->list.after = question->id - 1;
   int r = read_tokens(db, &question->list, err);
   if (r < 0)
     return r;
-  for (size_t i = 0; i < question->list.rows.count; i++)
-    if (question->list.rows.items[i].id == question->id) {
-      question->name = question->list.rows.items[i].name;
-      return 0;
-    }
-  return error_set(err, -ENOENT, "there is no valid joining token %lld", (long long) question->id);
+  if (rows->count == 0 || rows->items[0].id != question->id)
+    return error_set(err, -ENOENT, "there is no valid joining token %lld",
+                     (long long) question->id);
+  question->name = rows->items[0].name;
+  return 0;
 }
 
 static int
