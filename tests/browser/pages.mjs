@@ -20,7 +20,7 @@ export const pages = [
   { name: "overview", path: "/", says: ["Overview", "failed", "example", "succeeded"] },
   { name: "specifications", path: "/specifications", says: ["Specifications", "example"] },
   { name: "specification", path: "/specifications/example", hostile: SCRIPT,
-    says: ["example", "Evaluations", "succeeded"] },
+    says: ["example", "Evaluations", "failed"] },
   { name: "specification-lost", path: `/specifications/${lost}`, says: [lost, "nowhere"] },
   { name: "specification-add", path: "/add-specification", signedIn: true },
   { name: "specification-add-json", path: "/add-specification?as=json", signedIn: true },
