@@ -37,6 +37,11 @@ printf 'and \\033[7;32mgreen\\n\\033[0mplain\\n'
 echo "phase \\`install' succeeded after 1.0 seconds"
 mkdir $out
 """
+# Prints line after line for longer than an agent may be silent, and fails.
+LONG_TICKING = """\
+for number in $(seq 0 59); do echo "tick $number"; sleep 0.25; done
+exit 1
+"""
 
 
 def scheme_text(text: str) -> str:
@@ -66,40 +71,17 @@ def enrol_hostile_agent(server) -> str:
     return "hostile"
 
 
-class OfBrowser(Case):
-    """On one farm for all tests."""
-
-    timeout = 300
+class Driven(Case):
+    """A farm, and scripts that look at it."""
 
     @classmethod
-    def setUpClass(cls) -> None:
+    def configure(cls, **facts: object) -> None:
         if not (TOP / "node_modules").exists() or not os.access(CHROMIUM, os.X_OK):
             raise RuntimeError("no browser, or nothing to drive it with: run tools/deps")
-        cls.farm = Farm(jobs=4)
-        cls.addClassCleanup(cls.farm.delete)
-        add_harm(cls.farm.channel)
-        hostile_agent = enrol_hostile_agent(cls.farm.server)
-        evaluation = cls.farm.evaluate()
-        lost = cls.add_lost_specification()
-        waiting = cls.farm.evaluate(name="boats", systems=["aarch64-linux"])
-        builds = cls.farm.finish(evaluation)
         cls.config = cls.farm.server.folder / "farm.json"
         cls.config.write_text(json.dumps({
             "base": cls.farm.server.url, "token": cls.farm.server.token(), "chromium": CHROMIUM,
-            "time_factor": TIME_FACTOR, "evaluation": evaluation["id"],
-            "agent": cls.farm.builders[0].name, "hostile_agent": hostile_agent,
-            "lost": lost, "boats": waiting["id"],
-            "waiting_build": cls.farm.builds(waiting)["tide-calendar"]["id"],
-            "builds": {name: build["id"] for name, build in builds.items()}}))
-
-    @classmethod
-    def add_lost_specification(cls) -> str:
-        """One whose channel is not there; returns its name."""
-        specification = cls.farm.channel.specification(
-            "lost", channels=[{"name": "example", "url": "file:///nowhere"}])
-        cls.farm.server.add_specification(specification)
-        cls.farm.server.wait_for("/specifications/lost", lambda value: value["failure"])
-        return specification["name"]
+            "time_factor": TIME_FACTOR, **facts}))
 
     def setUp(self) -> None:
         super().setUp()
@@ -122,6 +104,38 @@ class OfBrowser(Case):
                 process.stdin.write(json.dumps(actions[action]()) + "\n")
                 process.stdin.flush()
         self.assertEqual(process.returncode, 0, "".join(printed))
+
+
+class OfBrowser(Driven):
+    """On one farm for all tests."""
+
+    timeout = 300
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.farm = Farm(jobs=4)
+        cls.addClassCleanup(cls.farm.delete)
+        add_harm(cls.farm.channel)
+        hostile_agent = enrol_hostile_agent(cls.farm.server)
+        evaluation = cls.farm.evaluate()
+        lost = cls.add_lost_specification()
+        waiting = cls.farm.evaluate(name="boats", systems=["aarch64-linux"])
+        builds = cls.farm.finish(evaluation)
+        cls.configure(
+            evaluation=evaluation["id"], agent=cls.farm.builders[0].name,
+            hostile_agent=hostile_agent, lost=lost, boats=waiting["id"],
+            join_token=cls.farm.client.api("GET", "/agents/tokens")["items"][0]["id"],
+            waiting_build=cls.farm.builds(waiting)["tide-calendar"]["id"],
+            builds={name: build["id"] for name, build in builds.items()})
+
+    @classmethod
+    def add_lost_specification(cls) -> str:
+        """One whose channel is not there; returns its name."""
+        specification = cls.farm.channel.specification(
+            "lost", channels=[{"name": "example", "url": "file:///nowhere"}])
+        cls.farm.server.add_specification(specification)
+        cls.farm.server.wait_for("/specifications/lost", lambda value: value["failure"])
+        return specification["name"]
 
 
 class Browser(OfBrowser):
@@ -176,6 +190,50 @@ class Browser(OfBrowser):
     def test_connection(self) -> None:
         self.drive("connection.mjs", stop=self.farm.server.stop, start=self.farm.server.start,
                    pause=self.pause, resume=lambda: self.pause("resume"))
+
+
+class Follows(Driven):
+    """What open pages show of a build whose agent is lost, and of what is deleted."""
+
+    timeout = 300
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.farm = Farm("--agent-grace", 6, agents=2, jobs=4)
+        cls.addClassCleanup(cls.farm.delete)
+        cls.farm.finish(cls.farm.evaluate())
+        cls.configure()
+
+    def set_paused(self, name: str, word: str) -> None:
+        self.farm.client.api("POST", f"/agents/{name}/{word}")
+
+    def prepare(self) -> int:
+        """A build that waits, since all agents are paused."""
+        for agent in self.farm.builders:
+            self.set_paused(agent.name, "pause")
+        self.farm.channel.add_package("ticker", LONG_TICKING)
+        self.ticker = self.farm.builds(self.farm.push("It ticks"))["ticker"]["id"]
+        return self.ticker
+
+    def resume(self) -> None:
+        for agent in self.farm.builders:
+            self.set_paused(agent.name, "resume")
+
+    def kill(self) -> str:
+        """The agent that builds it."""
+        name = self.farm.build(self.ticker)["attempts"][0]["agent"]
+        self.killed = next(it for it in self.farm.agents if it.name == f"agent {name}")
+        self.killed.kill()
+        return name
+
+    def delete(self) -> None:
+        self.farm.client.api("DELETE", "/specifications/example")
+
+    def test_follows(self) -> None:
+        self.drive("follows.mjs", prepare=self.prepare, resume=self.resume, kill=self.kill,
+                   start=lambda: self.killed.start(), delete=self.delete,
+                   pause_second=lambda: self.set_paused("builder-2", "pause"),
+                   resume_second=lambda: self.set_paused("builder-2", "resume"))
 
 
 class Thorough(OfBrowser):

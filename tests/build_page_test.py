@@ -4,15 +4,14 @@
 import base64
 import hashlib
 import html
-import http.cookies
 import re
 import time
-import urllib.parse
 import xml.etree.ElementTree
 
 from support.case import Case
 from support.farm import Farm
 from support.panoply import Client
+from support.visitor import Visitor, without_tags
 from support.waiting import TIME_FACTOR, wait_until
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -36,56 +35,6 @@ mkdir $out
 """
 
 
-def without_tags(text: str) -> str:
-    return html.unescape(re.sub(r"<[^>]*>", "", text))
-
-
-class Visitor:
-    """A browser without scripts: keeps cookies, and sends the forms of pages."""
-
-    def __init__(self, url: str):
-        self.client = Client(url)
-        self.cookies = http.cookies.SimpleCookie()
-
-    def request(self, method: str, path: str, fields: dict | None = None):
-        headers = {"Accept": "text/html", "Cookie": "; ".join(
-            f"{it.key}={it.coded_value}" for it in self.cookies.values() if it["max-age"] != "0")}
-        body = None
-        if fields is not None:
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-            headers["Origin"] = self.client.url
-            body = urllib.parse.urlencode(fields).encode()
-        answer = self.client.request(method, path, body, headers)
-        for cookie in answer.headers.get_all("Set-Cookie") or ():
-            self.cookies.load(cookie)
-        return answer
-
-    def page(self, path: str) -> str:
-        answer = self.request("GET", path)
-        assert answer.status == 200, (path, answer.status, answer.body[:300])
-        return answer.body.decode()
-
-    def sign_in(self, token: str) -> None:
-        assert self.request("POST", "/sign-in", {"token": token, "then": "/"}).status == 303
-
-    def forms(self, path: str) -> dict[str, tuple[str, dict]]:
-        """The posting forms of a page by the words of their button: address and fields."""
-        found = {}
-        for action, form in re.findall(r'<form[^>]*method="post"[^>]*action="([^"]*)"[^>]*>(.*?)</form>',
-                                       self.page(path), re.S):
-            button = without_tags(re.search(r"<button.*?</button>", form, re.S).group())
-            fields = dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', form))
-            found[button] = (html.unescape(action), fields)
-        return found
-
-    def press(self, path: str, button: str):
-        """Sends the form with this button; returns the page behind it."""
-        action, fields = self.forms(path)[button]
-        answer = self.request("POST", action, fields)
-        assert answer.status == 303, (answer.status, answer.body[:500])
-        return self.page(answer.headers["Location"])
-
-
 class BuildPages(Case):
     timeout = 240
 
@@ -101,6 +50,10 @@ class BuildPages(Case):
         channel.set_version("sounding-log", "0.4")
         channel.add_package("slow", "i=0; while true; do echo tick $i; sleep 0.05; i=$((i+1)); done\n")
         channel.add_package("waiter", "mkdir $out\n", inputs="slow", modules="(example packages slow)")
+        channel.add_package("chain-1", "mkdir $out\n")
+        for number in range(2, 7):
+            channel.add_package(f"chain-{number}", "mkdir $out\n", inputs=f"chain-{number - 1}",
+                                modules=f"(example packages chain-{number - 1})")
         cls.second = cls.farm.push("the second")
         cls.newer = cls.farm.builds(cls.second)
         cls.farm.wait_for_build(cls.newer["slow"]["id"], "running")
@@ -140,9 +93,24 @@ class BuildPages(Case):
 
     def test_why_it_waits(self):
         waiter = without_tags(self.visitor.page(self.path("waiter")))
-        self.assertIn("It waits for 1 other build: slow-1.0 (running)", " ".join(waiter.split()))
+        waiter = " ".join(waiter.split())
+        self.assertIn("It waits for 1 other build: slow-1.0 (running).", waiter)
+        self.assertIn("In the end, slow-1.0 is being built by builder-1.", waiter)
         slow = without_tags(self.visitor.page(self.path("slow")))
         self.assertIn("builder-1 builds it", slow)
+        needs_sextant = next(it for it in self.newer.values() if it["state"] == "dependency-failed")
+        self.assertIn("It needs sextant-1.0, which failed",
+                      without_tags(self.visitor.page(f"/builds/{needs_sextant['id']}")))
+
+    def test_why_it_waits_to_the_root(self):
+        """What nobody builds for is named, however far down the line it is."""
+        boats = self.farm.builds(self.farm.evaluate(name="boats", systems=["aarch64-linux"]))
+        for name in ("tide-calendar", "libtide"):
+            for address in (f"/builds/{boats[name]['id']}", f"/builds/{boats[name]['id']}/log"):
+                text = " ".join(without_tags(self.visitor.page(address)).split())
+                self.assertIn("waits for an agent for aarch64-linux, and there is none.", text, address)
+        self.assertIn("It waits for", " ".join(without_tags(
+            self.visitor.page(f"/builds/{boats['tide-calendar']['id']}")).split()))
 
     # ---- the list ----
 
@@ -208,6 +176,28 @@ class BuildPages(Case):
         answer = self.visitor.request("GET", f"{self.path('slow')}/cancel")
         self.assertEqual(answer.status, 409)
 
+    # ---- agents ----
+
+    def test_paused_is_not_seen(self):
+        """Away and paused are two facts, and neither pausing nor resuming is a sign of life."""
+        joining = Client(self.farm.server.url, self.farm.server.join_token_file().read_text().strip())
+        joining.json("POST", "/agent/v1/enrol",
+                     {"name": "ghost", "systems": ["riscv64-linux"], "jobs": 1, "facts": {"memory": 25276502016}})
+        for word in ("pause", "resume", "pause"):
+            self.farm.client.api("POST", f"/agents/ghost/{word}")
+        self.assertIsNone(self.farm.client.api("GET", "/agents/ghost")["seen_at"])
+        page = self.visitor.page("/agents/ghost")
+        self.assertEqual(re.findall(r'state badge" data-state="([^"]*)"', page), ["away", "paused"])
+        self.assertIn("<dt>Seen</dt><dd>never</dd>", page)
+        self.assertIn("<dt>memory</dt><dd>24 GiB</dd>", page)
+
+    def test_day_of_an_agent(self):
+        page = self.visitor.page("/agents/builder-1")
+        for word in ("24 hours ago", "2 places", "of work in all", "By the hour"):
+            self.assertIn(word, page)
+        hours = re.search(r'<details id="hours">.*?</details>', page, re.S).group()
+        self.assertRegex(hours, r'data-label="Work" class="number">[\d.]+ ')
+
     # ---- the picture ----
 
     def picture(self, path: str):
@@ -240,6 +230,20 @@ class BuildPages(Case):
         for path in ("/builds/99999/graph.svg", "/builds/x/graph.svg"):
             self.assertEqual(self.visitor.request("GET", path).status, 404, path)
 
+    def test_picture_tells_of_others_where_there_are_some(self):
+        """It goes four steps: the chain's fifth ends there, the sixth goes on."""
+        for number, others in ((5, []), (6, ["and others"])):
+            _, picture = self.picture(self.path(f"chain-{number}"))
+            texts = [text.text for text in picture.iter(SVG + "text")]
+            self.assertEqual([text for text in texts if text.startswith("and ")], others, number)
+            self.assertIn(f"chain-{number - 4}-1.0", texts)
+        text = without_tags(self.visitor.page(f"{self.path('chain-6')}/needs"))
+        self.assertIn("There is more than was looked at", text)
+        page = self.visitor.page(f"{self.path('chain-5')}/needs")
+        self.assertNotIn("There is more than was looked at", page)
+        self.assertEqual(re.findall(r'"Build"><a href="/builds/\d+">([^<]*)<', page),
+                         [f"chain-{number}-1.0" for number in (4, 3, 2, 1)])
+
     def test_zzz_picture_of_a_crowd(self):
         """Of many, those that are not built come first, and the rest is one node."""
         self.farm.client.api("POST", "/agents/builder-1/pause")
@@ -266,7 +270,25 @@ class BuildPages(Case):
         self.assertGreaterEqual(rest[0] + len(nodes), 400)
         page = self.visitor.page(path)
         self.assertLess(len(page), 150000)
-        self.assertIn("Of each side at most 100 are listed", page)
+        self.check_list(path, 400)
+
+    def check_list(self, path: str, users: int) -> None:
+        """The list of what needs a build has all of it, what is not built first."""
+        found, address = [], f"{path}/needs?part=needed-by"
+        while address:
+            page = self.visitor.page(address)
+            self.assertLess(len(page), 150000)
+            found += re.findall(r'<td data-label="Build"><a href="(/builds/\d+)">([^<]*)</a></td>\s*'
+                                r'<td data-label="State"><span[^>]*data-state="([^"]*)"', page)
+            more = re.search(r'rel="next" href="([^"]*)"', page)
+            address = more and html.unescape(more.group(1))
+        self.assertEqual(len(found), len(set(found)))
+        names = [name for _, name, _ in found]
+        self.assertEqual(len([name for name in names if name.startswith("crowd-")]), users)
+        direct = [state for _, name, state in found[:users]]
+        self.assertEqual(direct, sorted(direct, key="waiting succeeded".split().index))
+        self.assertEqual(self.visitor.request("GET", f"{path}/needs?sort=odd").status, 400)
+        self.assertEqual(self.visitor.request("GET", "/builds/99999/needs").status, 404)
 
     # ---- logs ----
 
@@ -331,8 +353,20 @@ class BuildPages(Case):
             answer = self.visitor.request("GET", f"{self.path('loud')}/log?{query}")
             self.assertEqual(answer.status, 400, query)
         self.assertTrue(self.lines(self.log("loud", "line=999999999")))
-        for path in ("/builds/1/log?attempt=999999", "/builds/999999/log", f"{self.path('waiter')}/log"):
+        for path in ("/builds/1/log?attempt=999999", "/builds/999999/log"):
             self.assertEqual(self.visitor.request("GET", path).status, 404, path)
+
+    def test_before_the_log(self):
+        page = self.log("waiter")
+        self.assertIn("It waits for 1 other build", " ".join(without_tags(page).split()))
+        self.assertIn("as soon as an agent begins", page)
+        self.assertNotIn("<pre", page)
+
+    def test_numbers_lead_to_lines_of_this_attempt(self):
+        attempt = self.farm.build(self.newer["loud"]["id"])["attempts"][0]["id"]
+        address = html.unescape(re.search(r'<span id="L7"[^>]*><a href="([^"]*)"', self.log("loud", "from=1")).group(1))
+        self.assertEqual(address, f"{self.path('loud')}/log?attempt={attempt}&line=7#L7")
+        self.assertIn(7, self.lines(self.visitor.page(address.split("#")[0])))
 
     def test_huge(self):
         """More than a million lines, of more than 100 MB."""

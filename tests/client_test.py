@@ -92,7 +92,7 @@ class OfClients(Case):
         self.assertRegex(events[0]["happened_at"], TIME)
 
     def test_verbs_refuse_options_that_they_do_not_take(self):
-        for words in (("spec", "list", "--force"), ("spec", "list", "--limit", "1"),
+        for words in (("spec", "list", "--force"), ("spec", "show", "x", "--limit", "1"),
                       ("spec", "add", "x", "--follow"), ("key", "show", "--state", "x"),
                       ("spec", "list", "--state", "failed"), ("doctor", "--follow"),
                       ("build", "log", "1", "--json"), ("agents", "list", "--dependents"),
@@ -150,3 +150,53 @@ class OfClients(Case):
         self.assertEqual(self.on_a_terminal("evaluation", "log", "1"), SHOWN)
         raw = json.loads(self.on_a_terminal("evaluation", "show", "1", "--json"))
         self.assertEqual(raw, self.api("/evaluations/1"))
+
+    def test_nothing_new_since_a_failure(self):
+        """Who asks again because it failed is told that it did, and what evaluates it again."""
+        self.add("one", period=0)
+        self.ask("spec", "evaluate", "one")
+        self.hub.wait_for("/evaluations/1", lambda it: it["state"] == "failed")
+        again = self.ask("spec", "evaluate", "one")
+        self.assertIn("nothing new since evaluation 1, which failed\n", again.stdout)
+        self.assertIn("'panoply spec evaluate one --force' evaluates again", again.stdout)
+
+    def test_doctor_sees_what_cannot_work(self):
+        self.hub.wait_for("/status", lambda it: it["scheduler"])
+        self.assertEqual(self.ask("doctor").returncode, 0)  # new, and nothing is asked of it
+        self.add("one", period=0)
+        self.ask("spec", "evaluate", "one")
+        self.hub.wait_for("/evaluations/1", lambda it: it["state"] == "failed")
+        done = self.ask("doctor")
+        self.assertEqual(done.returncode, 1)
+        looks = [line for line in done.stdout.splitlines() if line.startswith("LOOK ")]
+        self.assertEqual(len(looks), 2, done.stdout)
+        self.assertIn("no agent has enrolled", looks[0])
+        self.assertIn("--join-token-file", looks[0])
+        self.assertIn("specification one: its newest evaluation, 1, failed: ", looks[1])
+        self.assertIn("--force", looks[1])
+        self.assertFalse(all(it["good"] for it in json.loads(self.ask("doctor", "--json").stdout)))
+
+    def test_lists_that_end_exactly(self):
+        self.add("one", period=0)
+        self.ask("spec", "evaluate", "one")
+        self.hub.wait_for("/evaluations/1", lambda it: it["finished_at"])
+        self.assertEqual(self.ask("evaluation", "list", "--before", "1").stdout,
+                         "There is nothing more.\n")
+        self.assertEqual(self.ask("evaluation", "list", "--state", "cancelled").stdout,
+                         "There is no such evaluation.\n")
+
+    def test_json_is_json(self):
+        self.add("one", period=0)
+        self.assertEqual(json.loads(self.ask("spec", "pause", "one", "--json").stdout), {})
+        for words in (("--no-wait",), ()):
+            json.loads(self.ask("spec", "evaluate", "one", "--json", *words).stdout)
+        self.assertEqual(json.loads(self.ask("spec", "delete", "one", "--json").stdout), {})
+
+    def test_a_joining_token_is_not_the_administrator(self):
+        token = self.hub.join_token_file().read_text().strip()
+        done = subprocess.run([executable(), "agents", "token", "list"], text=True,
+                              capture_output=True, env={**os.environ, "PANOPLY_URL": self.hub.url,
+                                                        "PANOPLY_TOKEN": token})
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("Give the administrator token: PANOPLY_TOKEN", done.stderr)
+        self.assertNotIn("Bearer", done.stderr)

@@ -2,6 +2,7 @@
 """The client commands and the API behind them, on a farm that works: each does what its help says,
 for people and, with --json, for programs. errors_test.py has what goes wrong."""
 
+import datetime
 import itertools
 import json
 import re
@@ -15,7 +16,7 @@ from support import channel as example
 from support.case import Case
 from support.farm import Farm
 from support.panoply import API, Agent, Client, Refused, executable
-from support.terminal import on_a_terminal
+from support.terminal import Screen, on_a_terminal
 from support.waiting import wait_until
 
 SECONDS = 5  # how long sea-floor-survey takes
@@ -49,7 +50,7 @@ def rows(text: str) -> list[dict[str, str]]:
 
 def members(text: str) -> dict[str, str]:
     """What `show` printed of one thing."""
-    pairs = [line.split(None, 1) for line in text.splitlines() if not line.startswith("  ")]
+    pairs = [line.split(None, 1) for line in text.splitlines() if " " in line.strip()]
     return {pair[0].removesuffix(":"): "".join(pair[1:]) for pair in pairs}
 
 
@@ -106,8 +107,12 @@ class Specifications(OfFarm):
                          {"example", "own"})
         self.assertIn("looked at", self.command("spec", "evaluate", "own"))
         self.assertEqual(self.jobs("own"), {"almanac"})
-        shown = members(self.command("spec", "show", "own"))
-        self.assertEqual((shown["name"], shown["failure"], shown["period_s"]), ("own", "-", "0"))
+        text = self.command("spec", "show", "own")
+        shown = members(text)
+        self.assertTrue(text.startswith("Specification own: active\n"), text)
+        self.assertEqual((shown["Period"], shown["Priority"]), ("only when somebody asks", "0"))
+        self.assertIn(", 1 jobs, 0 errors", shown["Newest"])
+        self.assertRegex(text, rf"\nChannels:\nCHANNEL .*\n.* {re.escape(self.farm.channel.url)}\n")
 
         write(build={"packages": ["libtide", "sunrise"]}, priority=3)
         self.assertEqual(self.command("spec", "edit", "own", file), "changed specification own\n")
@@ -159,11 +164,17 @@ class Specifications(OfFarm):
     def test_evaluation(self):
         number = self.evaluation["id"]
         listed = {row["ID"]: row for row in rows(self.command("evaluation", "list", "example"))}
-        self.assertEqual(listed[str(number)]["STATE"], "succeeded")
+        self.assertRegex(listed[str(number)]["STATE"], "^(building|[0-9]+ of [0-9]+ failed)")
         self.assertEqual(listed[str(number)]["JOBS"], "11")
         self.assertEqual(self.told("evaluation", "show", number),
                          self.client.api("GET", f"/evaluations/{number}"))
-        self.assertEqual(members(self.command("evaluation", "show", number))["errors_count"], "1")
+        self.assertEqual(members(self.command("evaluation", "show", number))["Errors"], "1")
+        shown = self.command("evaluation", "show", number)
+        self.assertTrue(shown.startswith(f"Evaluation {number} of example: succeeded\n"), shown)
+        self.assertEqual(set(members(shown)["Builds"].split(", ")),
+                         {"9 succeeded", "1 failed", "1 dependency-failed"})
+        self.assertRegex(shown, r"\nCommits:\nCHANNEL .*\n\S+ +[0-9a-f]{40} ")
+        self.assertIn(f"'panoply evaluation errors {number}'", shown)
         jobs = rows(self.command("evaluation", "jobs", number))
         self.assertEqual({row["JOB"]: row["BUILD"] for row in jobs},
                          {f"{name}.x86_64-linux": str(build["id"])
@@ -284,10 +295,16 @@ class Builds(OfFarm):
         build = self.told("build", "show", number)
         self.assertEqual(build, self.farm.build(number))
         text = self.command("build", "show", number)
-        shown = members(text)
-        self.assertEqual((shown["name"], shown["state"]), ("almanac-2026.1", "succeeded"))
-        for words in (build["outputs"][0]["path"], "agent: builder-1", "name: tide-calendar-"):
-            self.assertIn(words, text)
+        self.assertTrue(text.startswith(f"Build {number}, almanac-2026.1: succeeded\n"), text)
+        self.assertEqual(members(text)["Derivation"], build["derivation"])
+        self.assertIn(f"\n{build['outputs'][0]['path']}  offered, ", text)
+        self.assertRegex(text, r"\nAttempts:\n.*\n\d+ +builder-1 +succeeded ")
+        self.assertRegex(text, r"\nBuilds that it needs:\n(.*\n)*\d+ +tide-calendar-")
+        failed = self.command("build", "show", self.builds["sextant"]["id"])
+        self.assertIn("\nThe builder failed. ", failed)
+        self.assertIn(f"panoply build log {self.builds['sextant']['id']}", failed)
+        lost = self.command("build", "show", self.builds["navigator"]["id"])
+        self.assertIn(f"It needs build {self.builds['sextant']['id']}, which failed.", lost)
 
     def test_explain(self):
         finished = self.told("build", "explain", self.builds["almanac"]["id"])
@@ -295,11 +312,16 @@ class Builds(OfFarm):
         self.command("agents", "pause", "builder-1")
         self.addCleanup(self.command, "agents", "resume", "builder-1")
         build = self.survey()
-        shown = members(self.command("build", "explain", build))
-        self.assertEqual((shown["state"], shown["reason"]), ("waiting", "agents-paused"))
-        self.assertEqual(shown["missing_count"], "0")
-        self.assertNotIn("{", "".join(shown.values()))
+        self.assertEqual(self.told("build", "explain", build)["reason"], "agents-paused")
+        text = self.command("build", "explain", build)
+        self.assertIn("\nEach connected agent for x86_64-linux is paused.", text)
+        self.assertRegex(text, r"\nAgents for its system:\nAGENT .*\n(.*\n)*builder-1 +yes +yes +0 +4\n")
         self.command("build", "cancel", build)
+        text = self.command("build", "explain", build)
+        self.assertIn("\nIt was cancelled.", text)
+        for package in ("sextant", "navigator"):  # one that has failed, and what needs it
+            self.assertIn(str(self.builds["sextant"]["id"]),
+                          self.command("build", "explain", self.builds[package]["id"]))
 
     def survey(self) -> int:
         """A build of sea-floor-survey that nobody has had yet."""
@@ -426,8 +448,9 @@ class Agents(OfFarm):
         self.assertEqual(listed["builder-1"]["CONNECTED"], "yes")
         systems = self.client.api("GET", "/agents/builder-1")["systems"]
         self.assertEqual(listed["builder-1"]["SYSTEMS"], " ".join(systems))
-        shown = members(self.command("agents", "show", "builder-1"))
-        self.assertEqual((shown["name"], shown["places"], shown["paused"]), ("builder-1", "4", "no"))
+        text = self.command("agents", "show", "builder-1")
+        self.assertTrue(text.startswith("Agent builder-1: connected\n"), text)
+        self.assertEqual(members(text)["Places"], "4")
         told = self.told("agents", "show", "builder-1")
         self.assertEqual(told["systems"], self.client.api("GET", "/agents/builder-1")["systems"])
 
@@ -447,7 +470,8 @@ class Agents(OfFarm):
         agent = self._program(Agent(self.farm.server, self.farm.builders[0], name="cellar",
                                     join_token_file=file))
         self.farm.server.wait_for("/agents/cellar", lambda it: it["connected"])
-        self.assertEqual(members(self.command("agents", "show", "cellar"))["connected"], "yes")
+        self.assertEqual(self.command("agents", "show", "cellar").splitlines()[0],
+                         "Agent cellar: connected")
         self.assertRegex((agent.folder / "token").read_text(), r"^panoply_agent_[0-9a-f]{64}\s*$")
         self.assertEqual(agent.stop(), 0)
         self.farm.server.wait_for("/agents/cellar", lambda it: not it["connected"])
@@ -604,20 +628,41 @@ class Tables(OfFarm):
         whole = self.command("build", "list").splitlines()
         self.assertGreater(max(map(len, whole)), 80)
         self.assertNotIn("…", "".join(whole))
-        for columns, environment, width in ((80, {}, 80), (120, {}, 120), (60, {}, 60),
+        number = str(self.evaluation["id"])
+        for columns, environment, width in ((80, {}, 80), (120, {}, 120), (40, {}, 40),
                                             (0, {"COLUMNS": "70"}, 70), (0, {}, 80),
                                             (80, {"COLUMNS": "200"}, 80)):
             with self.subTest(columns=columns, **environment):
                 environment = {"COLUMNS": "", **environment}
                 for words in (("build", "list"), ("spec", "list"), ("evaluation", "list"),
-                              ("agents", "list"),
-                              ("evaluation", "errors", str(self.evaluation["id"]))):
+                              ("agents", "list"), ("evaluation", "errors", number),
+                              ("evaluation", "jobs", number), ("agents", "token", "list"),
+                              ("spec", "show", "example"), ("agents", "show", "builder-1")):
                     text = self.COLOUR.sub("", self.shown(*words, columns=columns, **environment))
-                    self.assertLessEqual(max(map(len, text.splitlines())), width)
+                    long = [line for line in text.splitlines() if len(line) > width
+                            and not (line.startswith("module") or " /" in line)]
+                    self.assertEqual(long, [], words)
                 lines = self.COLOUR.sub("", self.shown("build", "list", columns=columns,
                                                        **environment)).splitlines()
                 self.assertEqual(len(lines), len(whole))
         self.assertIn("sea-floor-survey-7.0", self.shown("build", "list", columns=200))
+
+    def test_what_is_cut_keeps_its_meaning(self):
+        """States are whole and have their colour, times tell rows apart; else a column goes."""
+        for columns in (40, 60, 80):
+            text = self.shown("build", "list", columns=columns)
+            self.assertIn("\x1b[33mdependency-failed\x1b[m", text)
+            self.assertEqual("CREATED" in text, columns > 40)
+            plain = self.COLOUR.sub("", text)
+            if columns > 40:
+                self.assertRegex(plain, r"sextant-1.0 +(x86_64-linux +)?failed +\d+ (s|min) ago")
+            self.assertNotRegex(plain, r"2026-|\d…")
+        survey = self.shown("build", "show", str(self.builds["almanac"]["id"]), columns=80)
+        self.assertRegex(survey, r"Wanted +\d+ (s|min) ago, 20\d\d-\d\d-\d\d \d\d:\d\d UTC\n")
+        self.assertRegex(survey, r"Limits +\d+ h in all, \d+ h of silence\n")
+        self.assertRegex(survey, r"  offered, [\d.]+ (B|KiB)\n")
+        agent = self.shown("agents", "show", "builder-1", columns=80)
+        self.assertRegex(agent, r"Memory +[\d.]+ [GT]iB\n")
 
     def test_colours_of_states(self):
         failed = "\x1b[31mfailed\x1b[m"
@@ -639,7 +684,7 @@ class Tables(OfFarm):
                  lambda it: it["id"] in {build["id"] for build in self.builds.values()})):
             told = self.told("build", "list", "--limit", "1000", *words)["items"]
             self.assertEqual(told, [it for it in builds if condition(it)])
-        self.assertIn("There is no evaluation",
+        self.assertIn("There is no such evaluation",
                       self.command("evaluation", "list", "--state", "cancelled"))
         jobs = rows(self.command("evaluation", "jobs", self.evaluation["id"], "--name", "tide"))
         self.assertTrue(jobs and all("tide" in row["JOB"] for row in jobs))
@@ -663,9 +708,53 @@ class Finding(OfFarm):
         self.assertEqual(done, "what failed of it will be built again\n")
         self.farm.finish(self.evaluation)
 
+    def test_around_a_build(self):
+        """What its page tells beside: history, graph, how others make the same, the error."""
+        sextant, navigator = (self.builds[name]["id"] for name in ("sextant", "navigator"))
+        history = self.command("build", "history", sextant)
+        self.assertRegex(history, r"^The job sextant\.x86_64-linux of example fails since evaluation")
+        self.assertRegex(history, rf"\nBUILD .*\n(.*\n)*{sextant} +sextant-1.0 +failed ")
+        graph = self.command("build", "graph", navigator)
+        self.assertTrue(graph.startswith(f"Build {navigator}, navigator"), graph)
+        self.assertRegex(graph, rf"\nIt needs:\nNAME .*\n(.*\n)*sextant-1.0 +{sextant} +failed\n")
+        self.assertRegex(self.command("build", "graph", sextant),
+                         rf"\nNeeded by:\nNAME .*\n(.*\n)*navigator-[\d.]+ +{navigator} ")
+        commands = self.command("build", "reproduce", sextant)
+        self.assertIn("\nguix build ", commands)
+        self.assertEqual(self.told("build", "reproduce", sextant),
+                         self.client.api("GET", f"/builds/{sextant}/reproduction"))
+        self.assertRegex(self.command("build", "explain", sextant),
+                         r"\nLine \d+ of its log: .*mirror is broken")
+        tried = self.told("build", "list", "--agent", "builder-1", "--limit", "1000")["items"]
+        self.assertIn(sextant, [it["id"] for it in tried])
+        agent = self.command("agents", "show", "builder-1")
+        self.assertRegex(agent, r"\nLast day +\d+ % of its places busy, [1-9]\d* tries failed\n")
+        self.assertRegex(agent, rf"\nFailed last:\nBUILD .*\n(.*\n)*{sextant} +sextant-1.0 +build ")
+        self.assertRegex(agent, r"\nBuilt last:\nBUILD ")
+
+    def test_around_an_evaluation(self):
+        self.farm.channel.set_version("moon-phases", "1.3")
+        newest = self.farm.push("The newest moon of all")
+        self.farm.finish(newest)
+        commits = self.command("evaluation", "commits", newest["id"])
+        self.assertRegex(commits, r"^Against evaluation \d+:\n\n\S+, 1 commits since [0-9a-f]{40}:\n"
+                                  r"COMMIT .*\n[0-9a-f]{40} +The newest moon of all ")
+        self.assertEqual(self.command("evaluation", "errors", newest["id"], "--show", "new"),
+                         "It has no such errors.\n")
+        refused = self.farm.server.command_line("evaluation", "errors", newest["id"], "--show", "x",
+                                                check=False)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("new gone", refused.stderr)
+
+    def test_overview(self):
+        text = self.command("overview")
+        self.assertRegex(text, r"\nAgents +1 of \d+ connected\n")
+        self.assertRegex(text, r"\nBuilds +.*\d+ succeeded")
+        self.assertEqual(set(self.told("overview")), set(self.client.api("GET", "/overview")))
+
     def test_queue(self):
         queue = self.told("queue")
-        self.assertEqual(set(queue), {"systems", "specifications"})
+        self.assertEqual(set(queue), {"systems", "specifications", "waiting_longest"})
         self.command("agents", "pause", "builder-1")
         self.addCleanup(self.command, "agents", "resume", "builder-1")
         self.farm.channel.set_version("libtide", "9.1")
@@ -706,6 +795,14 @@ class NextSteps(OfFarm):
                 (("build", "cancel", ended), "panoply build show"),
                 (("agents", "show", "nowhere"), "panoply agents list"),
                 (("agents", "token", "revoke", "99999"), "panoply agents token list"),
+                (("build", "list", "--state", "foo"), "dependency-failed"),
+                (("evaluation", "changes", "1", "--show", "nope"), "broken fixed"),
+                (("evaluation", "list", "--before", "abc"), "go on with"),
+                (("build", "submit", "x"), "/gnu/store/"),
+                (("build", "log", str(self.builds["navigator"]["id"])), "panoply build explain"),
+                (("build", "show", "thyme"), "panoply build list --name thyme"),
+                (("spec", "remove"), "delete"), (("agent-s",), "agents"), (("evaluations",), "evaluation"),
+                (("build", "shwo", "1"), "\"show\""), (("agents", "tokens"), "token create"),
                 (("agents", "token"), "create, list, revoke"),
                 (("build", "lits"), "panoply build --help")):
             with self.subTest(words):
@@ -713,6 +810,111 @@ class NextSteps(OfFarm):
                 self.assertIn(done.returncode, (1, 2))
                 self.assertIn(hint, done.stderr)
                 self.assertLessEqual(len(done.stderr.splitlines()), 2)
+
+
+class Followed(OfFarm):
+    """With --follow: again when something has happened."""
+
+    def follow_lines(self, *words: str) -> subprocess.Popen:
+        process = subprocess.Popen([executable(), *words, "--follow"], stdout=subprocess.PIPE,
+                                   text=True, env=self.farm.server.client_environment())
+        self.addCleanup(process.wait)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.kill)
+        return process
+
+    def until(self, process: subprocess.Popen, pattern: str) -> list[str]:
+        """The lines up to the one that has it."""
+        lines = []
+        for line in process.stdout:
+            lines.append(line.rstrip("\n"))
+            if re.search(pattern, line):
+                return lines
+        raise AssertionError(f"{pattern} does not come: {lines}")
+
+    def test_rows_that_change(self):
+        process = self.follow_lines("agents", "list")
+        self.until(process, r"^builder-1 +yes +no ")
+        self.command("agents", "pause", "builder-1")
+        self.addCleanup(self.command, "agents", "resume", "builder-1")
+        later = self.until(process, r"^builder-1 +yes +yes ")
+        self.assertFalse([line for line in later if line.startswith("NAME")], later)
+        told = self.follow_lines("agents", "list", "--json")
+        self.assertTrue(json.loads(self.until(told, "builder-1")[-1])["paused"])
+        self.command("agents", "resume", "builder-1")
+        self.until(process, r"^builder-1 +yes +no ")
+        self.assertFalse(json.loads(self.until(told, "builder-1")[-1])["paused"])
+
+    def test_a_build_until_its_end(self):
+        self.farm.channel.set_version("sea-floor-survey", next(Builds.versions))
+        build = self.farm.builds(self.farm.push("Follow a survey"))["sea-floor-survey"]["id"]
+        rows_of = self.follow_lines("build", "list", "--name", "sea-floor-survey")
+        evaluation = self.follow_lines(
+            "evaluation", "show", str(self.client.api("GET", "/evaluations")["items"][0]["id"]))
+        process = self.follow_lines("build", "show", str(build))
+        self.until(process, f"^Build {build}, .*: succeeded")
+        process.stdout.read()
+        self.assertEqual(process.wait(), 0)
+        self.until(rows_of, f"^{build} .* succeeded ")
+        self.assertIn("succeeded", evaluation.stdout.read())
+        self.assertEqual(evaluation.wait(), 0)
+
+    def test_others(self):
+        for words, pattern in ((("queue",), "Nothing waits|SYSTEM"), (("spec", "list"), "^example"),
+                               (("evaluation", "list"), "example"),
+                               (("spec", "show", "example"), "^Specification example"),
+                               (("agents", "show", "builder-1"), "^Agent builder-1")):
+            self.until(self.follow_lines(*words), pattern)
+        refused = self.farm.server.command_line("build", "show", "99999", "--follow", check=False)
+        self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+        self.assertIn("panoply build list", refused.stderr)
+
+    def test_a_terminal_is_redrawn(self):
+        with Screen([executable(), "agents", "list", "--follow"],
+                    {**self.farm.server.client_environment(), "TERM": "xterm"}) as screen:
+            screen.wait_for(r"builder-1 +yes +no ")
+            self.command("agents", "pause", "builder-1")
+            self.addCleanup(self.command, "agents", "resume", "builder-1")
+            text = screen.wait_for(r"\x1b\[\d+A\r\x1b\[JNAME[^\x1b]*builder-1 +yes +yes ")
+            lines = len(self.command("agents", "list").splitlines())
+            self.assertIn(f"\x1b[{lines}A", text)
+
+    def test_a_log_survives_a_lost_connection(self):
+        proxy = Cut(self.farm.server.address)
+        self.addCleanup(proxy.close)
+        self.farm.channel.set_version("sea-floor-survey", next(Builds.versions))
+        build = self.farm.builds(self.farm.push("Survey and be cut"))["sea-floor-survey"]["id"]
+        process = self.follow_lines("build", "log", str(build), "--url", proxy.url)
+        lines = self.until(process, "line 2 of")
+        proxy.cut()
+        lines += process.stdout.read().splitlines()
+        self.assertEqual(lines, [f"line {i + 1} of {SECONDS}" for i in range(SECONDS)])
+        self.assertEqual(process.wait(), 0)
+
+    def test_log_of_an_older_attempt(self):
+        sextant = self.builds["sextant"]["id"]
+        first = self.farm.build(sextant)["attempts"][-1]["id"]
+        self.command("build", "restart", sextant)
+        newest = self.farm.wait_for_build(
+            sextant, lambda it: it["finished_at"] and it["attempts"][0]["id"] != first)
+        for attempt in (first, newest["attempts"][0]["id"]):
+            self.assertEqual(self.command("build", "log", sextant, "--attempt", attempt),
+                             self.client.text(f"{API}/builds/{sextant}/log?attempt={attempt}"))
+        lost = self.farm.server.command_line("build", "log", sextant, "--attempt", 10 ** 9,
+                                             check=False)
+        self.assertEqual(lost.returncode, 1)
+
+    def test_token_for_days(self):
+        token = self.told("agents", "token", "create", "brief", "--days", "3")
+        item, = (it for it in self.client.api("GET", "/agents/tokens")["items"]
+                 if it["id"] == token["id"])
+        lasts = (datetime.datetime.fromisoformat(item["expires_at"][:-1])
+                 - datetime.datetime.fromisoformat(item["created_at"][:-1]))
+        self.assertEqual(round(lasts.total_seconds()), 3 * 86400)
+        self.assertRegex(on_a_terminal([executable(), "agents", "token", "list"],
+                                       self.farm.server.client_environment(), 80),
+                         r"brief +\d+ s ago +in \d+ [hd]")
+        self.command("agents", "token", "revoke", token["id"])
 
 
 class FollowedEvents(OfFarm):

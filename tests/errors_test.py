@@ -129,7 +129,7 @@ class OfClients(Errors):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertRegex(done.stdout, r"^looked at its channels: made evaluation \d+\n$")
         done = self.ask("spec", "evaluate", "late")
-        self.assertRegex(done.stdout, r"^looked at its channels: nothing new since evaluation \d+\n$")
+        self.assertRegex(done.stdout, r"^looked at its channels: nothing new since evaluation \d+")
 
     def test_branch_that_does_not_exist(self):
         channel = self.channel()
@@ -139,6 +139,11 @@ class OfClients(Errors):
         self.addCleanup(self.ask, "spec", "delete", "branch")
         answer = self.server.wait_for("/specifications/branch", lambda it: it["failure"])
         self.assertEqual(answer["failure"], f'{channel.url} has no branch "summer"; it has "master"')
+
+    def test_help_with_specifications(self):
+        """The table of fields is served, from the one text that there is."""
+        self.assertEqual(self.server.client.text("/help/specification"),
+                         (TOP / "doc/specification.md").read_text())
 
     def test_secret_in_a_url(self):
         for url in ("https://me:glpat-SECRET@example.org/x.git", "https://ghp-SECRET@example.org/x"):
@@ -344,6 +349,11 @@ class OfServers(Errors):
         answer = server.wait_for("/evaluations", lambda it: it["items"] and
                                  it["items"][0]["state"] == "failed")
         self.assertIn("/nonexistent/guix", answer["items"][0]["message"])
+        self.assertIn("--guix COMMAND", answer["items"][0]["message"])
+        self.assertIn("evaluations will fail: there is no /nonexistent/guix",
+                      server.log.read_text())
+        self.assertIn("Evaluations will fail: there is no /nonexistent/guix",
+                      server.client.text("/"))
 
 
 class OfAgents(Errors):
@@ -425,6 +435,8 @@ class OfAgents(Errors):
             self.run_agent("--join-token-file", self.server.join_token_file(), "--name", "lonely",
                            "--daemon-socket", "/nonexistent/socket"),
             ASKED_WRONGLY, "/nonexistent/socket", "guix-daemon")
+        self.assertNotIn("lonely", [it["name"] for it in
+                                    self.server.client.api("GET", "/agents")["items"]])
 
     def test_no_server(self):
         url = f"http://127.0.0.1:{self.deaf_port()}"

@@ -120,10 +120,12 @@ class EvaluationPage(Case):
         self.check_first()
         self.check_matrix()
         self.check_errors()
+        self.check_facts()
         self.check_command_line()
         self.check_restart()
         self.check_restart_of_some()
         self.check_cancel()
+        self.check_broken_stays()
 
     def cell_of_strip(self, path: str, number: int) -> tuple[str, str]:
         """What a strip says of an evaluation: its mark, and its title's first words."""
@@ -149,10 +151,29 @@ class EvaluationPage(Case):
             self.assertIn('<span class="state badge" data-state="some-failed">',
                           self.page(f"/evaluations/{number}"))
             self.assertIn(summary, text_of(self.page(f"/evaluations/{number}")))
-        news = text_of(self.page("/"))
-        broken = len(self.changes(self.second["id"], "show=broken")["items"])
-        self.assertIn(f"example : evaluation {self.second['id']} : {broken} newly broken, "
-                      f"1 new error since evaluation {self.first['id']}", news.replace(" ,", ","))
+        self.assertIn(f"example : evaluation {self.second['id']} : 1 new error since "
+                      f"evaluation {self.first['id']}", text_of(self.page("/")))
+        self.assertEqual(self.broken_since(self.second["id"]),
+                         len(self.changes(self.second["id"], "show=broken")["items"]))
+
+    def broken_since(self, number: int) -> int:
+        """How many jobs the overview says are."""
+        found = re.search(rf"example : (\d+) jobs? (?:is|are) broken since evaluation {number} ",
+                          text_of(self.page("/")))
+        return int(found.group(1)) if found else 0
+
+    def check_broken_stays(self) -> None:
+        """What is broken stays on the overview, whatever comes after it, until it is mended."""
+        broken = self.broken_since(self.second["id"])
+        self.assertGreater(broken, 1)
+        (self.channel.folder / "example/packages/slow.scm").unlink()
+        self.channel.commit("Do not take a while")
+        self.channel.write("notes.txt", "Something else.")
+        self.farm.finish(self.farm.push("Notes"))
+        self.assertEqual(self.broken_since(self.second["id"]), broken)
+        self.channel.replace("example/packages/almanac.scm", '#:script "exit 1\n', '#:script "')
+        self.farm.finish(self.farm.push("gnu: Mend the tide tables"))
+        wait_until(lambda: self.broken_since(self.second["id"]) == 0, 20, "nothing is broken")
 
     def check_changes(self) -> None:
         number = self.second["id"]
@@ -345,6 +366,22 @@ class EvaluationPage(Case):
         self.assertIn("unspeakable@1.0", gone[gone.index('<h2 id="errors"'):])
         self.assertIn("lighthouse@0.1", self.page(f"/evaluations/{self.first['id']}"))
 
+    def check_facts(self) -> None:
+        """The same in the API."""
+        first, second = self.first["id"], self.second["id"]
+        channel, = self.client.api("GET", f"/evaluations/{second}/commits")["items"]
+        self.assertEqual(channel["commits_count"], 2)
+        self.assertIn("gnu: Break the tide tables",
+                      [commit["subject"] for commit in channel["commits"]])
+        self.assertEqual(channel["commit"], channel["commits"][0]["commit"])
+        self.assertEqual(channel["commit_before"], self.first["revisions"][0]["commit"])
+        errors = {it["name"]: it["new"] for it in
+                  self.client.api("GET", f"/evaluations/{second}/errors")["items"]}
+        self.assertEqual((errors["unspeakable@1.0"], errors["lighthouse@0.1"]), (True, False))
+        for path in (f"{second}/errors?show=new", f"{first}/errors?show=gone&against={second}"):
+            items = self.client.api("GET", f"/evaluations/{path}")["items"]
+            self.assertEqual({it["name"] for it in items}, {"unspeakable@1.0"}, path)
+
     def check_command_line(self) -> None:
         shown = self.farm.server.command_line("evaluation", "changes", self.second["id"]).stdout
         self.assertIn(f"tide-tables{SYSTEM}", shown)
@@ -394,7 +431,11 @@ class EvaluationPage(Case):
         self.channel.commit("Take a while")
         self.client.api("POST", "/specifications/example/evaluate")
         number = self.second["id"] + 1
-        self.farm.server.wait_for(f"/evaluations/{number}", lambda it: it["state"] == "running")
+        runs = self.farm.server.wait_for(f"/evaluations/{number}",
+                                         lambda it: it["state"] == "running")
+        self.assertFalse(runs["cancelling"])
+        self.assertGreaterEqual(runs["usual_duration_s"], 1)
+        self.assertIn(runs["expected_jobs_count"], (len(self.before), len(self.after)))
         visitor = Visitor(self.client.url, self.farm.server.token())
         page = visitor.get(f"/evaluations/{number}")
         self.assertIn("<progress", page)

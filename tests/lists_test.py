@@ -103,7 +103,8 @@ class Lists(Case):
         self.assertEqual(ids("specification=boats"), of_boats)
         self.assertEqual(ids(f"evaluation={self.boats['id']}&sort=name"), of_boats)
         self.assertEqual(ids("specification=boats&state=succeeded"), set())
-        self.assertEqual(ids("specification=none"), set())
+        for query in ("specification=none", "agent=none", "evaluation=999"):
+            self.assertEqual(self.client.request("GET", f"/builds?{query}").status, 404, query)
         by = {name: ids(f"agent={name}") for name in ("builder-1", "builder-2")}
         for name, built in by.items():
             self.assertTrue(built, name)

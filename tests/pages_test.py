@@ -182,7 +182,8 @@ class Pages(Case):
                         "dependents jobs")
         in_list = next(it for it in self.api("/builds?limit=1000")["items"]
                        if it["id"] == build["id"])
-        lists = {"outputs", "attempts", "dependencies", "dependents", "jobs"}
+        lists = {"outputs", "attempts", "dependencies", "dependents", "jobs", "attempts_count",
+                 "dependencies_count", "dependents_count", "jobs_count"}
         self.assertEqual(in_list, {name: value for name, value in build.items()
                                    if name not in lists})
         self.has(build["outputs"][0], "name path available nar_size")

@@ -140,7 +140,7 @@ check_form(const struct http_request *request, const struct session *session, st
 {
   struct str site = http_header(request, "Sec-Fetch-Site");
   bool is_ours = site.data == NULL || str_equal(site, STR("same-origin"));
-  if (is_ours && str_equal(http_form(request, "csrf"), str_of(session->csrf)))
+  if (is_ours && str_equal(http_form(request, HTTP_FORM_TOKEN), str_of(session->csrf)))
     return 0;
   error_set(err, -EPERM, "this form does not come from a page that you were given here");
   return error_hint(err, "Go back, reload the page and try again.");

@@ -97,7 +97,7 @@ accounts_routes(struct db_pool *pool)
   static const struct http_route items[] = {
     { "GET", "/sign-in", get_sign_in, .summary = "Signing in" },
     { "POST", "/sign-in", post_sign_in, .body_limit = FORM_LIMIT, .form = true,
-      .summary = "Sign in with a token" },
+      .members = "then token", .summary = "Sign in with a token" },
     { "POST", "/sign-out", post_sign_out, .body_limit = FORM_LIMIT, .form = true, .role = "admin",
       .summary = "Sign out" },
   };

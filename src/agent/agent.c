@@ -121,8 +121,8 @@ dial_until_stopped(struct agent *agent, struct error *err)
   return 0;
 }
 
-static int
-check_daemon(const struct agent *agent, struct error *err)
+int
+agent_check_daemon(const struct agent *agent, struct error *err)
 {
   struct guix_daemon *daemon = NULL;
   int r = guix_daemon_open(agent->socket, &daemon, err);
@@ -170,7 +170,7 @@ agent_run(const struct agent_options *options, volatile int *stop, int wake, str
   guix_init();
   int r = agent_prepare(&agent, err);
   if (r == 0)
-    r = check_daemon(&agent, err);
+    r = agent_check_daemon(&agent, err);
   if (r == 0)
     r = run_enrolled(&agent, stop, wake, err);
   file_closep(&agent.lock_fd);

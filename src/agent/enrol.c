@@ -254,5 +254,6 @@ agent_prepare(struct agent *agent, struct error *err)
     error_set(err, -ENOENT, "there is no token in %s", agent->token_file);
     return error_hint(err, "Give --join-token-file: the server has one in its state folder.");
   }
-  return agent_earn_token(agent, err);
+  r = agent_check_daemon(agent, err); /* what cannot build has no place among the agents */
+  return r < 0 ? r : agent_earn_token(agent, err);
 }

@@ -127,6 +127,7 @@ struct cache_log_reader;
    with the last -FROM bytes; at most a thousandth of the text (or 1 MiB) is unpacked for
    that. -EBADMSG: damaged. */
 int cache_log_reader_open(int fd, int64_t from, struct cache_log_reader **ret);
+int64_t cache_log_text_size(int fd); /* of the whole text; negative when it is damaged */
 int64_t cache_log_reader_size(const struct cache_log_reader *reader); /* of the whole text */
 /* The count, 0 at the end; -EBADMSG: damaged. */
 int64_t cache_log_reader_read(struct cache_log_reader *reader, char *room, size_t size);

@@ -62,6 +62,8 @@ open_file(const struct cache *cache, int64_t attempt_id, bool make, int *ret_fd,
     return r;
   CLEANUP_FD int fd = open(file, O_RDWR | O_CLOEXEC | (make ? O_CREAT : 0), 0644);
   struct stat status;
+  if (fd < 0 && errno == ENOENT)
+    return error_set(err, -ENOENT, "attempt %lld has no log", (long long) attempt_id);
   if (fd < 0 || fstat(fd, &status) != 0)
     return error_set_errno(err, "cannot open the log %s", file);
   *ret_fd = TAKE_FD(fd);
@@ -219,16 +221,11 @@ measure_finished(const struct cache *cache, int64_t attempt_id, int64_t *ret_siz
                  struct error *err)
 {
   CLEANUP_FREE char *file = cache_log_file(cache, attempt_id);
-  int fd = open(file, O_RDONLY | O_CLOEXEC);
+  CLEANUP_FD int fd = open(file, O_RDONLY | O_CLOEXEC);
   if (fd < 0)
     return error_set_errno(err, "cannot open %s", file);
-  struct cache_log_reader *reader;
-  int r = cache_log_reader_open(fd, 0, &reader);
-  if (r < 0)
-    return error_set(err, r, "%s is damaged", file);
-  *ret_size = cache_log_reader_size(reader);
-  cache_log_reader_free(reader);
-  return 0;
+  *ret_size = cache_log_text_size(fd);
+  return *ret_size < 0 ? error_set(err, (int) *ret_size, "%s is damaged", file) : 0;
 }
 
 int

@@ -247,15 +247,28 @@ make_index(int fd, struct log_index *ret)
   return 0;
 }
 
+static int
+find_index(int fd, struct log_index *ret)
+{
+  int r = read_index(fd, ret);
+  return r == -ENODATA ? make_index(fd, ret) : r;
+}
+
+int64_t
+cache_log_text_size(int fd)
+{
+  PN_CLEANUP(index_free) struct log_index index = { 0 };
+  int r = find_index(fd, &index);
+  return r < 0 ? r : index.text_size;
+}
+
 /* Goes to the last point before FROM: the file's beginning, which has a header that
    inflate wants to see, or another. */
 static int
 enter(struct cache_log_reader *reader, int64_t from)
 {
   PN_CLEANUP(index_free) struct log_index index = { 0 };
-  int r = read_index(reader->fd, &index);
-  if (r == -ENODATA)
-    r = make_index(reader->fd, &index);
+  int r = find_index(reader->fd, &index);
   if (r < 0)
     return r;
   if (from < 0)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -35,33 +36,70 @@ accepts_gzip(const struct http_request *request)
   return false;
 }
 
-static int64_t
-reader_read(void *state, char *room, size_t size)
+/* The text of a log from byte `from` on, which is entered where a range begins. */
+struct text
 {
-  return cache_log_reader_read(state, room, size);
+  int fd;
+  int64_t from;
+  struct cache_log_reader *reader; /* NULL = nobody has read yet */
+};
+
+static int64_t
+text_read(void *state, int64_t position, char *room, size_t size)
+{
+  struct text *text = state;
+  int fd = text->reader == NULL ? fcntl(text->fd, F_DUPFD_CLOEXEC, 0) : -1;
+  int r = 0;
+  if (text->reader == NULL)
+    r = fd < 0 ? -errno : cache_log_reader_open(fd, text->from + position, &text->reader);
+  return r < 0 ? r : cache_log_reader_read(text->reader, room, size);
 }
 
 static void
-reader_free(void *state)
+text_free(void *state)
 {
-  cache_log_reader_free(state);
+  struct text *text = state;
+  cache_log_reader_free(text->reader);
+  file_closep(&text->fd);
+  free(text);
 }
 
 static int
+reply_text(struct http_request *request, const struct stat *info, int fd, int64_t from,
+           struct error *err)
+{
+  struct text *text = mem_alloc(sizeof *text);
+  *text = (struct text) { .fd = fd, .from = from };
+  int64_t size = cache_log_text_size(fd);
+  if (size < 0) {
+    text_free(text);
+    return error_set(err, (int) size, "the log is damaged");
+  }
+  return http_reply_content(request, CACHE_LOG_TYPE,
+                            &(struct http_content) {
+                                .etag = http_file_etag(request, info, "-text"),
+                                .changed = info->st_mtime,
+                                .size = size > from ? size - from : 0,
+                                .read = text_read,
+                                .state = text,
+                                .free = text_free,
+                            });
+}
+
+/* FD is taken over. */
+static int
 reply_finished(struct http_request *request, int fd, int64_t from, struct error *err)
 {
-  http_reply_header(request, "Vary", "Accept-Encoding");
-  if (from == 0 && accepts_gzip(request)) {
-    http_reply_header(request, "Content-Encoding", "gzip");
-    return http_reply_file(request, CACHE_LOG_TYPE, NULL, fd);
+  struct stat info;
+  if (fstat(fd, &info) < 0) {
+    close(fd);
+    return error_set_errno(err, "cannot read a log");
   }
-  struct cache_log_reader *reader;
-  int r = cache_log_reader_open(fd, from, &reader);
-  if (r < 0)
-    return error_set(err, r, "the log is damaged");
-  int64_t size = cache_log_reader_size(reader);
-  return http_reply_pull(request, 200, CACHE_LOG_TYPE, size > from ? size - from : 0, reader_read,
-                         reader, reader_free);
+  http_reply_header(request, "Vary", "Accept-Encoding");
+  if (from > 0 || !accepts_gzip(request))
+    return reply_text(request, &info, fd, from, err);
+  http_reply_header(request, "Content-Encoding", "gzip");
+  return http_reply_file(request, CACHE_LOG_TYPE, http_file_etag(request, &info, "-gzip"), fd, 0);
 }
 
 /* ---- live ones, as far as they go ---- */
@@ -117,6 +155,7 @@ cache_log_reply(struct cache *cache, struct http_request *request, int64_t attem
                 bool follow, struct error *err)
 {
   struct cache_log *log;
+  http_reply_header(request, "Cache-Control", "no-cache"); /* it grows, or is another attempt's */
   int r = cache_log_get(cache, attempt_id, &log, err);
   if (r == -ESTALE) {
     CLEANUP_FREE char *file = cache_log_file(cache, attempt_id);

@@ -137,6 +137,42 @@ test_gzip_is_sent_as_it_is(void **state)
 
 /* ---- following ---- */
 
+/* A log that has ended is one thing to have again or in parts, however it is sent. */
+static void
+test_validators_and_ranges(void **state)
+{
+  struct house *house = *state;
+  int64_t size;
+  char etags[2][100];
+  append(house, 6, 0, "0123456789\n");
+  CLEANUP_WIRE struct wire wire = wire_open(house->port);
+  CLEANUP_REPLY struct wire_reply live = wire_ask(&wire, "GET", "/attempt-log/6", "");
+  assert_string_equal(wire_header(&live, "ETag"), "");
+  assert_int_equal(cache_log_finish(house->cache, 6, &size, NULL), 0);
+  for (int gzip = 0; gzip < 2; gzip++) {
+    const char *coding = gzip ? "Accept-Encoding: gzip\r\n" : "";
+    char headers[300];
+    CLEANUP_REPLY struct wire_reply whole = wire_ask(&wire, "GET", "/attempt-log/6", coding);
+    assert_string_not_equal(wire_header(&whole, "Last-Modified"), "");
+    assert_string_equal(wire_header(&whole, "Accept-Ranges"), "bytes");
+    snprintf(etags[gzip], sizeof etags[gzip], "%s", wire_header(&whole, "ETag"));
+    snprintf(headers, sizeof headers, "%sIf-None-Match: %s\r\n", coding, etags[gzip]);
+    CLEANUP_REPLY struct wire_reply same = wire_ask(&wire, "GET", "/attempt-log/6", headers);
+    assert_int_equal(same.status, 304);
+    snprintf(headers, sizeof headers, "%sIf-Range: %s\r\nRange: bytes=2-4\r\n", coding,
+             etags[gzip]);
+    CLEANUP_REPLY struct wire_reply part = wire_ask(&wire, "GET", "/attempt-log/6", headers);
+    assert_int_equal(part.status, 206);
+    assert_int_equal(part.body.size, 3);
+    assert_memory_equal(part.body.data, whole.body.data + 2, 3);
+    CLEANUP_REPLY struct wire_reply rest =
+        wire_ask(&wire, "GET", "/attempt-log/6?from=3", "Range: bytes=-2\r\n");
+    assert_string_equal(buf_text(&rest.body), "9\n");
+    assert_string_equal(wire_header(&rest, "Content-Range"), "bytes 6-7/8");
+  }
+  assert_string_not_equal(etags[0], etags[1]);
+}
+
 static void
 test_follow(void **state)
 {
@@ -377,6 +413,7 @@ main(void)
     IN_HOUSE(test_append),
     IN_HOUSE(test_finish),
     IN_HOUSE(test_gzip_is_sent_as_it_is),
+    IN_HOUSE(test_validators_and_ranges),
     IN_HOUSE(test_follow),
     IN_HOUSE(test_follower_leaves),
     IN_HOUSE(test_a_log_is_gone_through),

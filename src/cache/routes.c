@@ -120,7 +120,7 @@ reply_stored(struct cache *cache, struct http_request *request, const struct sto
   if (r < 0)
     return error_set(err, -EIO, "the nar of a stored item cannot be opened");
   http_reply_header(request, "Cache-Control", AGE_HIT);
-  return http_reply_file(request, NAR_TYPE, etag, fd);
+  return http_reply_file(request, NAR_TYPE, etag, fd, 0);
 }
 
 /* /nar/COMPRESSION/ITEM: only forms that are stored. */

@@ -20,6 +20,8 @@ struct channels *channels_new(const struct channels_options *options);
 void channels_quit(struct channels *channels);
 void channels_free(struct channels *channels);
 
+#define CHANNELS_URL_MAX 1000 /* bytes */
+
 /* Refuses what `git` would take for an option or a helper: only https, http,
    ssh, git, file URLs and absolute paths; and what holds a secret, for URLs are shown to
    everybody. -EINVAL with ERR set. */

@@ -5,8 +5,6 @@
 
 #include "channels/channels_private.h"
 
-#define URL_MAX 2000
-
 bool
 channels_is_printable(struct str text)
 {
@@ -67,9 +65,9 @@ channels_check_url(struct str url, struct error *err)
   static const char *const starts[] = {
     "https://", "http://", "ssh://", "git://", "file:///", "/"
   };
-  if (url.size == 0 || url.size > URL_MAX || !channels_is_printable(url))
+  if (url.size == 0 || url.size > CHANNELS_URL_MAX || !channels_is_printable(url))
     return error_set(err, -EINVAL, "a repository URL has 1 to %d characters without spaces",
-                     URL_MAX);
+                     CHANNELS_URL_MAX);
   int r = refuse_secrets(url, err);
   if (r < 0)
     return r;

@@ -9,7 +9,6 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/options.h"
-#include "cli/table.h"
 #include "http/http.h"
 
 enum
@@ -17,6 +16,7 @@ enum
   CLI_DONE = 0,
   CLI_FAILED = 1, /* the thing asked for failed */
   CLI_USAGE = 2,  /* it was asked for wrongly, or cannot be asked for at all */
+  CLI_AWAY = 3,   /* no exit status: the server is away while we are patient */
 };
 
 struct cli;
@@ -42,6 +42,9 @@ enum
   CLI_SINCE = 1 << 15,
   CLI_AGAINST = 1 << 16,
   CLI_SHOW = 1 << 17,
+  CLI_ATTEMPT = 1 << 18,
+  CLI_DAYS = 1 << 19,
+  CLI_AGENT = 1 << 20,
 
   CLI_TEXT = CLI_URL | CLI_TOKEN_FILE,         /* asks a server, prints text */
   CLI_CALL = CLI_TEXT | CLI_JSON,              /* prints what JSON says */
@@ -61,6 +64,7 @@ enum cli_word
   CLI_WORD_BUILD_STATE,
   CLI_WORD_EVALUATION_STATE,
   CLI_WORD_CHANGE,
+  CLI_WORD_ERROR,
   CLI_WORD_SYSTEM,
   CLI_WORD_SHELL,
 };
@@ -107,6 +111,11 @@ extern const struct option cli_options[];
 struct cli
 {
   const char *command; /* "spec", for messages */
+  const struct verb *verb;
+  FILE *out;    /* standard output, or what is collected for it */
+  bool begun;   /* a part of the output stands above the next */
+  bool quiet;   /* a call that fails prints nothing */
+  bool patient; /* a server that is away for a while is no failure: CLI_AWAY */
   struct arena arena;
   const char *token; /* NULL = none */
   /* options: */
@@ -125,8 +134,11 @@ struct cli
   const char *system;
   const char *evaluation;
   const char *kind;    /* of events; NULL = all */
+  const char *agent;   /* filter of builds; NULL = all */
   const char *against; /* an evaluation to compare with; NULL = the server's choice */
   const char *show;    /* which changes; NULL = those that are one */
+  int64_t attempt;     /* of a build; 0 = the newest */
+  int64_t days;        /* that a token is valid; 0 = for ever */
   const char *since;   /* an event's place in the stream; NULL = now */
 };
 
@@ -141,26 +153,42 @@ void cli_print_usage(const struct command *command, FILE *out);
 const struct verb *cli_find_verb(const struct verb *table, int count, char *const *words,
                                  int *ret_used);
 
+/* What the value of OPTION names for VERB (NULL = not known); and the words, with spaces
+   between them, that there are of a kind: NULL = they are not known beforehand. */
+enum cli_word cli_kind_of_value(const struct verb *verb, const struct option *option);
+const char *cli_words_of(enum cli_word kind);
+
 /* Prints "panoply: MESSAGE" and "HINT"; returns STATUS. */
 int cli_fail(int status, const struct error *err);
 
 /* ---- calls (client.c) ---- */
 
-/* METHOD and PATH below /api/panoply/v1. BODY: JSON or NULL. On success the
-   answer's JSON (NULL for an empty one) is in *RET, owned by the caller; on failure
-   the error was printed and the exit status is returned. */
-int cli_call(struct cli *cli, const char *method, const char *path, const char *body, json_t **ret);
+/* What is asked of the server, and which answer makes sense. */
+struct cli_call
+{
+  const char *method;  /* NULL = GET */
+  const char *path;    /* below /api/panoply/v1 */
+  const char *body;    /* JSON or NULL */
+  int status;          /* of success; 0 = 200 */
+  const char *members; /* that its reader needs: answer_check; NULL = it may be empty */
+};
+
+/* On success the answer's JSON (NULL for an empty one) is in *RET, owned by the caller; on
+   failure, also when it is none of a Panoply server's, the error was printed and the exit
+   status is returned. */
+int cli_call(struct cli *cli, const struct cli_call *call, json_t **ret);
+int cli_get(struct cli *cli, const char *path, const char *members, json_t **ret);
 /* To the server of --url; ends a call on which nothing moves for so long. */
 struct http_client *cli_client(const struct cli *cli, int silence_s);
 /* Prints why a call of PATH failed and what to do next; returns the exit status. */
-int cli_fail_call(const struct cli *cli, const char *path, struct error *err);
-/* GET of text, written to standard output as it arrives. */
-int cli_stream(struct cli *cli, const char *path);
+int cli_fail_call(const struct cli *cli, const char *path, const struct http_answer *answer,
+                  struct error *err);
+int cli_fail_output(int r); /* standard output cannot be written; R: negative errno */
 /* TEXT to standard output, harmless where that is a terminal. */
 int cli_write(struct str text);
 /* POST without body, and then cli_done. */
 int cli_action(struct cli *cli, const char *path, const char *done);
-/* Says that it was DONE, or with --json what the server answered (NULL = nothing);
+/* Says that it was DONE, or with --json what the server answered (NULL = {});
    takes ANSWER over. */
 int cli_done(struct cli *cli, json_t *answer, const char *done);
 /* "/agents/" NAME "/pause", with the name encoded; in the arena. */
@@ -168,8 +196,31 @@ const char *cli_path_of(struct cli *cli, const char *prefix, const char *name, c
 /* The same of a number; NULL after printing that WORD is none. */
 const char *cli_path_of_id(struct cli *cli, const char *prefix, const char *word,
                            const char *suffix);
+const char *cli_path_of_build(struct cli *cli, const char *word, const char *suffix);
 /* TEXT percent-encoded, in the arena. */
 const char *cli_encode(struct cli *cli, const char *text);
+
+/* ---- what goes on for long (stream.c) ---- */
+
+/* GET of text, written to standard output as it arrives. With --follow a connection that is
+   lost is dialled again, and the text goes on where it was: PATH takes `from`. */
+int cli_stream(struct cli *cli, const char *path);
+/* Follows the stream of events behind *REACHED (empty: from now on), in which the place of the
+   last whole one is kept, over lost connections. */
+struct feed
+{
+  struct cli *cli;
+  const char *kind; /* what kinds begin with; NULL = all */
+  /* An event's JSON. Negative fails, 1 = enough was seen. NULL = not asked */
+  int (*take)(void *state, struct str event);
+  /* Something came, perhaps only a sign of life every 15 seconds; the same results. */
+  int (*beat)(void *state);
+  void *state;
+  struct buf reached;
+};
+int cli_feed(struct feed *feed); /* returns the exit status */
+/* After an error of this code; one who answers no (-EINVAL, say) will do so again. */
+bool cli_may_come_back(int code);
 
 /* ---- waiting for what was asked for (look.c) ---- */
 
@@ -183,28 +234,14 @@ int cli_await_look(struct cli *cli, const char *name, json_t **ret);
 int cli_end_look(struct cli *cli, const char *name, json_t *specification, const char *change,
                  const char *news);
 
-/* ---- output (output.c) ---- */
-
-/* GET a list and print it as a table that fits the terminal, or with --json as
-   it came. EMPTY: said when there is none. */
-int cli_list(struct cli *cli, const char *path, const struct column *columns, const char *empty);
-/* Its two halves: to ask, with all filters that were given, and to print. */
-int cli_ask_list(struct cli *cli, const char *path, json_t **ret);
-void cli_print_list(struct cli *cli, const json_t *answer, const struct column *columns,
-                    const char *empty);
-void cli_print_table(struct cli *cli, const struct column *columns, const json_t *items);
-/* GET one thing and print its members. */
-int cli_show(struct cli *cli, const char *path);
-/* The text of a value for people: one line, harmless; in the arena. */
-const char *cli_text(struct cli *cli, const json_t *value);
-void cli_print_json(const json_t *value);
-void cli_print_json_line(const json_t *value); /* in one line */
-
 /* ---- commands ---- */
 
 extern const struct verb cli_spec_verbs[], cli_evaluation_verbs[], cli_build_verbs[],
     cli_agents_verbs[], cli_key_verbs[], cli_cache_verbs[], cli_doctor_verbs[], cli_events_verbs[],
-    cli_queue_verbs[], cli_search_verbs[];
+    cli_queue_verbs[], cli_search_verbs[], cli_overview_verbs[];
+int cli_build_history(struct cli *cli, int count, char **words); /* verbs in build_about.c */
+int cli_build_graph(struct cli *cli, int count, char **words);
+int cli_build_reproduce(struct cli *cli, int count, char **words);
 
 extern const struct option cli_agent_options[];
 int cli_serve(int argc, char **argv);

@@ -34,14 +34,21 @@ static const struct example evaluation_examples[] = {
   { "panoply evaluation list my-channel --state failed", "Those that failed." },
   { "panoply evaluation jobs 12 --state failed", "What was asked for and could not be built." },
   { "panoply evaluation changes 12", "What it broke and mended." },
+  { "panoply evaluation commits 12", "By which commits." },
+  { "panoply evaluation errors 12 --show new", "What could be evaluated before." },
   { "panoply evaluation log 12 --follow", "What Guix says, until it is done." },
+  { "panoply evaluation show 12 --follow", "How its builds stand, until the last has ended." },
   { 0 },
 };
 
 static const struct example build_examples[] = {
   { "panoply build list --state failed --system x86_64-linux", "The newest failures." },
   { "panoply build log 88 --follow", "What the builder prints, from its first line on." },
-  { "panoply build explain 88", "Why it waits." },
+  { "panoply build history 88", "How the same job went before." },
+  { "panoply build reproduce 88", "Commands that make the same at home." },
+  { "panoply build log 88 --attempt 131", "What an older attempt printed." },
+  { "panoply build list --state running --follow", "What is being built, as it changes." },
+  { "panoply build explain 88", "Why it waits, or how it ended." },
   { "panoply build restart 88 --dependents", "Try again, and then what needs it." },
   { 0 },
 };
@@ -49,6 +56,7 @@ static const struct example build_examples[] = {
 static const struct example agents_examples[] = {
   { "panoply agents list", "Who is there, and for which systems." },
   { "panoply agents token create 'the cellar' > join-token", "A token for new machines." },
+  { "panoply agents token create visitors --days 7", "One that ends by itself." },
   { "panoply agents pause builder-3", "Let it finish what it builds, and give it nothing new." },
   { 0 },
 };
@@ -66,6 +74,12 @@ static const struct example cache_examples[] = {
 
 static const struct example queue_examples[] = {
   { "panoply queue", "How much waits, and since when." },
+  { 0 },
+};
+
+static const struct example overview_examples[] = {
+  { "panoply overview", "What fails, and since when." },
+  { "panoply overview --follow", "The same, on a screen that stays." },
   { 0 },
 };
 
@@ -93,6 +107,11 @@ static const struct example completion_examples[] = {
   { "panoply completion fish > ~/.config/fish/completions/panoply.fish", "In every new fish." },
   { 0 },
 };
+
+#define FOLLOWING                                                                                  \
+  "With --follow it is shown again whenever something happens: on a terminal in place, elsewhere " \
+  "below, and of a list then only the rows that are new or have changed; with --json each of "     \
+  "them is a line."
 
 const struct command cli_commands[] = {
   { .name = "serve",
@@ -128,25 +147,28 @@ const struct command cli_commands[] = {
         "A specification names channels, and what of them is to be built. The server looks at the "
         "channels by a period, evaluates each new state of them, and builds what is new.\n\n"
         "The verbs that change something wait until the channels were looked at, 15 seconds at "
-        "most, and fail when that fails; the specification is kept all the same.",
+        "most, and fail when that fails; the specification is kept all the same.\n\n" FOLLOWING,
     .verbs = cli_spec_verbs,
     .examples = spec_examples },
   { .name = "evaluation",
     .help = "evaluations of specifications",
     .description = "An evaluation is what Guix computed from one state of a specification's "
-                   "channels: jobs, each with a build, and errors.",
+                   "channels: jobs, each with a build, and errors.\n\n" FOLLOWING
+                   " Following one evaluation ends when it and all its builds have ended.",
     .verbs = cli_evaluation_verbs,
     .examples = evaluation_examples },
   { .name = "build",
     .help = "builds, their logs, why they wait",
     .description = "A build is the wish to have the outputs of a derivation; each try by an agent "
-                   "is an attempt, with a log of its own.",
+                   "is an attempt, with a log of its own.\n\n" FOLLOWING
+                   " Following one build ends with it. A log that is followed goes on where it was "
+                   "when a connection is lost.",
     .verbs = cli_build_verbs,
     .examples = build_examples },
   { .name = "agents",
     .help = "build machines, and tokens for new ones",
     .description = "An agent is a build machine that has enrolled with a joining token. One that "
-                   "is paused finishes what it builds.",
+                   "is paused finishes what it builds.\n\n" FOLLOWING,
     .verbs = cli_agents_verbs,
     .examples = agents_examples },
   { .name = "key",
@@ -161,10 +183,18 @@ const struct command cli_commands[] = {
                    "is told to withdraw them.",
     .verbs = cli_cache_verbs,
     .examples = cache_examples },
+  { .name = "overview",
+    .help = "what needs attention",
+    .description =
+        "Specifications whose channels cannot be reached or whose evaluation failed, "
+        "jobs that are broken and since which evaluation, evaluations with new errors, "
+        "and agents that are away; then how many builds there are in each state.\n\n" FOLLOWING,
+    .verbs = cli_overview_verbs,
+    .examples = overview_examples },
   { .name = "queue",
     .help = "what waits, by system and by specification",
     .description = "Tells how many builds wait and run, since when the oldest waits, and how many "
-                   "agents there are for it.",
+                   "agents there are for it.\n\n" FOLLOWING,
     .verbs = cli_queue_verbs,
     .examples = queue_examples },
   { .name = "search",
@@ -184,8 +214,9 @@ const struct command cli_commands[] = {
     .examples = events_examples },
   { .name = "doctor",
     .help = "look for what is wrong with a server",
-    .description = "Asks a server how it is, and says where to look. The exit status is 1 when "
-                   "something needs attention.",
+    .description = "Asks a server how it is, and says where to look: a scheduler that is missing, "
+                   "agents that are, channels that cannot be reached, evaluations that failed, "
+                   "files that are lost. The exit status is 1 when something needs attention.",
     .verbs = cli_doctor_verbs,
     .examples = doctor_examples },
   { .name = "completion",

@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "cli/terminal.h"
+#include "cli/view.h"
 
 #define WORDS_MAX 256
 #define SERVER_PATIENCE_S 1 /* who presses TAB does not wait */
@@ -124,40 +125,40 @@ offer_things(struct completion *completion, enum cli_word kind)
   }
 }
 
+static const struct
+{
+  enum cli_word kind;
+  const char *words;
+} vocabularies[] = {
+  { CLI_WORD_BUILD_STATE, "waiting running succeeded failed dependency-failed cancelled" },
+  { CLI_WORD_EVALUATION_STATE, "waiting running succeeded failed cancelled" },
+  { CLI_WORD_CHANGE, "broken fixed failing added removed changed unfinished waiting running "
+                     "succeeded failed dependency-failed cancelled" },
+  { CLI_WORD_ERROR, "new gone" },
+  { CLI_WORD_SYSTEM, "x86_64-linux i686-linux aarch64-linux armhf-linux powerpc64le-linux "
+                     "riscv64-linux i586-gnu x86_64-gnu" },
+  { CLI_WORD_SHELL, "bash zsh fish" },
+};
+
+const char *
+cli_words_of(enum cli_word kind)
+{
+  for (size_t i = 0; i < ARRAY_SIZE(vocabularies); i++)
+    if (vocabularies[i].kind == kind)
+      return vocabularies[i].words;
+  return NULL;
+}
+
 static void
 offer_kind(struct completion *completion, enum cli_word kind)
 {
-  switch (kind) {
-  case CLI_WORD_ANY:
-    break;
-  case CLI_WORD_FILE:
+  const char *words = cli_words_of(kind);
+  if (words != NULL)
+    offer_words(completion, words);
+  else if (kind == CLI_WORD_FILE)
     puts(":files");
-    break;
-  case CLI_WORD_SPECIFICATION:
-  case CLI_WORD_EVALUATION:
-  case CLI_WORD_BUILD:
-  case CLI_WORD_AGENT:
-  case CLI_WORD_TOKEN:
+  else
     offer_things(completion, kind);
-    break;
-  case CLI_WORD_BUILD_STATE:
-    offer_words(completion, "waiting running succeeded failed dependency-failed cancelled");
-    break;
-  case CLI_WORD_EVALUATION_STATE:
-    offer_words(completion, "waiting running succeeded failed cancelled");
-    break;
-  case CLI_WORD_CHANGE:
-    offer_words(completion, "broken fixed failing added removed changed unfinished waiting running "
-                            "succeeded failed dependency-failed cancelled");
-    break;
-  case CLI_WORD_SYSTEM:
-    offer_words(completion, "x86_64-linux i686-linux aarch64-linux armhf-linux powerpc64le-linux "
-                            "riscv64-linux i586-gnu x86_64-gnu");
-    break;
-  case CLI_WORD_SHELL:
-    offer_words(completion, "bash zsh fish");
-    break;
-  }
 }
 
 /* ---- options ---- */
@@ -176,8 +177,8 @@ find_option(const struct completion *completion, struct str word)
                                                       : NULL;
 }
 
-static enum cli_word
-kind_of_value(const struct completion *completion, const struct option *option)
+enum cli_word
+cli_kind_of_value(const struct verb *verb, const struct option *option)
 {
   static const struct
   {
@@ -188,9 +189,12 @@ kind_of_value(const struct completion *completion, const struct option *option)
                 { "SYSTEM", CLI_WORD_SYSTEM },
                 { "WHAT", CLI_WORD_CHANGE },
                 { "ID", CLI_WORD_EVALUATION } };
-  if (strcmp(option->name, "state") == 0 && completion->verb != NULL)
-    return completion->verb->kind == CLI_WORD_SPECIFICATION ? CLI_WORD_EVALUATION_STATE
-                                                            : CLI_WORD_BUILD_STATE;
+  if (strcmp(option->name, "agent") == 0)
+    return CLI_WORD_AGENT;
+  if (strcmp(option->name, "show") == 0 && verb != NULL && strcmp(verb->name, "errors") == 0)
+    return CLI_WORD_ERROR;
+  if (strcmp(option->name, "state") == 0 && verb != NULL)
+    return verb->kind == CLI_WORD_SPECIFICATION ? CLI_WORD_EVALUATION_STATE : CLI_WORD_BUILD_STATE;
   for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
     if (option->placeholder != NULL && strcmp(option->placeholder, kinds[i].placeholder) == 0)
       return kinds[i].kind;
@@ -267,7 +271,7 @@ offer_glued_value(struct completion *completion)
     return false;
   completion->glued = str_make(completion->current.data, name.size + 1);
   completion->current = rest;
-  offer_kind(completion, kind_of_value(completion, option));
+  offer_kind(completion, cli_kind_of_value(completion->verb, option));
   return true;
 }
 
@@ -276,7 +280,7 @@ static void
 offer_all(struct completion *completion, const struct option *before)
 {
   if (before != NULL)
-    offer_kind(completion, kind_of_value(completion, before));
+    offer_kind(completion, cli_kind_of_value(completion->verb, before));
   else if (offer_glued_value(completion))
     return;
   else if (str_starts(completion->current, STR("-")))

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/options.h"
 #include "cli/cli.h"
+#include "cli/near.h"
 #include "cli/terminal.h"
 
 #define TOKEN_FILE_MAX 4096
@@ -35,11 +36,13 @@ const struct option cli_options[] = {
   { "token-file", OPTION_TEXT, MEMBER(token_file), 0, 0, NULL, "FILE",
     "file with the administrator token [or PANOPLY_TOKEN]" },
   { "json", OPTION_FLAG, MEMBER(json), 0, 0, "no", NULL, "print the server's JSON" },
-  { "limit", OPTION_NUMBER, MEMBER(limit), 1, 1000, NULL, "N", "at most so many items (100)" },
+  { "limit", OPTION_NUMBER, MEMBER(limit), 1, 1000, NULL, "N",
+    "at most so many: of a list 100 unless told, of events all" },
   { "before", OPTION_TEXT, MEMBER(before), 0, 0, NULL, "CURSOR",
     "go on with a list from where it said" },
   { "state", OPTION_TEXT, MEMBER(state), 0, 0, NULL, "STATE", "only those in this state" },
-  { "follow", OPTION_FLAG, MEMBER(follow), 0, 0, "no", NULL, "go on while it grows" },
+  { "follow", OPTION_FLAG, MEMBER(follow), 0, 0, "no", NULL,
+    "go on: a log, or what changes: in place on a terminal, else what is new" },
   { "dependents", OPTION_FLAG, MEMBER(dependents), 0, 0, "no", NULL,
     "and what failed or was cancelled with it" },
   { "force", OPTION_FLAG, MEMBER(force), 0, 0, "no", NULL, "even where that seems needless" },
@@ -59,10 +62,16 @@ const struct option cli_options[] = {
   { "against", OPTION_TEXT, MEMBER(against), 0, 0, NULL, "ID",
     "compare with this evaluation [the newest before it that succeeded]" },
   { "show", OPTION_TEXT, MEMBER(show), 0, 0, NULL, "WHAT",
-    "broken, fixed, failing, added, removed, changed, unfinished or a state" },
+    "of changes: broken, fixed, failing, added, removed, changed, unfinished or a state; of "
+    "errors: "
+    "new or gone" },
+  { "attempt", OPTION_NUMBER, MEMBER(attempt), 1, INT64_MAX, NULL, "ATTEMPT",
+    "the log of this attempt, as 'build show' lists them [the newest]" },
+  { "days", OPTION_NUMBER, MEMBER(days), 1, 3650, NULL, "N", "valid for so long [for ever]" },
+  { "agent", OPTION_TEXT, MEMBER(agent), 0, 0, NULL, "NAME", "only what this agent has tried" },
   { 0 },
 };
-static_assert(CLI_SHOW == 1 << (ARRAY_SIZE(cli_options) - 2), "a bit for each option");
+static_assert(CLI_AGENT == 1 << (ARRAY_SIZE(cli_options) - 2), "a bit for each option");
 
 /* Takes the options out; the words that stay are in WORDS. Returns the bits of the
    options, or -EINVAL. */
@@ -173,6 +182,20 @@ cli_find_verb(const struct verb *table, int count, char *const *words, int *ret_
   return NULL;
 }
 
+/* An empty value is a script's unset variable, and would ask for all. */
+static int
+check_values(const struct cli *cli, unsigned given, struct error *err)
+{
+  for (size_t i = 0; cli_options[i].name != NULL; i++) {
+    const char *value = "-";
+    if ((given & 1u << i) != 0 && cli_options[i].type == OPTION_TEXT)
+      memcpy(&value, (const char *) cli + cli_options[i].offset, sizeof value);
+    if (value[0] == '\0')
+      return error_set(err, -EINVAL, "the value of --%s is empty", cli_options[i].name);
+  }
+  return 0;
+}
+
 /* Refuses options that the verb does not take: one that is passed over in silence
    would be a wish not fulfilled. */
 static int
@@ -200,19 +223,45 @@ check_words(const struct cli *cli, const struct verb *verb, int count, char **wo
                    verb->name, before(verb->arguments), verb->arguments);
 }
 
+/* The verb whose first word is the nearest to what was said, or all that there are. */
+static void
+hint_verbs(const struct cli *cli, const struct verb *table, const char *word, struct error *err)
+{
+  CLEANUP_BUF struct buf names = { 0 };
+  const struct verb *nearest = NULL;
+  size_t distance = NEAR_MOST + 1;
+  for (; table->name != NULL; table++) {
+    struct str rest = str_of(table->name);
+    struct str first;
+    str_split(&rest, ' ', &first);
+    size_t its = near_distance(str_of(word), first);
+    if (its < distance) {
+      distance = its;
+      nearest = table;
+    }
+    buf_printf(&names, "%s%s", names.size == 0 ? "" : ", ", table->name);
+  }
+  if (nearest != NULL)
+    error_hint(err, "Did you mean \"%s\"? See 'panoply %s --help'.", nearest->name, cli->command);
+  else
+    error_hint(err, "Its verbs are %s: see 'panoply %s --help'.", buf_text(&names), cli->command);
+}
+
 /* "token" alone is the beginning of several verbs: what could follow? */
 static int
 refuse_verb(const struct cli *cli, const struct verb *table, const char *word, struct error *err)
 {
   CLEANUP_BUF struct buf seconds = { 0 };
   size_t size = strlen(word);
-  for (; table->name != NULL; table++)
-    if (strncmp(table->name, word, size) == 0 && table->name[size] == ' ')
-      buf_printf(&seconds, "%s%s", seconds.size == 0 ? "" : ", ", table->name + size + 1);
+  for (const struct verb *verb = table; verb->name != NULL; verb++)
+    if (strncmp(verb->name, word, size) == 0 && verb->name[size] == ' ')
+      buf_printf(&seconds, "%s%s", seconds.size == 0 ? "" : ", ", verb->name + size + 1);
   if (seconds.size > 0)
     return error_set(err, -EINVAL, "'panoply %s %s' needs one of: %s", cli->command, word,
                      buf_text(&seconds));
-  return error_set(err, -EINVAL, "'panoply %s' has no verb \"%s\"", cli->command, word);
+  error_set(err, -EINVAL, "'panoply %s' has no verb \"%s\"", cli->command, word);
+  hint_verbs(cli, table, word, err);
+  return err->code;
 }
 
 /* The verb that the first words name; they are then taken off. A command without verbs
@@ -244,12 +293,15 @@ run(struct cli *cli, const struct verb *table, int argc, char **argv)
   int given = take_options(cli, argc, argv, words, &count, &err);
   const struct verb *verb = given < 0 ? NULL : pick_verb(cli, table, &count, &words, &err);
   if (verb != NULL && check_options(cli, verb, (unsigned) given, &err) == 0
+      && check_values(cli, (unsigned) given, &err) == 0
       && check_words(cli, verb, count, words, &err) == 0) {
+    cli->verb = verb;
     if (cli->token_file == NULL || read_token_file(cli, &err) == 0)
       return verb->run(cli, count, words);
     return cli_fail(CLI_USAGE, &err);
   }
-  error_hint(&err, "See 'panoply %s --help'.", cli->command);
+  if (err.hint[0] == '\0')
+    error_hint(&err, "See 'panoply %s --help'.", cli->command);
   return cli_fail(CLI_USAGE, &err);
 }
 
@@ -277,7 +329,7 @@ cli_dispatch(const struct command *command, int argc, char **argv)
     cli_print_usage(command, stdout);
     return CLI_DONE;
   }
-  struct cli cli = { .command = command->name };
+  struct cli cli = { .command = command->name, .out = stdout };
   cli_read_environment(&cli);
   int status = run(&cli, command->verbs, argc, argv);
   arena_free(&cli.arena);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Looks at a running server from outside and says what an operator should do. */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/cli.h"
+#include "cli/view.h"
 
 struct finding
 {
@@ -31,30 +33,22 @@ note_finding(struct findings *findings, const struct finding *finding)
 }
 
 static json_int_t
-number_at(const json_t *object, const char *outer, const char *inner)
+number_at(const json_t *object, const char *path)
 {
-  return json_integer_value(json_object_get(json_object_get(object, outer), inner));
+  return json_integer_value(cli_member(object, path));
 }
 
 static void
-look_at_farm(struct findings *seen, const json_t *status)
+look_at_server(struct findings *seen, const json_t *status)
 {
-  struct cli *cli = seen->cli;
-  json_int_t connected = number_at(status, "agents", "connected");
-  json_int_t waiting = number_at(status, "builds", "waiting");
   const struct finding findings[] = {
     { true,
-      arena_printf(&cli->arena, "the server answers, version %s",
-                   cli_text(cli, json_object_get(status, "version"))),
+      arena_printf(&seen->cli->arena, "the server answers, version %s",
+                   cli_text(seen->cli, json_object_get(status, "version"))),
       NULL },
     { json_is_true(json_object_get(status, "scheduler")), "a scheduler is active",
       "no scheduler was active in the last minute: a process with that role must run on the same "
       "database; see its log" },
-    { connected > 0 || waiting == 0,
-      arena_printf(&cli->arena, "%lld agents connected, %lld builds wait", (long long) connected,
-                   (long long) waiting),
-      arena_printf(&cli->arena, "%lld builds wait, but no agent is connected",
-                   (long long) waiting) },
     { json_integer_value(json_object_get(status, "losses_met")) == 0,
       "nothing that is offered was found missing",
       "a file of the cache was asked for and is gone: see 'panoply cache check'" },
@@ -65,6 +59,57 @@ look_at_farm(struct findings *seen, const json_t *status)
   };
   for (size_t i = 0; i < ARRAY_SIZE(findings); i++)
     note_finding(seen, &findings[i]);
+}
+
+/* A server that evaluates but has no agent is one on which nothing is ever built. */
+static void
+look_at_agents(struct findings *seen, const json_t *status, const json_t *specifications)
+{
+  struct cli *cli = seen->cli;
+  long long connected = number_at(status, "agents_connected_count");
+  long long enrolled = number_at(status, "agents_enrolled_count");
+  long long waiting = number_at(status, "builds_by_state.waiting");
+  bool is_used = waiting > 0 || json_array_size(json_object_get(specifications, "items")) > 0;
+  const char *none =
+      enrolled == 0
+          ? arena_printf(&cli->arena,
+                         "no agent has enrolled, and %lld builds wait: 'panoply agent --server %s "
+                         "--join-token-file STATE/join-token' on a machine makes it one",
+                         waiting, cli->url)
+          : arena_printf(&cli->arena,
+                         "no agent is connected, and %lld builds wait: 'panoply agents list' shows "
+                         "who was there, and when",
+                         waiting);
+  note_finding(seen,
+               &(struct finding) { connected > 0 || (enrolled == 0 && !is_used),
+                                   arena_printf(&cli->arena,
+                                                "%lld of %lld agents are connected, %lld builds "
+                                                "wait",
+                                                connected, enrolled, waiting),
+                                   none });
+}
+
+static void
+look_at_evaluation(struct findings *seen, const char *name, const json_t *newest)
+{
+  struct cli *cli = seen->cli;
+  const char *id = cli_text(cli, json_object_get(newest, "id"));
+  const char *state = cli_text(cli, json_object_get(newest, "state"));
+  long long errors = json_integer_value(json_object_get(newest, "errors_count"));
+  if (!json_is_object(newest))
+    return;
+  note_finding(
+      seen,
+      &(struct finding) {
+          strcmp(state, "failed") != 0,
+          arena_printf(&cli->arena, "specification %s: its newest evaluation, %s, %s%s%s", name, id,
+                       strcmp(state, "succeeded") == 0 ? "was computed" : "is ",
+                       strcmp(state, "succeeded") == 0 ? "" : state,
+                       errors > 0 ? arena_printf(&cli->arena, ", with %lld errors", errors) : ""),
+          arena_printf(&cli->arena,
+                       "specification %s: its newest evaluation, %s, failed: %s (see 'panoply "
+                       "evaluation log %s'; 'panoply spec evaluate %s --force' tries again)",
+                       name, id, cli_text(cli, json_object_get(newest, "message")), id, name) });
 }
 
 static void
@@ -78,13 +123,15 @@ look_at_specifications(struct findings *seen, const json_t *list)
     const json_t *failure = json_object_get(item, "failure");
     const char *name = cli_text(cli, json_object_get(item, "name"));
     bool paused = json_is_true(json_object_get(item, "paused"));
+    bool failed = json_is_string(failure);
     const struct finding finding = {
-      json_is_null(failure),
+      !failed,
       arena_printf(&cli->arena, "specification %s: %s", name,
                    paused ? "paused" : "its channels can be reached"),
       arena_printf(&cli->arena, "specification %s: %s", name, cli_text(cli, failure)),
     };
     note_finding(seen, &finding);
+    look_at_evaluation(seen, name, json_object_get(item, "newest_evaluation"));
   }
 }
 
@@ -95,16 +142,20 @@ doctor_run(struct cli *cli, int count, char **words)
   (void) words;
   json_t *status = NULL;
   json_t *specifications = NULL;
-  int r = cli_call(cli, "GET", "/status", NULL, &status);
+  int r = cli_get(cli, "/status",
+                  "version:text scheduler:flag builds_by_state:object "
+                  "agents_connected_count:number agents_enrolled_count:number losses_met:number",
+                  &status);
   if (r == CLI_DONE)
-    r = cli_call(cli, "GET", "/specifications", NULL, &specifications);
+    r = cli_get(cli, "/specifications", "items:list", &specifications);
   struct findings findings = { .cli = cli, .list = json_array(), .all_good = true };
   if (r == CLI_DONE) {
-    look_at_farm(&findings, status);
+    look_at_server(&findings, status);
+    look_at_agents(&findings, status, specifications);
     look_at_specifications(&findings, specifications);
   }
   if (r == CLI_DONE && cli->json)
-    cli_print_json(findings.list);
+    cli_print_json(cli, findings.list);
   json_decref(findings.list);
   json_decref(status);
   json_decref(specifications);

@@ -4,33 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/terminal.h"
-
-#define STREAM_LINE_MAX (1 << 20) /* bytes of a line of the stream */
-#define SILENCE_S 60              /* the server says something every 15 */
-#define FIRST_PAUSE_MS 500        /* before dialling again; then twice that ... */
-#define LONGEST_PAUSE_MS 30000
+#include "cli/view.h"
 
 struct follower
 {
   struct cli *cli;
-  struct buf rest;     /* of the stream: what is no whole line yet */
-  struct buf position; /* of the event whose lines are being read */
-  struct buf reached;  /* of the last whole one: where a new connection goes on */
-  int64_t left;        /* events until the end; -1 = for ever */
-  bool heard;          /* this connection has brought something */
-  int result;          /* of what a callback met; 0 = go on */
+  int64_t left; /* events until the end; -1 = for ever */
 };
-
-static void
-follower_free(struct follower *follower)
-{
-  buf_free(&follower->rest);
-  buf_free(&follower->position);
-  buf_free(&follower->reached);
-}
 
 /* ---- an event as a line ---- */
 
@@ -96,8 +78,9 @@ print_event(struct cli *cli, const json_t *event)
 }
 
 static int
-take_event(struct follower *follower, struct str data)
+take_event(void *state, struct str data)
 {
+  struct follower *follower = state;
   struct cli cli = *follower->cli;
   cli.arena = (struct arena) { 0 }; /* or the whole program's would grow for ever */
   json_t *event = json_loadb(data.data, data.size, 0, NULL);
@@ -106,105 +89,47 @@ take_event(struct follower *follower, struct str data)
     return -EPROTO;
   }
   if (cli.json)
-    cli_print_json_line(event);
+    cli_print_json_line(&cli, event);
   else
     print_event(&cli, event);
   json_decref(event);
   arena_free(&cli.arena);
   if (follower->left > 0)
     follower->left--;
-  return fflush(stdout) == 0 ? 0 : -errno;
+  if (fflush(stdout) != 0)
+    return -errno;
+  return follower->left == 0 ? 1 : 0;
 }
 
-/* ---- the stream ---- */
-
-/* An id comes before its data; one alone tells where the stream stands. */
-static int
-take_line(struct follower *follower, struct str line)
-{
-  static const struct str id = { "id: ", 4 }, data = { "data: ", 6 };
-  if (str_starts(line, id)) {
-    buf_clear(&follower->position);
-    buf_append_str(&follower->position, str_from(line, id.size));
-  } else if (line.size == 0) {
-    buf_clear(&follower->reached);
-    buf_append_str(&follower->reached, buf_str(&follower->position));
-  }
-  return str_starts(line, data) ? take_event(follower, str_from(line, data.size)) : 0;
-}
-
-/* -ECANCELED ends the call: enough was seen. */
-static int
-take_piece(void *state, struct str piece)
-{
-  struct follower *follower = state;
-  follower->heard = true;
-  buf_append_str(&follower->rest, piece);
-  struct str rest = buf_str(&follower->rest);
-  for (ptrdiff_t end; (end = str_find(rest, '\n')) >= 0; rest = str_from(rest, (size_t) end + 1)) {
-    follower->result = take_line(follower, str_make(rest.data, (size_t) end));
-    if (follower->result < 0 || follower->left == 0)
-      return -ECANCELED;
-  }
-  buf_consume(&follower->rest, follower->rest.size - rest.size);
-  if (follower->rest.size > STREAM_LINE_MAX)
-    follower->result = -EPROTO;
-  return follower->result;
-}
-
-static int
-follow_once(struct follower *follower, const char *path, struct error *err)
-{
-  CLEANUP_BUF struct buf header = { 0 };
-  struct http_answer answer = { 0 };
-  buf_printf(&header, "Last-Event-ID: %s", buf_text(&follower->reached));
-  const char *headers[] = { follower->reached.size > 0 ? buf_text(&header) : NULL, NULL };
-  struct http_client *client = cli_client(follower->cli, SILENCE_S);
-  int r = http_client_expect(client,
-                             &(struct http_call) { .method = "GET",
-                                                   .path = path,
-                                                   .headers = headers,
-                                                   .reply_piece = take_piece,
-                                                   .reply_state = follower },
-                             &answer, err);
-  http_client_free(client);
-  http_answer_free(&answer);
-  buf_clear(&follower->rest);
-  return r;
-}
-
-/* A server that answers no (-EINVAL, say) will do so again. */
+/* "12-34": as an event's id tells it. */
 static bool
-may_come_back(int code)
+is_place(const char *text)
 {
-  return code == 0 || code == -ECONNREFUSED || code == -ETIMEDOUT || code == -EIO || code == -EBUSY
-         || code == -ECONNRESET || code == -EHOSTUNREACH || code == -EPIPE;
+  struct str rest = str_of(text);
+  struct str first;
+  int64_t number;
+  bool split = str_split(&rest, '-', &first);
+  return split && str_to_i64(first, &number) == 0 && number >= 0 && str_to_i64(rest, &number) == 0
+         && number >= 0;
 }
 
-/* Until enough was seen: 0. It must have worked once before it is tried again. */
 static int
-follow(struct follower *follower, const char *path, struct error *err)
+check_options(const struct cli *cli)
 {
-  bool worked = false;
-  int pause_ms = FIRST_PAUSE_MS;
-  for (;;) {
-    follower->heard = false;
-    int r = follow_once(follower, path, err);
-    if (follower->left == 0)
-      return 0;
-    if (follower->result < 0)
-      return error_set(err, follower->result, "cannot go on with the stream: %s",
-                       strerror(-follower->result));
-    worked |= follower->heard;
-    if (r < 0 && (!worked || !may_come_back(r)))
-      return r;
-    pause_ms = follower->heard ? FIRST_PAUSE_MS : pause_ms;
-    if (r < 0)
-      cli_show_progress("The connection is lost; dialling again ...");
-    clock_sleep_ms(r < 0 || !follower->heard ? pause_ms : 0);
-    cli_show_progress("");
-    pause_ms = pause_ms * 2 < LONGEST_PAUSE_MS ? pause_ms * 2 : LONGEST_PAUSE_MS;
+  struct error err = { 0 };
+  static const char of_kind[] = "abcdefghijklmnopqrstuvwxyz_.";
+  if (cli->since != NULL && !is_place(cli->since)) {
+    error_set(&err, -EINVAL, "--since: \"%s\" is no place in the stream", cli->since);
+    error_hint(&err, "A place looks like 7310-512; 0-0 is the first event that is kept.");
+    return cli_fail(CLI_USAGE, &err);
   }
+  if (cli->kind != NULL && cli->kind[strspn(cli->kind, of_kind)] != '\0') {
+    error_set(&err, -EINVAL, "--kind: no kind of event begins with \"%s\"", cli->kind);
+    error_hint(&err, "Kinds are like build.failed; they begin with specification., evaluation., "
+                     "build., attempt. or agent.");
+    return cli_fail(CLI_USAGE, &err);
+  }
+  return CLI_DONE;
 }
 
 static int
@@ -212,17 +137,16 @@ events_run(struct cli *cli, int count, char **words)
 {
   (void) count;
   (void) words;
-  struct error err = { 0 };
-  CLEANUP_BUF struct buf path = { 0 };
-  PN_CLEANUP(follower_free)
   struct follower follower = { .cli = cli, .left = cli->limit > 0 ? cli->limit : -1 };
-  buf_append_text(&path, HTTP_API "/events");
-  if (cli->kind != NULL)
-    buf_printf(&path, "?kind=%s", cli_encode(cli, cli->kind));
+  struct feed feed = { .cli = cli, .kind = cli->kind, .take = take_event, .state = &follower };
+  int status = check_options(cli);
+  if (status != CLI_DONE)
+    return status;
   if (cli->since != NULL)
-    buf_append_text(&follower.reached, cli->since);
-  int r = follow(&follower, buf_text(&path), &err);
-  return r < 0 ? cli_fail_call(cli, "/events", &err) : CLI_DONE;
+    buf_append_text(&feed.reached, cli->since);
+  status = cli_feed(&feed);
+  buf_free(&feed.reached);
+  return status;
 }
 
 const struct verb cli_events_verbs[] = {

@@ -6,7 +6,10 @@
 
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/view.h"
 #include "serve/serve.h"
+
+#define PAST_SHOWN "5" /* of what an agent built, and failed to build */
 
 /* ---- agents ---- */
 
@@ -16,20 +19,121 @@ agents_list(struct cli *cli, int count, char **words)
   (void) count;
   (void) words;
   static const struct column columns[] = {
-    { "NAME", "name", COLUMN_NAME },       { "CONNECTED", "connected", COLUMN_TEXT },
-    { "PAUSED", "paused", COLUMN_TEXT },   { "RELEASED", "released", COLUMN_TEXT },
-    { "SYSTEMS", "systems", COLUMN_TEXT }, { "PLACES", "places", COLUMN_TEXT },
-    { "SEEN", "seen_at", COLUMN_TIME },    { 0 }
+    { "NAME", "name", COLUMN_NAME, 0 },        { "CONNECTED", "connected", COLUMN_TEXT, 0 },
+    { "PAUSED", "paused", COLUMN_TEXT, 1 },    { "RELEASED", "released", COLUMN_TEXT, 4 },
+    { "PLACES", "places", COLUMN_TEXT, 3 },    { "SEEN", "seen_at", COLUMN_TIME, 2 },
+    { "SYSTEMS", "systems", COLUMN_PROSE, 5 }, { 0 }
   };
-  return cli_list(cli, "/agents", columns,
-                  "There is no agent yet: start one with the token in STATE/join-token.");
+  return cli_show(
+      cli, &(struct cli_view) {
+               .path = cli_with_filters(cli, "/agents"),
+               .members = "items:list",
+               .columns = columns,
+               .empty = "There is no agent yet: start one with the token in STATE/join-token.",
+               .kinds = "agent." });
+}
+
+static const char *
+standing_of(const json_t *agent)
+{
+  bool connected = json_is_true(json_object_get(agent, "connected"));
+  if (json_is_true(json_object_get(agent, "released")))
+    return "released";
+  if (json_is_true(json_object_get(agent, "paused")))
+    return connected ? "paused" : "paused, away";
+  return connected ? "connected" : "away";
+}
+
+/* How its machine fares, where it has told. */
+static void
+print_condition(struct cli *cli, const json_t *condition)
+{
+  static const struct fact facts[] = { { "Load", "load", COLUMN_TEXT },
+                                       { "Memory free", "memory_free", COLUMN_SIZE },
+                                       { 0 } };
+  const json_t *disk = json_object_get(condition, "disk_free");
+  cli_print_facts(cli, facts, condition);
+  if (disk != NULL)
+    cli_print_fact(
+        cli, "Disk free",
+        arena_printf(&cli->arena, "%s of %s", cli_value(cli, disk, COLUMN_SIZE),
+                     cli_value(cli, json_object_get(condition, "disk_size"), COLUMN_SIZE)));
+}
+
+/* Its last 24 hours, and what it built last: parts of its page that have routes of their own. */
+static int
+print_past(struct cli *cli, const char *path)
+{
+  static const struct column attempts[] = { { "BUILD", "build", COLUMN_TEXT, 0 },
+                                            { "NAME", "name", COLUMN_NAME, 0 },
+                                            { "CAUSE", "cause", COLUMN_TEXT, 1 },
+                                            { "ENDED", "finished_at", COLUMN_TIME, 0 },
+                                            { 0 } };
+  static const char *const states[] = { "failed", "succeeded" };
+  static const char *const titles[] = { "Failed last", "Built last" };
+  json_t *day = NULL;
+  int status = cli_get(cli, arena_printf(&cli->arena, "%s/day", path),
+                       "busy_percent:number failures_count:number", &day);
+  if (status == CLI_DONE)
+    cli_print_fact(cli, "Last day",
+                   arena_printf(&cli->arena, "%s %% of its places busy, %s tries failed",
+                                cli_text(cli, json_object_get(day, "busy_percent")),
+                                cli_text(cli, json_object_get(day, "failures_count"))));
+  json_decref(day);
+  for (size_t i = 0; status == CLI_DONE && i < ARRAY_SIZE(states); i++) {
+    json_t *answer = NULL;
+    status = cli_get(
+        cli,
+        arena_printf(&cli->arena, "%s/attempts?limit=" PAST_SHOWN "&state=%s", path, states[i]),
+        "items:list", &answer);
+    cli_print_section(cli, titles[i], attempts, json_object_get(answer, "items"));
+    json_decref(answer);
+  }
+  return status;
+}
+
+static int
+print_agent(struct cli *cli, const json_t *agent)
+{
+  static const struct fact facts[] = {
+    { "Systems", "systems", COLUMN_TEXT },      { "Places", "places", COLUMN_TEXT },
+    { "Seen", "seen_at", COLUMN_TIME },         { "Connected", "connected_at", COLUMN_TIME },
+    { "Enrolled", "enrolled_at", COLUMN_TIME }, { 0 },
+  };
+  static const struct fact told[] = {
+    { "Host", "host", COLUMN_TEXT },
+    { "Kernel", "kernel", COLUMN_TEXT },
+    { "Machine", "machine", COLUMN_TEXT },
+    { "Panoply", "version", COLUMN_TEXT },
+    { "Cores", "cores", COLUMN_TEXT },
+    { "Memory", "memory", COLUMN_SIZE },
+    { 0 },
+  };
+  static const struct column builds[] = { { "BUILD", "build", COLUMN_TEXT, 0 },
+                                          { "NAME", "name", COLUMN_NAME, 0 },
+                                          { "SINCE", "created_at", COLUMN_TIME, 1 },
+                                          { 0 } };
+  cli_print_headline(
+      cli, arena_printf(&cli->arena, "Agent %s", cli_text(cli, json_object_get(agent, "name"))),
+      standing_of(agent));
+  fputc('\n', cli->out);
+  cli_print_facts(cli, facts, agent);
+  print_condition(cli, json_object_get(agent, "condition"));
+  cli_print_facts(cli, told, json_object_get(agent, "facts"));
+  cli_print_section(cli, "It builds", builds, json_object_get(agent, "running_attempts"));
+  return print_past(
+      cli, cli_path_of(cli, "/agents/", json_string_value(json_object_get(agent, "name")), ""));
 }
 
 static int
 agents_show(struct cli *cli, int count, char **words)
 {
   (void) count;
-  return cli_show(cli, cli_path_of(cli, "/agents/", words[0], ""));
+  return cli_show(cli,
+                  &(struct cli_view) { .path = cli_path_of(cli, "/agents/", words[0], ""),
+                                       .members = "name:text connected:flag running_attempts:list",
+                                       .print = print_agent,
+                                       .kinds = "agent. build. attempt." });
 }
 
 static int
@@ -63,13 +167,19 @@ token_create(struct cli *cli, int count, char **words)
   struct json json = json_begin(&body);
   json_object_open(&json);
   json_put_cstr(&json, "name", count > 0 ? words[0] : "joining token");
+  json_put_i64(&json, "valid_s", cli->days * 24 * 3600);
   json_object_close(&json);
   json_t *answer = NULL;
-  int status = cli_call(cli, "POST", "/agents/tokens", buf_text(&body), &answer);
+  const struct cli_call call = { .method = "POST",
+                                 .path = "/agents/tokens",
+                                 .body = buf_text(&body),
+                                 .status = 201,
+                                 .members = "id:number token:text" };
+  int status = cli_call(cli, &call, &answer);
   if (status != CLI_DONE)
     return status;
   if (cli->json)
-    cli_print_json(answer);
+    cli_print_json(cli, answer);
   else
     puts(cli_text(cli, json_object_get(answer, "token")));
   json_decref(answer);
@@ -81,13 +191,18 @@ token_list(struct cli *cli, int count, char **words)
 {
   (void) count;
   (void) words;
-  static const struct column columns[] = { { "ID", "id", COLUMN_TEXT },
-                                           { "NAME", "name", COLUMN_NAME },
-                                           { "CREATED", "created_at", COLUMN_TIME },
-                                           { "EXPIRES", "expires_at", COLUMN_TIME },
+  static const struct column columns[] = { { "ID", "id", COLUMN_TEXT, 0 },
+                                           { "NAME", "name", COLUMN_NAME, 0 },
+                                           { "CREATED", "created_at", COLUMN_TIME, 1 },
+                                           { "EXPIRES", "expires_at", COLUMN_TIME, 0 },
                                            { 0 } };
-  return cli_list(cli, "/agents/tokens", columns,
-                  "No joining token is valid: make one with 'panoply agents token create'.");
+  return cli_show(
+      cli,
+      &(struct cli_view) {
+          .path = cli_with_filters(cli, "/agents/tokens"),
+          .members = "items:list",
+          .columns = columns,
+          .empty = "No joining token is valid: make one with 'panoply agents token create'." });
 }
 
 static int
@@ -106,15 +221,16 @@ token_revoke(struct cli *cli, int count, char **words)
 }
 
 const struct verb cli_agents_verbs[] = {
-  { "list", "", CLI_CALL, "all build machines", 0, 0, agents_list, CLI_WORD_ANY },
-  { "show", "NAME", CLI_CALL, "one, with what it builds", 1, 1, agents_show, CLI_WORD_AGENT },
+  { "list", "", CLI_LIST | CLI_FOLLOW, "all build machines", 0, 0, agents_list, CLI_WORD_ANY },
+  { "show", "NAME", CLI_CALL | CLI_FOLLOW, "one, with what it builds", 1, 1, agents_show,
+    CLI_WORD_AGENT },
   { "pause", "NAME", CLI_CALL, "give it no new work", 1, 1, agents_pause, CLI_WORD_AGENT },
   { "resume", "NAME", CLI_CALL, "give it work again", 1, 1, agents_resume, CLI_WORD_AGENT },
   { "release", "NAME", CLI_CALL, "shut it out; its name may be enrolled anew", 1, 1, agents_release,
     CLI_WORD_AGENT },
-  { "token create", "[NAME]", CLI_CALL, "a joining token, for new agents: shown once", 0, 1,
-    token_create, CLI_WORD_ANY },
-  { "token list", "", CLI_CALL, "joining tokens that are valid", 0, 0, token_list, CLI_WORD_ANY },
+  { "token create", "[NAME]", CLI_CALL | CLI_DAYS, "a joining token, for new agents: shown once", 0,
+    1, token_create, CLI_WORD_ANY },
+  { "token list", "", CLI_LIST, "joining tokens that are valid", 0, 0, token_list, CLI_WORD_ANY },
   { "token revoke", "ID", CLI_CALL, "let a joining token enrol nobody any more", 1, 1, token_revoke,
     CLI_WORD_TOKEN },
   { 0 },
@@ -128,12 +244,12 @@ key_show(struct cli *cli, int count, char **words)
   (void) count;
   (void) words;
   json_t *answer = NULL;
-  int status = cli_call(cli, "GET", "/key", NULL, &answer);
+  int status = cli_get(cli, "/key", "public_key:text", &answer);
   if (status != CLI_DONE)
     return status;
   struct str key = str_of(json_string_value(json_object_get(answer, "public_key")));
   if (cli->json)
-    cli_print_json(answer);
+    cli_print_json(cli, answer);
   else
     status = cli_write(key);
   json_decref(answer);
@@ -187,16 +303,20 @@ cache_check(struct cli *cli, int count, char **words)
   (void) words;
   json_t *answer = NULL;
   cli_show_progress("Looking at all files ...");
-  int status = cli_call(cli, "POST",
-                        arena_printf(&cli->arena, "/cache/check?withdraw=%s&force=%s",
-                                     cli->withdraw ? "yes" : "no", cli->force ? "yes" : "no"),
-                        "{}", &answer);
+  const struct cli_call call = {
+    .method = "POST",
+    .path = arena_printf(&cli->arena, "/cache/check?withdraw=%s&force=%s",
+                         cli->withdraw ? "yes" : "no", cli->force ? "yes" : "no"),
+    .body = "{}",
+    .members = "files:number lost:number withdrawn:number restored:number builds_count:number",
+  };
+  int status = cli_call(cli, &call, &answer);
   cli_show_progress("");
   if (status != CLI_DONE)
     return status;
   long long lost = number(answer, "lost");
   if (cli->json)
-    cli_print_json(answer);
+    cli_print_json(cli, answer);
   else if (lost == 0)
     printf("all %lld files are there\n", number(answer, "files"));
   else if (cli->withdraw)

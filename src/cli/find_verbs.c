@@ -3,44 +3,45 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
-
-/* A table with its TITLE; nothing when there is nothing. Returns how many rows. */
-static size_t
-print_part(struct cli *cli, const json_t *answer, const char *member, const char *title,
-           const struct column *columns)
-{
-  const json_t *items = json_object_get(answer, member);
-  size_t count = json_array_size(items);
-  if (count == 0)
-    return 0;
-  printf("%s:\n", title);
-  cli_print_table(cli, columns, items);
-  putchar('\n');
-  return count;
-}
+#include "cli/view.h"
 
 /* ---- queue ---- */
 
-static void
+static int
 print_queue(struct cli *cli, const json_t *answer)
 {
   static const struct column systems[] = {
-    { "SYSTEM", "system", COLUMN_TEXT },
-    { "WAITING", "waiting_count", COLUMN_TEXT },
-    { "RUNNING", "running_count", COLUMN_TEXT },
-    { "OLDEST", "waiting_since", COLUMN_TIME },
-    { "AGENTS", "agents_count", COLUMN_TEXT },
-    { "PLACES", "places", COLUMN_TEXT },
+    { "SYSTEM", "system", COLUMN_TEXT, 0 },
+    { "WAITING", "waiting_count", COLUMN_TEXT, 0 },
+    { "RUNNING", "running_count", COLUMN_TEXT, 0 },
+    { "OLDEST", "waiting_since", COLUMN_TIME, 1 },
+    { "AGENTS", "agents_count", COLUMN_TEXT, 2 },
+    { "PLACES", "places", COLUMN_TEXT, 3 },
     { 0 },
   };
   static const struct column specifications[] = {
-    { "SPECIFICATION", "specification", COLUMN_NAME }, { "EVALUATION", "evaluation", COLUMN_TEXT },
-    { "WAITING", "waiting_count", COLUMN_TEXT },       { "RUNNING", "running_count", COLUMN_TEXT },
-    { "OLDEST", "waiting_since", COLUMN_TIME },        { 0 },
+    { "SPEC", "specification", COLUMN_NAME, 0 },
+    { "EVALUATION", "evaluation", COLUMN_TEXT, 2 },
+    { "PRIORITY", "priority", COLUMN_TEXT, 3 },
+    { "WAITING", "waiting_count", COLUMN_TEXT, 0 },
+    { "RUNNING", "running_count", COLUMN_TEXT, 0 },
+    { "OLDEST", "waiting_since", COLUMN_TIME, 1 },
+    { 0 },
   };
-  size_t count = print_part(cli, answer, "systems", "By system", systems);
-  count += print_part(cli, answer, "specifications", "By specification", specifications);
-  puts(count == 0 ? "Nothing waits." : "'panoply build list --state waiting' shows the builds.");
+  static const struct column longest[] = {
+    { "BUILD", "build", COLUMN_TEXT, 0 },         { "NAME", "name", COLUMN_NAME, 0 },
+    { "SYSTEM", "system", COLUMN_TEXT, 1 },       { "PRIORITY", "priority", COLUMN_TEXT, 2 },
+    { "SINCE", "waiting_since", COLUMN_TIME, 0 }, { 0 }
+  };
+  size_t count = cli_print_section(cli, "By system", systems, json_object_get(answer, "systems"));
+  count += cli_print_section(cli, "By specification", specifications,
+                             json_object_get(answer, "specifications"));
+  count += cli_print_section(cli, "Waiting longest", longest,
+                             json_object_get(answer, "waiting_longest"));
+  fputs(count == 0 ? "Nothing waits.\n"
+                   : "\n'panoply build list --state waiting' shows the builds.\n",
+        cli->out);
+  return CLI_DONE;
 }
 
 static int
@@ -48,18 +49,14 @@ queue_run(struct cli *cli, int count, char **words)
 {
   (void) count;
   (void) words;
-  json_t *answer = NULL;
-  int status = cli_call(cli, "GET", "/queue", NULL, &answer);
-  if (status == CLI_DONE && cli->json)
-    cli_print_json(answer);
-  else if (status == CLI_DONE)
-    print_queue(cli, answer);
-  json_decref(answer);
-  return status;
+  return cli_show(cli, &(struct cli_view) { .path = "/queue",
+                                            .members = "systems:list specifications:list",
+                                            .print = print_queue,
+                                            .kinds = "build. agent." });
 }
 
 const struct verb cli_queue_verbs[] = {
-  { "", "", CLI_CALL, "What waits, by system and by specification.", 0, 0, queue_run,
+  { "", "", CLI_CALL | CLI_FOLLOW, "What waits, by system and by specification.", 0, 0, queue_run,
     CLI_WORD_ANY },
   { 0 },
 };
@@ -71,46 +68,46 @@ static int
 print_found(struct cli *cli, const json_t *answer)
 {
   static const struct column jobs[] = {
-    { "JOB", "name", COLUMN_NAME },
-    { "SPECIFICATION", "specification", COLUMN_NAME },
-    { "EVALUATION", "evaluation", COLUMN_TEXT },
-    { "BUILD", "build", COLUMN_TEXT },
-    { "STATE", "state", COLUMN_STATE },
+    { "JOB", "name", COLUMN_NAME, 0 },
+    { "SPEC", "specification", COLUMN_NAME, 0 },
+    { "EVALUATION", "evaluation", COLUMN_TEXT, 2 },
+    { "BUILD", "build", COLUMN_TEXT, 0 },
+    { "STATE", "state", COLUMN_STATE, 0 },
     { 0 },
   };
   static const struct column builds[] = {
-    { "ID", "id", COLUMN_TEXT },
-    { "NAME", "name", COLUMN_NAME },
-    { "SYSTEM", "system", COLUMN_TEXT },
-    { "STATE", "state", COLUMN_STATE },
+    { "ID", "id", COLUMN_TEXT, 0 },
+    { "NAME", "name", COLUMN_NAME, 0 },
+    { "SYSTEM", "system", COLUMN_TEXT, 1 },
+    { "STATE", "state", COLUMN_STATE, 0 },
     { 0 },
   };
   static const struct column items[] = {
-    { "ITEM", "path", COLUMN_NAME },
-    { "BUILD", "build", COLUMN_TEXT },
-    { "STATE", "state", COLUMN_STATE },
-    { "SUBSTITUTE", "available", COLUMN_TEXT },
+    { "ITEM", "path", COLUMN_NAME, 0 },
+    { "BUILD", "build", COLUMN_TEXT, 0 },
+    { "STATE", "state", COLUMN_STATE, 0 },
+    { "SUBSTITUTE", "available", COLUMN_TEXT, 1 },
     { 0 },
   };
   static const struct column commits[] = {
-    { "COMMIT", "commit", COLUMN_TEXT },
-    { "SUBJECT", "subject", COLUMN_TEXT },
-    { "EVALUATION", "evaluation", COLUMN_TEXT },
-    { "REPOSITORY", "url", COLUMN_NAME },
+    { "COMMIT", "commit", COLUMN_COMMIT, 0 },
+    { "SUBJECT", "subject", COLUMN_PROSE, 0 },
+    { "EVALUATION", "evaluation", COLUMN_TEXT, 2 },
+    { "REPOSITORY", "url", COLUMN_NAME, 1 },
     { 0 },
   };
   static const struct column things[] = {
-    { "KIND", "kind", COLUMN_TEXT },
-    { "ID", "id", COLUMN_TEXT },
-    { "NAME", "name", COLUMN_NAME },
-    { "STATE", "state", COLUMN_STATE },
+    { "KIND", "kind", COLUMN_TEXT, 0 },
+    { "ID", "id", COLUMN_TEXT, 0 },
+    { "NAME", "name", COLUMN_NAME, 0 },
+    { "STATE", "state", COLUMN_STATE, 1 },
     { 0 },
   };
-  size_t count = print_part(cli, answer, "jobs", "Jobs", jobs);
-  count += print_part(cli, answer, "builds", "Other builds", builds);
-  count += print_part(cli, answer, "store_items", "Store items", items);
-  count += print_part(cli, answer, "commits", "Commits", commits);
-  count += print_part(cli, answer, "things", "By name or number", things);
+  size_t count = cli_print_section(cli, "Jobs", jobs, json_object_get(answer, "jobs"));
+  count += cli_print_section(cli, "Other builds", builds, json_object_get(answer, "builds"));
+  count += cli_print_section(cli, "Store items", items, json_object_get(answer, "store_items"));
+  count += cli_print_section(cli, "Commits", commits, json_object_get(answer, "commits"));
+  count += cli_print_section(cli, "By name or number", things, json_object_get(answer, "things"));
   if (count > 0)
     return CLI_DONE;
   puts("Nothing fits. Jobs and builds are found by a part of their name, store items by their path "
@@ -124,9 +121,10 @@ search_run(struct cli *cli, int count, char **words)
 {
   (void) count;
   json_t *answer = NULL;
-  int status = cli_call(cli, "GET", cli_path_of(cli, "/search?q=", words[0], ""), NULL, &answer);
+  int status = cli_get(cli, cli_path_of(cli, "/search?q=", words[0], ""),
+                       "jobs:list store_items:list commits:list things:list", &answer);
   if (status == CLI_DONE && cli->json)
-    cli_print_json(answer);
+    cli_print_json(cli, answer);
   else if (status == CLI_DONE)
     status = print_found(cli, answer);
   json_decref(answer);

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "cli/view.h"
 
 #define WAIT_MS 15000 /* a big repository takes longer; that is no failure */
 #define PAUSE_MS 100
@@ -44,13 +45,13 @@ cli_await_look(struct cli *cli, const char *name, json_t **ret)
   const char *path = arena_printf(&cli->arena, "/specifications/%s", cli_encode(cli, name));
   int64_t deadline = clock_monotonic_ms() + WAIT_MS;
   json_t *specification = NULL;
-  int status = cli_call(cli, "GET", path, NULL, &specification);
+  int status = cli_get(cli, path, "name:text definition:object", &specification);
   while (status == CLI_DONE && is_pending(specification) && clock_monotonic_ms() < deadline) {
     cli_show_progress("Looking at its channels ...");
     clock_sleep_ms(PAUSE_MS);
     json_decref(specification);
     specification = NULL;
-    status = cli_call(cli, "GET", path, NULL, &specification);
+    status = cli_get(cli, path, "name:text definition:object", &specification);
   }
   cli_show_progress("");
   *ret = specification;
@@ -65,7 +66,7 @@ cli_end_look(struct cli *cli, const char *name, json_t *specification, const cha
   bool pending = is_pending(specification);
   bool failed = !pending && failure != NULL;
   if (cli->json)
-    cli_print_json(specification);
+    cli_print_json(cli, specification);
   else if (change != NULL)
     puts(change);
   if (!cli->json && pending)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/near.h"
 #include "evaluation/evaluation.h"
 
 /* Not for people: what installed files and scripts ask for. */
@@ -28,6 +30,25 @@ print_help(FILE *out)
         "token, in PANOPLY_TOKEN or in the file that --token-file names.\n"
         "Exit status: 0 done, 1 what was asked for failed, 2 it was asked for wrongly.\n",
         out);
+}
+
+static void
+refuse_command(const char *name)
+{
+  struct error err = { 0 };
+  const char *nearest = NULL;
+  size_t distance = NEAR_MOST + 1;
+  for (const struct command *command = cli_commands; command->name != NULL; command++) {
+    size_t its = near_distance(str_of(name), str_of(command->name));
+    nearest = its < distance ? command->name : nearest;
+    distance = its < distance ? its : distance;
+  }
+  error_set(&err, -EINVAL, "there is no command \"%s\"", name);
+  if (nearest != NULL)
+    error_hint(&err, "Did you mean 'panoply %s'? See 'panoply --help'.", nearest);
+  else
+    error_hint(&err, "See 'panoply --help'.");
+  (void) cli_fail(CLI_USAGE, &err);
 }
 
 /* What could not be written (a full disk) was not done. */
@@ -65,6 +86,6 @@ main(int argc, char **argv)
   if (name[0] == '\0')
     print_help(stderr);
   else
-    fprintf(stderr, "panoply: there is no command \"%s\"; see 'panoply --help'\n", name);
+    refuse_command(name);
   return CLI_USAGE;
 }

@@ -277,7 +277,10 @@ put_main_page(void)
     printf(".It Xr panoply-%s 1\n", command->name);
     put_sentence(command->help);
   }
-  puts(".El\n.Pp\nTables fit the terminal; where standard output is none, nothing is cut.\n"
+  puts(".El\n.Pp\nTables fit the terminal: where one is too wide, columns that tell less are left "
+       "out.\n"
+       "Where standard output is no terminal all are there, nothing is cut, and times, sizes and\n"
+       "durations are exact: in UTC, bytes and seconds.\n"
        "With\n.Fl -json\nstandard output is the server's JSON and nothing else.");
   put_environment(true);
   put_exit_status();

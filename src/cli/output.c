@@ -6,29 +6,34 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/terminal.h"
+#include "cli/value.h"
+#include "cli/view.h"
 
 /* The same JSON, without a byte that a terminal could take for an order. */
 static void
-print_json(const json_t *value, size_t form)
+print_json(struct cli *cli, const json_t *value, size_t form)
 {
   size_t escape = isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0;
-  json_dumpf(value, stdout, form | JSON_ENCODE_ANY | escape);
-  putchar('\n');
+  json_dumpf(value, cli->out, form | JSON_ENCODE_ANY | escape);
+  putc('\n', cli->out);
 }
 
 void
-cli_print_json(const json_t *value)
+cli_print_json(struct cli *cli, const json_t *value)
 {
-  print_json(value, JSON_INDENT(2));
+  print_json(cli, value, JSON_INDENT(2));
 }
 
 void
-cli_print_json_line(const json_t *value)
+cli_print_json_line(struct cli *cli, const json_t *value)
 {
-  print_json(value, JSON_COMPACT);
+  print_json(cli, value, JSON_COMPACT);
 }
+
+/* ---- values ---- */
 
 static bool
 holds_texts_only(const json_t *list)
@@ -53,6 +58,8 @@ join_texts(struct cli *cli, const json_t *list)
 const char *
 cli_text(struct cli *cli, const json_t *value)
 {
+  if (value == NULL)
+    return "-";
   if (holds_texts_only(value))
     return join_texts(cli, value);
   switch (json_typeof(value)) {
@@ -78,9 +85,8 @@ cli_text(struct cli *cli, const json_t *value)
   return text;
 }
 
-/* Follows "build.state" into nested objects; NULL where something is missing. */
-static const json_t *
-member_at(const json_t *item, const char *path)
+const json_t *
+cli_member(const json_t *item, const char *path)
 {
   struct str rest = str_of(path);
   struct str part;
@@ -92,13 +98,35 @@ member_at(const json_t *item, const char *path)
   return item;
 }
 
+bool
+cli_is_for_people(void)
+{
+  return isatty(STDOUT_FILENO) == 1;
+}
+
+const char *
+cli_value(struct cli *cli, const json_t *value, enum column_kind kind)
+{
+  const char *text = cli_text(cli, value);
+  int64_t then;
+  if (!cli_is_for_people())
+    return text;
+  if (kind == COLUMN_TIME && value_parse_time(str_of(text), &then) == 0)
+    return value_ago(&cli->arena, then, clock_now_us() / CLOCK_US_PER_S);
+  if (kind == COLUMN_DURATION && json_is_integer(value))
+    return value_duration(&cli->arena, json_integer_value(value));
+  if (kind == COLUMN_SIZE && json_is_integer(value))
+    return value_size(&cli->arena, json_integer_value(value));
+  if (kind == COLUMN_COMMIT)
+    return arena_printf(&cli->arena, "%.12s", text);
+  return text;
+}
+
 /* ---- lists ---- */
 
-void
-cli_print_table(struct cli *cli, const struct column *columns, const json_t *items)
+struct table
+cli_make_table(struct cli *cli, const struct column *columns, const json_t *items)
 {
-  CLEANUP_BUF struct buf text = { 0 };
-  const struct table_style style = table_style_of_output();
   struct table table = { .columns = columns, .rows = json_array_size(items) };
   while (columns[table.columns_count].title != NULL)
     table.columns_count++;
@@ -106,12 +134,21 @@ cli_print_table(struct cli *cli, const struct column *columns, const json_t *ite
   size_t count = table.rows * table.columns_count;
   table.cells = arena_array(&cli->arena, count + 1, sizeof *table.cells);
   for (size_t i = 0; i < count; i++) {
+    const struct column *column = &columns[i % table.columns_count];
     const json_t *item = json_array_get(items, i / table.columns_count);
-    const json_t *value = member_at(item, columns[i % table.columns_count].path);
-    table.cells[i] = value == NULL ? "-" : cli_text(cli, value);
+    table.cells[i] = cli_value(cli, cli_member(item, column->path), column->kind);
   }
+  return table;
+}
+
+void
+cli_print_table(struct cli *cli, const struct column *columns, const json_t *items)
+{
+  CLEANUP_BUF struct buf text = { 0 };
+  const struct table_style style = table_style_of_output();
+  const struct table table = cli_make_table(cli, columns, items);
   table_write(&table, &style, &text);
-  fputs(buf_text(&text), stdout);
+  fputs(buf_text(&text), cli->out);
 }
 
 static const char *
@@ -123,8 +160,8 @@ with_parameter(struct cli *cli, const char *path, const char *name, const char *
                       cli_encode(cli, value));
 }
 
-static const char *
-with_filters(struct cli *cli, const char *path)
+const char *
+cli_with_filters(struct cli *cli, const char *path)
 {
   const char *limit =
       cli->limit > 0 ? arena_printf(&cli->arena, "%lld", (long long) cli->limit) : NULL;
@@ -132,115 +169,25 @@ with_filters(struct cli *cli, const char *path)
   path = with_parameter(cli, path, "name", cli->name);
   path = with_parameter(cli, path, "system", cli->system);
   path = with_parameter(cli, path, "evaluation", cli->evaluation);
+  path = with_parameter(cli, path, "agent", cli->agent);
   path = with_parameter(cli, path, "against", cli->against);
   path = with_parameter(cli, path, "show", cli->show);
   path = with_parameter(cli, path, "before", cli->before);
   return with_parameter(cli, path, "limit", limit);
 }
 
-int
-cli_ask_list(struct cli *cli, const char *path, json_t **ret)
-{
-  return cli_call(cli, "GET", with_filters(cli, path), NULL, ret);
-}
-
+/* A list goes on with what stands behind `--before`: that there is nothing is no news of the
+   whole list. */
 void
 cli_print_list(struct cli *cli, const json_t *answer, const struct column *columns,
                const char *empty)
 {
   const json_t *items = json_object_get(answer, "items");
   const json_t *next = json_object_get(answer, "next");
-  if (json_array_size(items) == 0) {
-    puts(empty);
-    return;
-  }
-  cli_print_table(cli, columns, items);
-  if (json_is_string(next))
-    printf("(there are more: go on with --before %s)\n", cli_text(cli, next));
-}
-
-int
-cli_list(struct cli *cli, const char *path, const struct column *columns, const char *empty)
-{
-  json_t *answer = NULL;
-  int status = cli_ask_list(cli, path, &answer);
-  if (status != CLI_DONE)
-    return status;
-  if (cli->json)
-    cli_print_json(answer);
+  if (json_array_size(items) == 0)
+    fprintf(cli->out, "%s\n", cli->before != NULL ? "There is nothing more." : empty);
   else
-    cli_print_list(cli, answer, columns, empty);
-  json_decref(answer);
-  return CLI_DONE;
-}
-
-/* ---- one thing ---- */
-
-/* The value of a member called NAME ("state", "build.state") for people. */
-static const char *
-member_text(struct cli *cli, const char *name, const json_t *value)
-{
-  CLEANUP_BUF struct buf text = { 0 };
-  if (!str_ends(str_of(name), STR("state")))
-    return cli_text(cli, value);
-  table_write_state(cli_text(cli, value), table_style_of_output().colours, &text);
-  return arena_printf(&cli->arena, "%s", buf_text(&text));
-}
-
-static void
-print_items(struct cli *cli, const char *key, const json_t *list)
-{
-  size_t i;
-  json_t *item;
-  printf("%s:\n", terminal_line(&cli->arena, str_of(key)));
-  json_array_foreach((json_t *) list, i, item)
-  {
-    const char *name;
-    json_t *member;
-    const char *separator = "  - ";
-    json_object_foreach(item, name, member)
-    {
-      if (json_is_null(member) || (json_is_string(member) && json_string_length(member) == 0))
-        continue;
-      printf("%s%s: %s", separator, terminal_line(&cli->arena, str_of(name)),
-             member_text(cli, name, member));
-      separator = ", ";
-    }
-    putchar('\n');
-  }
-}
-
-/* A member of a member is named "builds.failed". As deep as jansson reads. */
-static void
-print_members(struct cli *cli, const char *prefix, const json_t *object)
-{
-  const char *name;
-  json_t *value;
-  json_object_foreach((json_t *) object, name, value)
-  {
-    const char *key = arena_printf(&cli->arena, "%s%s", prefix, name);
-    if (json_object_size(value) > 0)
-      print_members(cli, arena_printf(&cli->arena, "%s.", key), value);
-    else if (json_is_array(value) && json_is_object(json_array_get(value, 0)))
-      print_items(cli, key, value);
-    else if (json_is_object(value) || (json_is_array(value) && json_array_size(value) == 0))
-      printf("%-16s -\n", terminal_line(&cli->arena, str_of(key)));
-    else
-      printf("%-16s %s\n", terminal_line(&cli->arena, str_of(key)), member_text(cli, name, value));
-  }
-}
-
-int
-cli_show(struct cli *cli, const char *path)
-{
-  json_t *answer = NULL;
-  int status = cli_call(cli, "GET", path, NULL, &answer);
-  if (status != CLI_DONE)
-    return status;
-  if (cli->json)
-    cli_print_json(answer);
-  else
-    print_members(cli, "", answer);
-  json_decref(answer);
-  return CLI_DONE;
+    cli_print_table(cli, columns, items);
+  if (json_array_size(items) > 0 && json_is_string(next))
+    fprintf(cli->out, "(there are more: go on with --before %s)\n", cli_text(cli, next));
 }

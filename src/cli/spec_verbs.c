@@ -1,21 +1,36 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Specifications and their evaluations. */
+/* Specifications. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "cli/cli.h"
+#include "cli/terminal.h"
+#include "cli/view.h"
 
 #define SPECIFICATION_MAX (1 << 20) /* bytes of a file */
 
-/* ---- spec ---- */
+#define SPECIFICATION_MEMBERS "name:text definition:object"
 
+/* What is no JSON is told with its place in the file; all else the server knows better. */
 static int
 read_specification(const char *path, struct buf *ret)
 {
   struct error err = { 0 };
-  if (file_read_all(path, SPECIFICATION_MAX, ret, &err) < 0)
+  json_error_t where;
+  if (file_read_all(path, SPECIFICATION_MAX, ret, &err) < 0) {
+    error_hint(&err, "FILE holds a specification as JSON: doc/specification.md, with examples.");
     return cli_fail(CLI_USAGE, &err);
+  }
+  json_t *value = json_loadb(ret->data, ret->size, JSON_REJECT_DUPLICATES, &where);
+  if (value == NULL) {
+    error_set(&err, -EINVAL, "%s is no JSON: line %d, column %d: %s", path, where.line,
+              where.column, where.text);
+    error_hint(&err, "doc/specification.md has examples.");
+    return cli_fail(CLI_USAGE, &err);
+  }
+  json_decref(value);
   return CLI_DONE;
 }
 
@@ -39,7 +54,13 @@ spec_add(struct cli *cli, int count, char **words)
   json_t *answer = NULL;
   int status = read_specification(words[0], &text);
   if (status == CLI_DONE)
-    status = cli_call(cli, "POST", "/specifications", buf_text(&text), &answer);
+    status = cli_call(cli,
+                      &(struct cli_call) { .method = "POST",
+                                           .path = "/specifications",
+                                           .body = buf_text(&text),
+                                           .status = 201,
+                                           .members = SPECIFICATION_MEMBERS },
+                      &answer);
   if (status != CLI_DONE)
     return status;
   const char *name = cli_text(cli, json_object_get(answer, "name"));
@@ -53,8 +74,13 @@ spec_edit(struct cli *cli, int count, char **words)
   json_t *answer = NULL;
   int status = read_specification(count > 1 ? words[1] : "/dev/stdin", &text);
   if (status == CLI_DONE)
-    status = cli_call(cli, "PUT", cli_path_of(cli, "/specifications/", words[0], ""),
-                      buf_text(&text), &answer);
+    status =
+        cli_call(cli,
+                 &(struct cli_call) { .method = "PUT",
+                                      .path = cli_path_of(cli, "/specifications/", words[0], ""),
+                                      .body = buf_text(&text),
+                                      .members = SPECIFICATION_MEMBERS },
+                 &answer);
   if (status != CLI_DONE)
     return status;
   return end_change(cli, words[0], answer,
@@ -66,33 +92,104 @@ spec_list(struct cli *cli, int count, char **words)
 {
   (void) count;
   (void) words;
-  static const struct column columns[] = { { "NAME", "name", COLUMN_NAME },
-                                           { "PERIOD", "period_s", COLUMN_TEXT },
-                                           { "PAUSED", "paused", COLUMN_TEXT },
-                                           { "EVALUATION", "newest_evaluation.id", COLUMN_TEXT },
-                                           { "STATE", "newest_evaluation.state", COLUMN_STATE },
-                                           { "JOBS", "newest_evaluation.jobs_count", COLUMN_TEXT },
-                                           { "ERRORS", "newest_evaluation.errors_count",
-                                             COLUMN_TEXT },
-                                           { "FAILURE", "failure", COLUMN_TEXT },
-                                           { 0 } };
-  return cli_list(cli, "/specifications", columns,
-                  "There is no specification yet: add one with 'panoply spec add FILE'.");
+  static const struct column columns[] = {
+    { "NAME", "name", COLUMN_NAME, 0 },
+    { "PERIOD", "period_s", COLUMN_DURATION, 5 },
+    { "PAUSED", "paused", COLUMN_TEXT, 4 },
+    { "EVALUATION", "newest_evaluation.id", COLUMN_TEXT, 1 },
+    { "STATE", "newest_evaluation.summary", COLUMN_OUTCOME, 0 },
+    { "JOBS", "newest_evaluation.jobs_count", COLUMN_TEXT, 3 },
+    { "ERRORS", "newest_evaluation.errors_count", COLUMN_TEXT, 2 },
+    { "FAILURE", "failure", COLUMN_PROSE, 0 },
+    { 0 },
+  };
+  return cli_show(
+      cli, &(struct cli_view) {
+               .path = cli_with_filters(cli, "/specifications"),
+               .members = "items:list",
+               .columns = columns,
+               .empty = "There is no specification yet: add one with 'panoply spec add FILE'.",
+               .kinds = "specification. evaluation." });
+}
+
+/* What its definition says beside the channels and what has a line of its own. */
+static void
+print_definition(struct cli *cli, const json_t *definition)
+{
+  static const struct column channels[] = { { "CHANNEL", "name", COLUMN_NAME, 0 },
+                                            { "BRANCH", "branch", COLUMN_NAME, 0 },
+                                            { "COMMIT", "commit", COLUMN_COMMIT, 2 },
+                                            { "URL", "url", COLUMN_NAME, 1 },
+                                            { 0 } };
+  static const char *const told[] = { "name", "channels", "period", "priority" };
+  const char *name;
+  json_t *value;
+  json_object_foreach((json_t *) definition, name, value)
+  {
+    bool is_told = false;
+    for (size_t i = 0; i < ARRAY_SIZE(told); i++)
+      is_told |= strcmp(told[i], name) == 0;
+    if (!is_told)
+      cli_print_fact(cli, terminal_line(&cli->arena, str_of(name)), cli_text(cli, value));
+  }
+  cli_print_section(cli, "Channels", channels, json_object_get(definition, "channels"));
+}
+
+static int
+print_specification(struct cli *cli, const json_t *item)
+{
+  static const struct fact facts[] = { { "Looked at", "polled_at", COLUMN_TIME },
+                                       { "Changed", "changed_at", COLUMN_TIME },
+                                       { "Added", "created_at", COLUMN_TIME },
+                                       { "Priority", "priority", COLUMN_TEXT },
+                                       { 0 } };
+  const json_t *failure = json_object_get(item, "failure");
+  const json_t *newest = json_object_get(item, "newest_evaluation");
+  const json_t *period = json_object_get(item, "period_s");
+  bool paused = json_is_true(json_object_get(item, "paused"));
+  bool on_demand = paused || json_integer_value(period) == 0;
+  const char *name =
+      arena_printf(&cli->arena, "Specification %s", cli_text(cli, json_object_get(item, "name")));
+  cli_print_headline(cli, name, paused ? "paused" : json_is_string(failure) ? "failed" : "active");
+  if (json_is_string(failure))
+    cli_print_text(cli, cli_text(cli, failure));
+  fputc('\n', cli->out);
+  if (json_is_object(newest))
+    cli_print_fact(cli, "Newest",
+                   arena_printf(&cli->arena, "evaluation %s, %s, %s jobs, %s errors",
+                                cli_text(cli, json_object_get(newest, "id")),
+                                cli_text(cli, json_object_get(newest, "summary")),
+                                cli_text(cli, json_object_get(newest, "jobs_count")),
+                                cli_text(cli, json_object_get(newest, "errors_count"))));
+  cli_print_fact(cli, "Period",
+                 on_demand
+                     ? "only when somebody asks"
+                     : arena_printf(&cli->arena, "%s%s", cli_value(cli, period, COLUMN_DURATION),
+                                    cli_is_for_people() ? "" : " s"));
+  cli_print_facts(cli, facts, item);
+  print_definition(cli, json_object_get(item, "definition"));
+  return CLI_DONE;
 }
 
 static int
 spec_show(struct cli *cli, int count, char **words)
 {
   (void) count;
-  return cli_show(cli, cli_path_of(cli, "/specifications/", words[0], ""));
+  return cli_show(cli,
+                  &(struct cli_view) { .path = cli_path_of(cli, "/specifications/", words[0], ""),
+                                       .members = SPECIFICATION_MEMBERS,
+                                       .print = print_specification,
+                                       .kinds = "specification. evaluation." });
 }
 
 static int
 spec_delete(struct cli *cli, int count, char **words)
 {
   (void) count;
-  int status =
-      cli_call(cli, "DELETE", cli_path_of(cli, "/specifications/", words[0], ""), NULL, NULL);
+  const struct cli_call call = { .method = "DELETE",
+                                 .path = cli_path_of(cli, "/specifications/", words[0], ""),
+                                 .status = 204 };
+  int status = cli_call(cli, &call, NULL);
   if (status != CLI_DONE)
     return status;
   return cli_done(
@@ -107,31 +204,58 @@ newest_evaluation(const json_t *specification)
   return json_integer_value(json_object_get(newest, "id"));
 }
 
+/* Nothing is new, but what there is did not work: a failure of Guix' own, say, which this
+   wish was meant to end. */
+static const char *
+nothing_new(struct cli *cli, const char *name, const json_t *newest)
+{
+  const char *state = cli_text(cli, json_object_get(newest, "summary"));
+  const char *id = cli_text(cli, json_object_get(newest, "id"));
+  bool bad = strcmp(state, "failed") == 0 || strcmp(state, "cancelled") == 0;
+  if (!json_is_object(newest))
+    return "looked at its channels: there is nothing to evaluate";
+  if (!bad)
+    return arena_printf(&cli->arena, "looked at its channels: nothing new since evaluation %s", id);
+  return arena_printf(&cli->arena,
+                      "looked at its channels: nothing new since evaluation %s, which %s\n"
+                      "'panoply evaluation log %s' says why; 'panoply spec evaluate %s --force' "
+                      "evaluates again",
+                      id, strcmp(state, "failed") == 0 ? "failed" : "was cancelled", id, name);
+}
+
 /* Its channels were looked at: is there something new? BEFORE: the newest evaluation. */
 static int
 tell_news(struct cli *cli, const char *name, int64_t before, json_t *specification)
 {
   long long newest = newest_evaluation(specification);
-  return cli_end_look(cli, name, specification, NULL,
-                      arena_printf(&cli->arena, "looked at its channels: %s evaluation %lld",
-                                   newest == before ? "nothing new since" : "made", newest));
+  const char *news =
+      newest == before
+          ? nothing_new(cli, name, json_object_get(specification, "newest_evaluation"))
+          : arena_printf(&cli->arena, "looked at its channels: made evaluation %lld", newest);
+  return cli_end_look(cli, name, specification, NULL, news);
 }
 
 static int
 spec_evaluate(struct cli *cli, int count, char **words)
 {
   (void) count;
-  const char *path = cli_path_of(cli, "/specifications/", words[0],
-                                 cli->force ? "/evaluate?force=yes" : "/evaluate");
+  const struct cli_call call = {
+    .method = "POST",
+    .path = cli_path_of(cli, "/specifications/", words[0],
+                        cli->force ? "/evaluate?force=yes" : "/evaluate"),
+    .body = "{}",
+    .status = 202,
+    .members = "",
+  };
   json_t *specification = NULL;
   if (cli->no_wait)
-    return cli_action(cli, path, "its channels are being looked at");
-  int status = cli_call(cli, "GET", cli_path_of(cli, "/specifications/", words[0], ""), NULL,
-                        &specification);
+    return cli_action(cli, call.path, "its channels are being looked at");
+  int status = cli_get(cli, cli_path_of(cli, "/specifications/", words[0], ""),
+                       SPECIFICATION_MEMBERS, &specification);
   int64_t before = newest_evaluation(specification);
   json_decref(specification);
   if (status == CLI_DONE)
-    status = cli_call(cli, "POST", path, "{}", NULL);
+    status = cli_call(cli, &call, NULL);
   if (status == CLI_DONE)
     status = cli_await_look(cli, words[0], &specification);
   return status == CLI_DONE ? tell_news(cli, words[0], before, specification) : status;
@@ -156,8 +280,8 @@ spec_resume(struct cli *cli, int count, char **words)
 const struct verb cli_spec_verbs[] = {
   { "add", "FILE", CLI_CALL | CLI_NO_WAIT,
     "add the specification in FILE (JSON: doc/specification.md)", 1, 1, spec_add, CLI_WORD_FILE },
-  { "list", "", CLI_CALL, "all specifications", 0, 0, spec_list, CLI_WORD_ANY },
-  { "show", "NAME", CLI_CALL, "one, with its newest evaluation", 1, 1, spec_show,
+  { "list", "", CLI_LIST | CLI_FOLLOW, "all specifications", 0, 0, spec_list, CLI_WORD_ANY },
+  { "show", "NAME", CLI_CALL | CLI_FOLLOW, "one, with its newest evaluation", 1, 1, spec_show,
     CLI_WORD_SPECIFICATION },
   { "edit", "NAME [FILE]", CLI_CALL | CLI_NO_WAIT,
     "replace its definition by FILE, or standard input", 1, 2, spec_edit, CLI_WORD_SPECIFICATION },
@@ -170,140 +294,5 @@ const struct verb cli_spec_verbs[] = {
     CLI_WORD_SPECIFICATION },
   { "resume", "NAME", CLI_CALL, "look at its channels by its period again", 1, 1, spec_resume,
     CLI_WORD_SPECIFICATION },
-  { 0 },
-};
-
-/* ---- evaluation ---- */
-
-static int
-evaluation_list(struct cli *cli, int count, char **words)
-{
-  static const struct column columns[] = { { "ID", "id", COLUMN_TEXT },
-                                           { "SPECIFICATION", "specification", COLUMN_NAME },
-                                           { "STATE", "state", COLUMN_STATE },
-                                           { "JOBS", "jobs_count", COLUMN_TEXT },
-                                           { "ERRORS", "errors_count", COLUMN_TEXT },
-                                           { "CREATED", "created_at", COLUMN_TIME },
-                                           { 0 } };
-  const char *path =
-      count > 0 ? cli_path_of(cli, "/evaluations?specification=", words[0], "") : "/evaluations";
-  return cli_list(cli, path, columns, "There is no evaluation yet.");
-}
-
-static int
-evaluation_show(struct cli *cli, int count, char **words)
-{
-  (void) count;
-  const char *path = cli_path_of_id(cli, "/evaluations/", words[0], "");
-  return path == NULL ? CLI_USAGE : cli_show(cli, path);
-}
-
-static int
-evaluation_jobs(struct cli *cli, int count, char **words)
-{
-  (void) count;
-  static const struct column columns[] = { { "JOB", "name", COLUMN_NAME },
-                                           { "BUILD", "build", COLUMN_TEXT },
-                                           { "STATE", "state", COLUMN_STATE },
-                                           { 0 } };
-  const char *path = cli_path_of_id(cli, "/evaluations/", words[0], "/jobs");
-  return path == NULL ? CLI_USAGE : cli_list(cli, path, columns, "It has no such jobs.");
-}
-
-/* "against evaluation 11: 3 broken, 1 fixed, 0 failing still, ..." */
-static void
-print_counts(struct cli *cli, const json_t *answer)
-{
-  static const char *const names[] = { "broken", "fixed", "failing", "added", "removed" };
-  const json_t *against = json_object_get(answer, "against");
-  const json_t *counts = json_object_get(answer, "counts");
-  if (!json_is_integer(against)) {
-    puts("There is no evaluation to compare with.");
-    return;
-  }
-  printf("Against evaluation %s:", cli_text(cli, against));
-  for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-    const json_t *count = json_object_get(counts, names[i]);
-    printf("%s %s %s", i > 0 ? "," : "", count == NULL ? "-" : cli_text(cli, count), names[i]);
-  }
-  putchar('\n');
-}
-
-static int
-evaluation_changes(struct cli *cli, int count, char **words)
-{
-  (void) count;
-  static const struct column columns[] = { { "JOB", "name", COLUMN_NAME },
-                                           { "CHANGE", "change", COLUMN_STATE },
-                                           { "BUILD", "build", COLUMN_TEXT },
-                                           { "STATE", "state", COLUMN_STATE },
-                                           { "BEFORE", "state_before", COLUMN_STATE },
-                                           { 0 } };
-  const char *path = cli_path_of_id(cli, "/evaluations/", words[0], "/changes");
-  json_t *answer = NULL;
-  int status = path == NULL ? CLI_USAGE : cli_ask_list(cli, path, &answer);
-  if (status == CLI_DONE && cli->json)
-    cli_print_json(answer);
-  else if (status == CLI_DONE) {
-    print_counts(cli, answer);
-    cli_print_list(cli, answer, columns, "There are no such changes.");
-  }
-  json_decref(answer);
-  return status;
-}
-
-static int
-evaluation_restart(struct cli *cli, int count, char **words)
-{
-  (void) count;
-  const char *path = cli_path_of_id(cli, "/evaluations/", words[0], "/restart");
-  return path == NULL ? CLI_USAGE : cli_action(cli, path, "what failed of it will be built again");
-}
-
-static int
-evaluation_errors(struct cli *cli, int count, char **words)
-{
-  (void) count;
-  static const struct column columns[] = { { "JOB", "name", COLUMN_NAME },
-                                           { "FILE", "file", COLUMN_NAME },
-                                           { "LINE", "line", COLUMN_TEXT },
-                                           { "MESSAGE", "message", COLUMN_TEXT },
-                                           { 0 } };
-  const char *path = cli_path_of_id(cli, "/evaluations/", words[0], "/errors");
-  return path == NULL ? CLI_USAGE : cli_list(cli, path, columns, "It has no errors.");
-}
-
-static int
-evaluation_log(struct cli *cli, int count, char **words)
-{
-  (void) count;
-  const char *path =
-      cli_path_of_id(cli, "/evaluations/", words[0], cli->follow ? "/log?follow=yes" : "/log");
-  return path == NULL ? CLI_USAGE : cli_stream(cli, path);
-}
-
-static int
-evaluation_cancel(struct cli *cli, int count, char **words)
-{
-  (void) count;
-  const char *path = cli_path_of_id(cli, "/evaluations/", words[0], "/cancel");
-  return path == NULL ? CLI_USAGE : cli_action(cli, path, "cancelled");
-}
-
-const struct verb cli_evaluation_verbs[] = {
-  { "list", "[SPECIFICATION]", CLI_LIST | CLI_STATE, "newest first", 0, 1, evaluation_list,
-    CLI_WORD_SPECIFICATION },
-  { "show", "ID", CLI_CALL, "one", 1, 1, evaluation_show, CLI_WORD_EVALUATION },
-  { "jobs", "ID", CLI_LIST | CLI_STATE | CLI_NAME | CLI_SYSTEM, "what it asked for, by name", 1, 1,
-    evaluation_jobs, CLI_WORD_EVALUATION },
-  { "changes", "ID", CLI_LIST | CLI_AGAINST | CLI_SHOW | CLI_NAME,
-    "what became broken, fixed, new or gone in it", 1, 1, evaluation_changes, CLI_WORD_EVALUATION },
-  { "errors", "ID", CLI_LIST, "packages that could not be evaluated", 1, 1, evaluation_errors,
-    CLI_WORD_EVALUATION },
-  { "log", "ID", CLI_TEXT | CLI_FOLLOW, "Guix's own words", 1, 1, evaluation_log,
-    CLI_WORD_EVALUATION },
-  { "restart", "ID", CLI_CALL, "build again what failed of it", 1, 1, evaluation_restart,
-    CLI_WORD_EVALUATION },
-  { "cancel", "ID", CLI_CALL, "stop it", 1, 1, evaluation_cancel, CLI_WORD_EVALUATION },
   { 0 },
 };

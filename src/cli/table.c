@@ -8,6 +8,7 @@
 
 #define WIDTH_DEFAULT 80
 #define WIDTH_LEAST 20 /* what says less is no terminal that anybody reads */
+#define TELLING 12     /* columns of a name that tell it from others, mostly */
 #define COLUMN_LEAST 4
 #define GAP 2 /* between columns */
 #define ELLIPSIS "…"
@@ -122,46 +123,89 @@ cell_of(const struct table *table, size_t row, size_t column)
   return table->cells[row * table->columns_count + column];
 }
 
-/* "2026-11-23T08:04:52.120000Z" without what follows the seconds. */
-static struct str
-shown_cell(const struct table *table, const struct table_style *style, size_t row, size_t column)
-{
-  struct str text = str_of(cell_of(table, row, column));
-  ptrdiff_t point = str_find(text, '.');
-  if (table->columns[column].kind == COLUMN_TIME && style->width > 0 && point > 0)
-    text.size = (size_t) point;
-  return text;
-}
-
 static void
-measure(const struct table *table, const struct table_style *style, size_t widths[])
+measure(const struct table *table, size_t widths[])
 {
   for (size_t c = 0; c < table->columns_count; c++) {
     widths[c] = table_text_width(str_of(table->columns[c].title));
     for (size_t i = 0; i < table->rows; i++) {
-      size_t width = table_text_width(shown_cell(table, style, i, c));
+      size_t width = table_text_width(str_of(cell_of(table, i, c)));
       widths[c] = width > widths[c] ? width : widths[c];
     }
+    if (table->widths != NULL && table->widths[c] > widths[c])
+      widths[c] = table->widths[c];
+    if (table->widths != NULL)
+      table->widths[c] = widths[c];
   }
 }
 
-/* Takes what is too much from the widest columns. */
+static bool
+may_be_cut(const struct column *column)
+{
+  return column->kind == COLUMN_NAME || column->kind == COLUMN_PROSE
+         || column->kind == COLUMN_OUTCOME;
+}
+
+/* What a column needs so that its rows can be told from each other. */
+static size_t
+least_width(const struct column *column, size_t width)
+{
+  return may_be_cut(column) && width > TELLING ? TELLING : width;
+}
+
+static size_t
+add_gaps(size_t total, size_t columns)
+{
+  return total + (columns > 0 ? GAP * (columns - 1) : 0);
+}
+
+/* Widths of 0 are those of columns that went. */
+static void
+drop_columns(const struct table *table, size_t bound, size_t widths[])
+{
+  for (;;) {
+    size_t total = 0, count = 0, dropped = table->columns_count;
+    for (size_t c = 0; c < table->columns_count; c++) {
+      const struct column *column = &table->columns[c];
+      total += least_width(column, widths[c]);
+      count += widths[c] > 0;
+      if (widths[c] > 0 && column->drop > 0
+          && (dropped == table->columns_count || column->drop >= table->columns[dropped].drop))
+        dropped = c;
+    }
+    if (add_gaps(total, count) <= bound || dropped == table->columns_count)
+      return;
+    widths[dropped] = 0;
+  }
+}
+
+/* Takes what is too much from the widest of those that may be cut, down to LEAST. */
+static void
+cut_columns(const struct table *table, size_t bound, size_t least, size_t widths[])
+{
+  size_t total = 0, count = 0;
+  for (size_t c = 0; c < table->columns_count; c++) {
+    total += widths[c];
+    count += widths[c] > 0;
+  }
+  for (total = add_gaps(total, count); total > bound; total--) {
+    size_t widest = table->columns_count;
+    for (size_t c = 0; c < table->columns_count; c++)
+      if (may_be_cut(&table->columns[c]) && widths[c] > least
+          && (widest == table->columns_count || widths[c] > widths[widest]))
+        widest = c;
+    if (widest == table->columns_count)
+      return;
+    widths[widest]--;
+  }
+}
+
 static void
 fit(const struct table *table, size_t bound, size_t widths[])
 {
-  size_t total = GAP * (table->columns_count - 1);
-  for (size_t c = 0; c < table->columns_count; c++)
-    total += widths[c];
-  while (total > bound) {
-    size_t widest = 0;
-    for (size_t c = 1; c < table->columns_count; c++)
-      if (widths[c] > widths[widest])
-        widest = c;
-    if (widths[widest] <= COLUMN_LEAST)
-      return;
-    widths[widest]--;
-    total--;
-  }
+  drop_columns(table, bound, widths);
+  cut_columns(table, bound, TELLING, widths);
+  cut_columns(table, bound, COLUMN_LEAST, widths);
 }
 
 /* ---- writing ---- */
@@ -176,15 +220,27 @@ static const struct
   { "running", "36" },   { "waiting", "90" }, { "cancelled", "90" },
 };
 
+/* Of a state, or of what came of an evaluation: "building: 3 of 40 left", "2 of 4 failed, 1
+   error". NULL = none. */
+static const char *
+colour_of(const char *state)
+{
+  for (size_t i = 0; i < ARRAY_SIZE(colours); i++)
+    if (strcmp(colours[i].state, state) == 0)
+      return colours[i].colour;
+  if (strncmp(state, "building", strlen("building")) == 0)
+    return "36";
+  return state[0] >= '0' && state[0] <= '9' ? "33" : NULL;
+}
+
 void
 table_write_state(const char *state, bool with_colours, struct buf *out)
 {
-  for (size_t i = 0; with_colours && i < ARRAY_SIZE(colours); i++)
-    if (strcmp(colours[i].state, state) == 0) {
-      buf_printf(out, "\x1b[%sm%s\x1b[m", colours[i].colour, state);
-      return;
-    }
-  buf_append_text(out, state);
+  const char *colour = with_colours ? colour_of(state) : NULL;
+  if (colour != NULL)
+    buf_printf(out, "\x1b[%sm%s\x1b[m", colour, state);
+  else
+    buf_append_text(out, state);
 }
 
 /* Returns how many columns it took: one less than WIDTH where a wide character would have
@@ -207,30 +263,82 @@ write_cell(struct str text, enum column_kind kind, size_t width, bool with_colou
            struct buf *out)
 {
   size_t used = table_text_width(text);
+  bool has_colour = kind == COLUMN_STATE || kind == COLUMN_OUTCOME;
+  const char *colour = has_colour && with_colours ? colour_of(text.data) : NULL;
+  if (colour != NULL)
+    buf_printf(out, "\x1b[%sm", colour);
   if (used > width)
     used = write_cut(text, kind, width, out);
-  else if (kind == COLUMN_STATE)
-    table_write_state(text.data, with_colours, out);
   else
     buf_append_str(out, text);
+  if (colour != NULL)
+    buf_append_text(out, "\x1b[m");
   for (; !last && used < width + GAP; used++)
     buf_append_char(out, ' ');
   if (last)
     buf_append_char(out, '\n');
 }
 
+static void
+write_row(const struct table *table, size_t row, const size_t widths[], bool with_colours,
+          struct buf *out)
+{
+  size_t last = table->columns_count;
+  while (last > 0 && widths[last - 1] == 0)
+    last--;
+  for (size_t c = 0; c < last; c++)
+    if (widths[c] > 0)
+      write_cell(str_of(cell_of(table, row, c)), table->columns[c].kind, widths[c], with_colours,
+                 c + 1 == last, out);
+}
+
+static void
+write_title(const struct table *table, const size_t widths[], struct buf *out)
+{
+  const char *titles[TABLE_COLUMNS_MAX];
+  for (size_t c = 0; c < table->columns_count; c++)
+    titles[c] = table->columns[c].title;
+  struct table line = *table;
+  line.cells = titles;
+  write_row(&line, 0, widths, false, out);
+}
+
 void
 table_write(const struct table *table, const struct table_style *style, struct buf *out)
 {
   size_t widths[TABLE_COLUMNS_MAX];
-  measure(table, style, widths);
+  bool begins = table->widths == NULL || table->widths[0] == 0;
+  measure(table, widths);
   if (style->width > 0)
     fit(table, style->width, widths);
-  size_t count = table->columns_count;
-  for (size_t c = 0; c < count; c++)
-    write_cell(str_of(table->columns[c].title), COLUMN_TEXT, widths[c], false, c + 1 == count, out);
+  if (begins)
+    write_title(table, widths, out);
   for (size_t i = 0; i < table->rows; i++)
-    for (size_t c = 0; c < count; c++)
-      write_cell(shown_cell(table, style, i, c), table->columns[c].kind, widths[c], style->colours,
-                 c + 1 == count, out);
+    write_row(table, i, widths, style->colours, out);
+}
+
+/* ---- text ---- */
+
+void
+table_write_text(struct str text, size_t indent, size_t used, size_t width, struct buf *out)
+{
+  struct str word;
+  bool begins = true;
+  if (used == 0)
+    buf_printf(out, "%*s", (int) indent, "");
+  used = used == 0 ? indent : used;
+  while (str_split(&text, ' ', &word)) {
+    size_t size = table_text_width(word);
+    if (!begins && width > 0 && used + 1 + size > width) {
+      buf_printf(out, "\n%*s", (int) indent, "");
+      used = indent;
+    } else if (!begins) {
+      buf_append_char(out, ' ');
+      used++;
+    }
+    buf_append_str(out, word);
+    used += size;
+    begins = false;
+  }
+  buf_append_char(out, '\n');
 }

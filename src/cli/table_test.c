@@ -8,15 +8,17 @@
 #include "cli/table.h"
 
 static const struct column columns[] = {
-  { "ID", "id", COLUMN_TEXT },           { "NAME", "name", COLUMN_NAME },
-  { "STATE", "state", COLUMN_STATE },    { "CREATED", "created_at", COLUMN_TIME },
-  { "MESSAGE", "message", COLUMN_TEXT },
+  { "ID", "id", COLUMN_TEXT, 0 },
+  { "NAME", "name", COLUMN_NAME, 0 },
+  { "STATE", "state", COLUMN_STATE, 0 },
+  { "CREATED", "created_at", COLUMN_TIME, 1 },
+  { "MESSAGE", "message", COLUMN_PROSE, 2 },
 };
 static const char *cells[] = {
   "1",
   "tide-calendar-0.9.1",
   "failed",
-  "2026-11-23T08:04:52.120000Z",
+  "12 min ago",
   "the builder failed with status 1", /* row */
   "22",
   "a-name-in-the-middle-of-2.0",
@@ -24,7 +26,9 @@ static const char *cells[] = {
   "-",
   "-",
 };
-static const struct table table = { columns, ARRAY_SIZE(columns), cells, 2 };
+static const struct table table = {
+  .columns = columns, .columns_count = ARRAY_SIZE(columns), .cells = cells, .rows = 2
+};
 
 static const char *
 written(const struct table_style *style, struct buf *out)
@@ -39,12 +43,11 @@ test_nothing_is_cut_off_a_terminal(void **state)
 {
   (void) state;
   CLEANUP_BUF struct buf out = { 0 };
-  assert_string_equal(
-      written(&(struct table_style) { 0 }, &out),
-      "ID  NAME                         STATE      CREATED                      MESSAGE\n"
-      "1   tide-calendar-0.9.1          failed     2026-11-23T08:04:52.120000Z  "
-      "the builder failed with status 1\n"
-      "22  a-name-in-the-middle-of-2.0  succeeded  -                            -\n");
+  assert_string_equal(written(&(struct table_style) { 0 }, &out),
+                      "ID  NAME                         STATE      CREATED     MESSAGE\n"
+                      "1   tide-calendar-0.9.1          failed     12 min ago  "
+                      "the builder failed with status 1\n"
+                      "22  a-name-in-the-middle-of-2.0  succeeded  -           -\n");
 }
 
 static void
@@ -52,18 +55,66 @@ test_lines_fit(void **state)
 {
   (void) state;
   CLEANUP_BUF struct buf out = { 0 };
-  for (size_t width = 36; width < 140; width++) {
-    struct str rest = str_of(written(&(struct table_style) { .width = width }, &out));
+  for (size_t width = 23; width < 140; width++) {
+    const char *text = written(&(struct table_style) { .width = width }, &out);
+    struct str rest = str_of(text);
     struct str line;
     int lines = 0;
+    assert_non_null(strstr(text, "succeeded")); /* states are whole */
+    assert_true(strstr(text, "CREATED") == NULL || strstr(text, "12 min ago") != NULL);
     for (; str_split(&rest, '\n', &line) && line.size > 0; lines++)
       assert_true(table_text_width(line) <= width);
     assert_int_equal(lines, 3);
   }
   assert_string_equal(written(&(struct table_style) { .width = 70 }, &out),
-                      "ID  NAME               STATE      CREATED            MESSAGE\n"
-                      "1   tide-cal…ar-0.9.1  failed     2026-11-23T08:04…  the builder fail…\n"
-                      "22  a-name-i…e-of-2.0  succeeded  -                  -\n");
+                      "ID  NAME                  STATE      CREATED     MESSAGE\n"
+                      "1   tide-calendar-0.9.1   failed     12 min ago  the builder failed w…\n"
+                      "22  a-name-in-…le-of-2.0  succeeded  -           -\n");
+}
+
+/* What says least goes first, before names become illegible. */
+static void
+test_columns_are_dropped(void **state)
+{
+  (void) state;
+  CLEANUP_BUF struct buf out = { 0 };
+  assert_string_equal(written(&(struct table_style) { .width = 50 }, &out),
+                      "ID  NAME                     STATE      CREATED\n"
+                      "1   tide-calendar-0.9.1      failed     12 min ago\n"
+                      "22  a-name-in-t…ddle-of-2.0  succeeded  -\n");
+  assert_string_equal(written(&(struct table_style) { .width = 30 }, &out),
+                      "ID  NAME             STATE\n"
+                      "1   tide-ca…r-0.9.1  failed\n"
+                      "22  a-name-…-of-2.0  succeeded\n");
+}
+
+/* Rows that come later stand below the others, under one title. */
+static void
+test_rows_that_follow(void **state)
+{
+  size_t widths[ARRAY_SIZE(columns)] = { 0 };
+  struct table later = table;
+  (void) state;
+  CLEANUP_BUF struct buf out = { 0 };
+  later.widths = widths;
+  table_write(&later, &(struct table_style) { 0 }, &out);
+  buf_clear(&out);
+  later.rows = 1;
+  table_write(&later, &(struct table_style) { 0 }, &out);
+  assert_string_equal(buf_text(&out), "1   tide-calendar-0.9.1          failed     12 min ago  "
+                                      "the builder failed with status 1\n");
+}
+
+static void
+test_text_is_broken_between_words(void **state)
+{
+  (void) state;
+  CLEANUP_BUF struct buf out = { 0 };
+  table_write_text(STR("the builder of a-very-long-name failed"), 2, 0, 12, &out);
+  assert_string_equal(buf_text(&out), "  the\n  builder of\n  a-very-long-name\n  failed\n");
+  buf_clear(&out);
+  table_write_text(STR("as it came"), 4, 4, 0, &out);
+  assert_string_equal(buf_text(&out), "as it came\n");
 }
 
 static void
@@ -73,7 +124,7 @@ test_a_wide_terminal_shows_all(void **state)
   CLEANUP_BUF struct buf out = { 0 };
   const char *text = written(&(struct table_style) { .width = 140 }, &out);
   assert_null(strstr(text, "…"));
-  assert_non_null(strstr(text, " 2026-11-23T08:04:52  the builder"));
+  assert_non_null(strstr(text, " 12 min ago  the builder"));
 }
 
 static void
@@ -109,11 +160,12 @@ test_widths(void **state)
 static void
 test_wide_text_is_cut_between_characters(void **state)
 {
-  static const struct column one[] = { { "N", "n", COLUMN_TEXT }, { "M", "m", COLUMN_NAME } };
+  static const struct column one[] = { { "N", "n", COLUMN_PROSE, 0 },
+                                       { "M", "m", COLUMN_NAME, 0 } };
   static const char *wide[] = { "日本日本日本日本日本", "日本日本日本日本日本" };
   (void) state;
   CLEANUP_BUF struct buf out = { 0 };
-  const struct table both = { one, 2, wide, 1 };
+  const struct table both = { .columns = one, .columns_count = 2, .cells = wide, .rows = 1 };
   for (size_t width = 20; width < 45; width++) {
     buf_clear(&out);
     table_write(&both, &(struct table_style) { .width = width }, &out);
@@ -131,6 +183,9 @@ main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_nothing_is_cut_off_a_terminal),
     cmocka_unit_test(test_lines_fit),
+    cmocka_unit_test(test_columns_are_dropped),
+    cmocka_unit_test(test_rows_that_follow),
+    cmocka_unit_test(test_text_is_broken_between_words),
     cmocka_unit_test(test_a_wide_terminal_shows_all),
     cmocka_unit_test(test_colours_take_no_room),
     cmocka_unit_test(test_widths),

@@ -73,6 +73,19 @@ read_arguments(pid_t pid, struct buf *ret)
     ret->size = 0;
 }
 
+/* All processes of a PostgreSQL work inside its data folder. A path alone says little: that of
+   another root of this machine reads the same. */
+static bool
+is_inside(pid_t pid, const char *data)
+{
+  char path[64];
+  struct stat theirs;
+  struct stat ours;
+  snprintf(path, sizeof path, "/proc/%d/cwd", (int) pid);
+  return stat(path, &theirs) == 0 && stat(data, &ours) == 0 && theirs.st_dev == ours.st_dev
+         && theirs.st_ino == ours.st_ino;
+}
+
 /* Only the postmaster keeps its arguments; its children rename themselves. */
 static bool
 is_postmaster_of(pid_t pid, const char *data)
@@ -86,21 +99,15 @@ is_postmaster_of(pid_t pid, const char *data)
     return false;
   while (str_split(&rest, '\0', &argument))
     if (str_equal(argument, str_of(data)))
-      return true;
+      return is_inside(pid, data);
   return false;
 }
 
-/* A postmaster of the data folder, by whatever path it was given, or a child of one:
-   all of them work inside that folder. */
+/* A postmaster of the data folder, by whatever path it was given, or a child of one. */
 static bool
 works_in(pid_t pid, const char *data)
 {
-  char path[64];
-  struct stat theirs;
-  struct stat ours;
-  snprintf(path, sizeof path, "/proc/%d/cwd", (int) pid);
-  if (stat(path, &theirs) != 0 || stat(data, &ours) != 0 || theirs.st_dev != ours.st_dev
-      || theirs.st_ino != ours.st_ino)
+  if (!is_inside(pid, data))
     return false;
   CLEANUP_BUF struct buf text = { 0 };
   read_arguments(pid, &text);

@@ -264,8 +264,28 @@ test_a_recorded_pid_of_somebody_else_is_no_obstacle(void **state)
   replace_recorded_pid(folder, foreign);
   cluster = start(folder, true);
   assert_int_equal(ask(cluster_uri(cluster), "SELECT n FROM kept"), 10);
-  assert_int_equal(kill(foreign, 0), 0);
+  assert_int_equal(waitpid(foreign, NULL, WNOHANG), 0);
   cluster_stop(cluster);
+  kill(foreign, SIGKILL);
+  waitpid(foreign, NULL, 0);
+}
+
+/* In another root of this machine a data folder may have the same path. */
+static void
+test_a_postmaster_of_another_root_is_left_alone(void **state)
+{
+  CLEANUP_FREE char *folder = in_place(state, "database");
+  CLEANUP_FREE char *data = in_place(state, "database/data");
+  pid_t foreign = fork();
+  if (foreign == 0) {
+    execl("/bin/sh", "postgres", "-c", "kill -STOP $$", data, NULL);
+    _exit(1);
+  }
+  int status;
+  assert_int_equal(waitpid(foreign, &status, WUNTRACED), foreign);
+  assert_true(WIFSTOPPED(status));
+  cluster_stop(start(folder, true));
+  assert_int_equal(waitpid(foreign, NULL, WNOHANG), 0);
   kill(foreign, SIGKILL);
   waitpid(foreign, NULL, 0);
 }
@@ -494,6 +514,7 @@ main(void)
     IN_PLACE(test_is_found_again_after_the_server_was_killed),
     IN_PLACE(test_is_found_again_after_both_were_killed),
     IN_PLACE(test_a_recorded_pid_of_somebody_else_is_no_obstacle),
+    IN_PLACE(test_a_postmaster_of_another_root_is_left_alone),
     IN_PLACE(test_lock_files_that_say_nothing_are_no_obstacle),
     IN_PLACE(test_a_postmaster_that_no_file_names_is_ended_first),
     IN_PLACE(test_a_postmaster_out_of_sight_is_left_alone),

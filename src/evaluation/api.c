@@ -84,16 +84,20 @@ query_specifications(struct db *db, void *context, struct error *err)
 {
   struct question *question = context;
   struct specification_json_list_row row = { 0 };
-  int r = specification_json_list(db, question->arena, &row, err);
+  int r = specification_json_list(db, question->after_name, question->limit, question->arena, &row,
+                                  err);
   question->json = row.json;
+  question->next = row.next;
   return r < 0 ? r : 0;
 }
 
 static int
 get_specifications(struct http_request *request, void *context, struct error *err)
 {
-  struct question question = { 0 };
-  return ask(context, request, query_specifications, &question, err);
+  struct str before = http_query(request, "before");
+  struct question question = { .after_name = before.data != NULL ? before : STR("") };
+  int r = http_query_i64(request, "limit", 1, PAGE_MAX, PAGE_DEFAULT, &question.limit, err);
+  return r < 0 ? r : ask(context, request, query_specifications, &question, err);
 }
 
 static int
@@ -285,7 +289,14 @@ query_evaluation(struct db *db, void *context, struct error *err)
 {
   struct question *question = context;
   struct evaluation_json_row row = { 0 };
-  int r = evaluation_json(db, question->id, question->arena, &row, err);
+  struct page_pace_row pace = { 0 };
+  int r = page_pace(db, question->id, &pace, err);
+  int64_t usual_s = (pace.took + 500000) / 1000000;
+  bool is_known = r == 1 && !pace.took_null;
+  if (r >= 0)
+    r = evaluation_json(db, question->id, is_known ? &usual_s : NULL, is_known ? &pace.jobs : NULL,
+                        is_known && !pace.ends_at_null ? &pace.ends_at : NULL, question->arena,
+                        &row, err);
   if (r == 0)
     return no_evaluation(question->id, err);
   question->json = row.json;
@@ -373,30 +384,6 @@ get_jobs(struct http_request *request, void *context, struct error *err)
 }
 
 static int
-query_errors(struct db *db, void *context, struct error *err)
-{
-  struct question *question = context;
-  struct evaluation_errors_json_row row = { 0 };
-  int r = evaluation_errors_json(db, question->id, question->before, question->limit,
-                                 question->arena, &row, err);
-  if (r == 0)
-    return no_evaluation(question->id, err);
-  question->json = row.json;
-  question->next = row.next;
-  return r < 0 ? r : 0;
-}
-
-static int
-get_errors(struct http_request *request, void *context, struct error *err)
-{
-  struct question question = { .request = request };
-  int r = http_param_id(request, "id", &question.id, err);
-  if (r == 0)
-    r = read_page(&question, err);
-  return r < 0 ? r : ask(context, request, query_errors, &question, err);
-}
-
-static int
 get_log(struct http_request *request, void *context, struct error *err)
 {
   int64_t id = 0;
@@ -419,8 +406,8 @@ post_cancel(struct http_request *request, void *context, struct error *err)
 }
 
 static const struct http_route routes[] = {
-  { "GET", HTTP_API "/specifications", get_specifications, .summary = "All specifications",
-    .reply = "Specifications" },
+  { "GET", HTTP_API "/specifications", get_specifications, .summary = "Specifications, by name",
+    .query = "before limit", .reply = "Specifications" },
   { "POST", HTTP_API "/specifications", post_specification, .body_limit = DEFINITION_MAX,
     .role = "admin", .summary = "Add a specification", .request = "Definition",
     .members = HTTP_MEMBERS_READ, .reply = "Specification", .status = 201 },
@@ -443,9 +430,6 @@ static const struct http_route routes[] = {
     .reply = "Evaluation" },
   { "GET", HTTP_API "/evaluations/{id}/jobs", get_jobs, .summary = "Its jobs, by name",
     .query = "before limit name state system", .reply = "Jobs" },
-  { "GET", HTTP_API "/evaluations/{id}/errors", get_errors,
-    .summary = "What could not be evaluated", .query = "before limit",
-    .reply = "EvaluationErrors" },
   { "GET", HTTP_API "/evaluations/{id}/log", get_log, .summary = "Guix's own words",
     .query = "follow? from", .type = "text/plain" },
   { "POST", HTTP_API "/evaluations/{id}/cancel", post_cancel, .body_limit = 1024, .role = "admin",

@@ -7,11 +7,22 @@ SELECT specification_json.json::text AS "json!"
 FROM specification_json WHERE name = :name;
 
 -- name: specification_json_list :one
-SELECT json_build_object('items', coalesce(json_agg(json ORDER BY name), '[]'),
-                         'next', NULL)::text AS "json!"
-FROM specification_json;
+-- By name; the cursor is the name. Of a page one row more than LIMIT is read, here and below: there is
+-- a next one only where something is on it.
+WITH page AS (
+  SELECT json, name, row_number() OVER (ORDER BY name) AS place
+  FROM (SELECT json, name FROM specification_json WHERE name > :after
+        ORDER BY name LIMIT :limit::bigint + 1) AS found),
+last AS (SELECT CASE WHEN count(*) > :limit
+                     THEN max(name) FILTER (WHERE place = :limit) END AS next FROM page)
+SELECT json_build_object('items', coalesce(json_agg(json ORDER BY place)
+                                           FILTER (WHERE place <= :limit), '[]'),
+                         'next', (SELECT next FROM last))::text AS "json!",
+       (SELECT next FROM last) AS "next?"
+FROM page;
 
 -- name: evaluation_json :one
+-- USUAL_DURATION (seconds), EXPECTED_JOBS and EXPECTED_END: of page_pace.
 SELECT (jsonb_set(jsonb_set(evaluation_json.json, '{revisions}',
    coalesce((SELECT jsonb_agg(jsonb_build_object(
                'channel', channel, 'url', url, 'commit', commit_hash, 'subject', subject,
@@ -28,20 +39,28 @@ SELECT (jsonb_set(jsonb_set(evaluation_json.json, '{revisions}',
              'failed', count(*) FILTER (WHERE state = 3),
              'dependency-failed', count(*) FILTER (WHERE state = 4),
              'cancelled', count(*) FILTER (WHERE state = 5))
-    FROM build WHERE id IN (SELECT build_id FROM job WHERE evaluation_id = :id))))::text AS "json!"
-FROM evaluation_json WHERE evaluation_json.id = :id;
+    FROM build WHERE id IN (SELECT build_id FROM job WHERE evaluation_id = :id)))
+  || jsonb_build_object(
+       'cancelling', cancel_requested AND finished_at IS NULL,
+       'usual_duration_s', :usual_duration?::bigint, 'expected_jobs_count', :expected_jobs?::bigint,
+       'expected_end_at', api_time(:expected_end?::timestamptz)))::text AS "json!"
+FROM evaluation_json JOIN evaluation ON evaluation.id = evaluation_json.id
+WHERE evaluation_json.id = :id;
 
 -- name: evaluation_awaits_end :one
 SELECT finished_at IS NULL AS "awaits_end!" FROM evaluation WHERE id = :id;
 
 -- name: evaluation_json_list :one
 WITH page AS (
-  SELECT id, json FROM evaluation_json
-  WHERE id < :before AND (:specification?::text IS NULL OR specification = :specification?)
-    AND (:state?::text IS NULL OR json ->> 'state' = :state?)
-  ORDER BY id DESC LIMIT :limit::bigint),
-last AS (SELECT CASE WHEN count(*) = :limit THEN min(id)::text END AS next FROM page)
-SELECT json_build_object('items', coalesce(json_agg(json ORDER BY id DESC), '[]'),
+  SELECT id, json, row_number() OVER (ORDER BY id DESC) AS place
+  FROM (SELECT id, json FROM evaluation_json
+        WHERE id < :before AND (:specification?::text IS NULL OR specification = :specification?)
+          AND (:state?::text IS NULL OR json ->> 'state' = :state?)
+        ORDER BY id DESC LIMIT :limit::bigint + 1) AS found),
+last AS (SELECT CASE WHEN count(*) > :limit
+                     THEN (max(id) FILTER (WHERE place = :limit))::text END AS next FROM page)
+SELECT json_build_object('items', coalesce(json_agg(json ORDER BY place)
+                                           FILTER (WHERE place <= :limit), '[]'),
                          'next', (SELECT next FROM last))::text AS "json!",
        (SELECT next FROM last) AS "next?",
        (:specification?::text IS NULL
@@ -50,7 +69,7 @@ FROM page;
 
 -- name: evaluation_jobs_json :one
 -- By name; the cursor is "NAME/DERIVATION".
-WITH page AS (
+WITH found AS (
   SELECT job_name.name, job.derivation_id, system.name AS system, basename, build.id AS build_id,
          build.state
   FROM job
@@ -65,32 +84,17 @@ WITH page AS (
     AND (:name?::text IS NULL OR strpos(job_name.name, :name?) > 0)
     AND (:system?::text IS NULL OR system.name = :system?)
   ORDER BY job_name.name, job.derivation_id
-  LIMIT :limit::bigint),
+  LIMIT :limit::bigint + 1),
+page AS (SELECT *, row_number() OVER (ORDER BY name, derivation_id) AS place FROM found),
 last AS (
-  SELECT CASE WHEN count(*) = :limit
-              THEN (array_agg(name || '/' || derivation_id
-                              ORDER BY name DESC, derivation_id DESC))[1] END AS next
+  SELECT CASE WHEN count(*) > :limit
+              THEN max(name || '/' || derivation_id) FILTER (WHERE place = :limit) END AS next
   FROM page)
 SELECT json_build_object(
   'items', coalesce(json_agg(json_build_object(
      'name', name, 'system', system, 'derivation', '/gnu/store/' || basename,
      'build', build_id, 'state', build_state_name(state))
-     ORDER BY name, derivation_id), '[]'),
-  'next', (SELECT next FROM last))::text AS "json!",
-  (SELECT next FROM last) AS "next?"
-FROM page
-HAVING EXISTS (SELECT FROM evaluation WHERE id = :evaluation_id);
-
--- name: evaluation_errors_json :one
-WITH page AS (
-  SELECT id, job, message, file, line, column_ FROM evaluation_error
-  WHERE evaluation_id = :evaluation_id AND id < :before ORDER BY id DESC LIMIT :limit::bigint),
-last AS (SELECT CASE WHEN count(*) = :limit THEN min(id)::text END AS next FROM page)
-SELECT json_build_object(
-  'items', coalesce(json_agg(json_build_object(
-     'name', job, 'message', message, 'file', nullif(file, ''), 'line', nullif(line, 0),
-     'column', nullif(column_, 0))
-     ORDER BY id DESC), '[]'),
+     ORDER BY place) FILTER (WHERE place <= :limit), '[]'),
   'next', (SELECT next FROM last))::text AS "json!",
   (SELECT next FROM last) AS "next?"
 FROM page

@@ -18,14 +18,14 @@ changes_ask(struct http_request *request, struct evaluations *evaluations,
 {
   *ret = (struct changes_question) { .evaluations = evaluations, .arena = http_arena(request) };
   int r = http_param_id(request, "id", &ret->id, err);
-  if (r < 0 || http_query(request, "against").size == 0)
+  if (r < 0 || http_query(request, "against").data == NULL)
     return r;
   ret->against = &ret->against_value;
   return http_query_i64(request, "against", 1, INT64_MAX, 0, &ret->against_value, err);
 }
 
-static int
-read_head(struct db *db, struct changes_question *question, struct error *err)
+int
+changes_read_head(struct db *db, struct changes_question *question, struct error *err)
 {
   struct changes_head_row *head = &question->head;
   int r = changes_head(db, question->against, question->id, question->arena, head, err);
@@ -43,7 +43,7 @@ changes_read(struct db *db, struct changes_question *question, struct error *err
 {
   comparison_drop(question->comparison);
   question->comparison = NULL;
-  int r = read_head(db, question, err);
+  int r = changes_read_head(db, question, err);
   if (r < 0)
     return r;
   if (question->head.state == EVALUATION_SUCCEEDED) /* others have no jobs, which says nothing */
@@ -228,8 +228,11 @@ answer_matrix(struct http_request *request, void *context, struct error *err)
 {
   struct evaluations *evaluations = context;
   struct changes_question question;
-  bool only_states = str_equal(http_query(request, "part"), STR("states"));
+  struct str part = http_query(request, "part");
+  bool only_states = str_equal(part, STR("states"));
   int r = changes_ask(request, evaluations, &question, err);
+  if (r == 0 && part.size > 0 && !only_states)
+    r = error_set(err, -EINVAL, "part must be \"states\"");
   if (r == 0)
     r = db_pool_run(evaluations->options.pool, DB_READ, read_question, &question, err);
   if (r == 0 && question.comparison->jobs_count > MATRIX_JOBS_MAX)

@@ -128,5 +128,7 @@ struct changes_question
 /* `{id}` and `?against=` of a request. */
 int changes_ask(struct http_request *request, struct evaluations *evaluations,
                 struct changes_question *ret, struct error *err);
+/* Fills head alone, likewise. */
+int changes_read_head(struct db *db, struct changes_question *question, struct error *err);
 /* Fills head and comparison, inside a transaction that may be repeated. -ENOENT. */
 int changes_read(struct db *db, struct changes_question *question, struct error *err);

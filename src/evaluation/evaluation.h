@@ -33,6 +33,10 @@ int evaluations_start(const struct evaluation_options *options, struct evaluatio
 void evaluations_quit(struct evaluations *evaluations);
 void evaluations_stop(struct evaluations *evaluations); /* NULL is fine */
 
+/* Why all evaluations of this process will fail, as seen some seconds ago: no guix, no
+   daemon. Code 0 = nothing is known. */
+void evaluations_trouble(struct evaluations *evaluations, struct error *ret);
+
 /* ---- specifications ---- */
 
 struct specification_channel
@@ -112,6 +116,8 @@ struct http_routes evaluations_specification_forms(struct evaluations *evaluatio
 struct http_routes evaluations_page(struct evaluations *evaluations);
 /* What can be done to an evaluation, by pages and API. */
 struct http_routes evaluations_actions(struct evaluations *evaluations);
+/* Its commits and errors, in the API. */
+struct http_routes evaluations_facts(struct evaluations *evaluations);
 /* An evaluation held against another: API, and the data of the page's matrix. */
 struct http_routes evaluations_changes(struct evaluations *evaluations);
 

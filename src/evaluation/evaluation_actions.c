@@ -286,6 +286,8 @@ get_cancel(struct http_request *request, void *context, struct error *err)
 {
   struct asked asked;
   int r = find_asked(context, request, &asked, err);
+  if (r == 0 && !asked.head.finished_at_null)
+    r = error_set(err, -EEXIST, "evaluation %lld has ended", (long long) asked.id);
   if (r < 0)
     return r;
   const struct ui_question question = {

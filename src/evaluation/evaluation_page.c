@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "evaluation/comparison.h"
 #include "evaluation/evaluation_pages.h"
-#include "evaluation/pages.h"
+#include "evaluation/revisions.h"
 #include "ui/ui.h"
 
 #define JOBS_SHOWN 200
@@ -62,15 +62,14 @@ read_pace(struct db *db, struct evaluation_query *query, struct error *err)
   const struct changes_head_row *head = &query->changes.head;
   struct evaluation_view *view = &query->view;
   struct page_pace_row pace = { 0 };
-  if (head->state != EVALUATION_RUNNING)
-    return 0;
-  int r = page_pace(db, head->specification_id, head->id, &pace, err);
-  view->elapsed = clock_now_us() - head->started_at;
+  int r = page_pace(db, head->id, &pace, err);
+  if (r <= 0)
+    return r;
+  view->elapsed = clock_now_us() - pace.started_at;
   view->jobs_expected = pace.jobs;
   view->usually_took = pace.took;
-  if (pace.took > view->elapsed)
-    view->ends_at = head->started_at + pace.took;
-  return r < 0 ? r : 0;
+  view->ends_at = pace.ends_at;
+  return 0;
 }
 
 /* One that cannot be held against the other that was asked for is shown all the same. */
@@ -261,64 +260,7 @@ show_restarts(struct evaluation_query *query)
     view->restart_these = ui_list_address(&restart, NULL, STR(""));
 }
 
-/* ---- commits ---- */
-
-static void
-show_range(struct evaluation_query *query, const struct forge *forge, struct revision_line *line)
-{
-  struct arena *arena = query->changes.arena;
-  const struct page_revisions_row *row = &line->row;
-  struct channels_range range;
-  if (row->before_null || str_equal(row->before, row->commit))
-    return;
-  line->compare_url = forge_compare(forge, row->before, row->commit, arena);
-  line->is_known = channels_range(query->changes.evaluations->options.channels, row->repository_id,
-                                  row->before, row->commit, arena, &range, NULL)
-                   == 0;
-  line->total = range.total;
-  line->commits.count = range.count;
-  line->commits.items = arena_array(arena, range.count + 1, sizeof *line->commits.items);
-  for (size_t i = 0; i < range.count; i++)
-    line->commits.items[i] =
-        (struct commit_line) { range.items[i], forge_commit(forge, range.items[i].commit, arena) };
-}
-
-static void
-show_revisions(struct evaluation_query *query)
-{
-  struct arena *arena = query->changes.arena;
-  size_t count = query->revisions.count;
-  struct revision_line *lines = arena_array(arena, count + 1, sizeof *lines);
-  for (size_t i = 0; i < count; i++) {
-    lines[i].row = query->revisions.items[i];
-    const struct forge forge = forge_of(lines[i].row.url, arena);
-    lines[i].commit_url = forge_commit(&forge, lines[i].row.commit, arena);
-    lines[i].compare_url = STR("");
-    show_range(query, &forge, &lines[i]);
-  }
-  query->view.revisions.items = lines;
-  query->view.revisions.count = count;
-}
-
 /* ---- errors ---- */
-
-/* A place is told below its channel, which it does not name: the only one; or among
-   several Guix's own by its folders, and otherwise the only other one. */
-static const struct page_revisions_row *
-channel_of_file(const struct page_revisions_rows *revisions, struct str file)
-{
-  bool is_guix = str_starts(file, STR("gnu/")) || str_starts(file, STR("guix/"));
-  const struct page_revisions_row *found = NULL;
-  size_t others = 0;
-  for (size_t i = 0; i < revisions->count; i++) {
-    bool names_guix = str_equal(revisions->items[i].channel, STR("guix"));
-    if (revisions->count > 1 && names_guix != is_guix)
-      continue;
-    found = &revisions->items[i];
-    others++;
-  }
-  return others == 1 ? found : NULL;
-}
 
 static struct str
 shortened(struct str text)
@@ -340,16 +282,12 @@ show_errors(struct evaluation_query *query)
   struct error_line *lines = arena_array(arena, count + 1, sizeof *lines);
   for (size_t i = 0; i < count; i++) {
     struct error_line *line = &lines[i];
-    const struct page_revisions_row *channel =
-        channel_of_file(&query->revisions, rows->items[i].file);
     *line = (struct error_line) { .row = rows->items[i], .url = STR("") };
     line->message = shortened(line->row.message);
     line->is_long = line->row.message.size > LONG_MESSAGE;
     line->is_cut = line->message.size < line->row.message.size;
-    if (channel == NULL || gone) /* those of the other one stood in other commits */
-      continue;
-    const struct forge forge = forge_of(channel->url, arena);
-    line->url = forge_file(&forge, channel->commit, line->row.file, line->row.line, arena);
+    if (!gone) /* those of the other one stood in other commits */
+      line->url = revisions_file_url(&query->revisions, line->row.file, line->row.line, arena);
   }
   view->errors.items = lines;
   view->errors.count = count;
@@ -410,9 +348,20 @@ show(struct evaluation_query *query)
   show_broken(query);
   show_jobs(query);
   show_restarts(query);
-  show_revisions(query);
+  revisions_tell(query->changes.evaluations, &query->revisions, query->changes.arena,
+                 &view->revisions);
   show_errors(query);
   show_log(query);
+}
+
+static int
+check_errors_word(struct str word, struct error *err)
+{
+  static const char *const words[] = { "all", "new", "gone" };
+  bool known = word.size == 0;
+  for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+    known |= str_equal(word, str_of(words[i]));
+  return known ? 0 : error_set(err, -EINVAL, "no errors are called \"%.*s\"", STR_FMT(word));
 }
 
 static int
@@ -453,6 +402,8 @@ read_query(struct http_request *request, struct evaluations *evaluations,
   int r = read_against(request, evaluations, ret, err);
   if (r == 0)
     r = read_list(request, ret, err);
+  if (r == 0)
+    r = check_errors_word(ret->errors, err);
   if (r == 0)
     r = http_query_i64(request, "errors_after", 0, INT64_MAX, 0, &ret->errors_after, err);
   ret->list = (struct ui_list) {

@@ -29,11 +29,18 @@ WHERE evaluation_id = :id AND id > :after
 ORDER BY id LIMIT :limit::bigint;
 
 -- name: page_pace :one
--- How long the last ones of a specification took that succeeded (microseconds, the middle
--- one), and how many jobs they had; NULL = there is none.
-SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY took)::bigint AS "took?",
-       percentile_disc(0.5) WITHIN GROUP (ORDER BY jobs_count)::bigint AS "jobs?"
-FROM (SELECT extract(epoch FROM finished_at - started_at) * 1000000 AS took, jobs_count
-      FROM evaluation
-      WHERE specification_id = :specification_id AND id < :id AND state = 2
-      ORDER BY id DESC LIMIT 5) AS last;
+-- Of one that runs: how long the last ones of its specification took that succeeded
+-- (microseconds, the middle one), how many jobs they had, and when it will end by that;
+-- NULL = there is none, or it takes longer.
+SELECT started_at AS "started_at!", took AS "took?", jobs AS "jobs?",
+       CASE WHEN started_at + took * interval '1 microsecond' > now()
+            THEN started_at + took * interval '1 microsecond' END AS "ends_at?"
+FROM evaluation AS own
+CROSS JOIN LATERAL (
+  SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY duration)::bigint AS took,
+         percentile_disc(0.5) WITHIN GROUP (ORDER BY jobs_count)::bigint AS jobs
+  FROM (SELECT extract(epoch FROM finished_at - started_at) * 1000000 AS duration, jobs_count
+        FROM evaluation
+        WHERE specification_id = own.specification_id AND id < own.id AND state = 2
+        ORDER BY id DESC LIMIT 5) AS last) AS usual
+WHERE own.id = :id AND own.state = 1;

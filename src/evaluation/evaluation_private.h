@@ -43,6 +43,7 @@ struct evaluations
   struct running *running;    /* evaluations under way in this process */
   struct follower *followers; /* of their logs */
   struct comparison *comparisons[COMPARISONS_KEPT]; /* newest first (comparison.h) */
+  struct error trouble;                             /* what evaluations lack; code 0 = nothing */
 
   /* Held from reading `polled` to adding what was claimed: two pollers never take
      the same. Taken before `lock`. */
@@ -54,7 +55,8 @@ struct evaluations
   pthread_t *evaluators;
   pthread_t tailer;
   pthread_t tallier;
-  int threads_started; /* pollers, then evaluators, then the tailer, then the tallier */
+  int64_t look_for_trouble_at_ms; /* the tallier's */
+  int threads_started;            /* pollers, then evaluators, then the tailer, then the tallier */
 };
 
 /* A specification under poll; on the list from claim to outcome. */
@@ -169,6 +171,16 @@ int process_explain(int status, struct error *err);
 /* Lets it go (after `done`) and waits: 0, or an error that tells how it ended. */
 int process_finish(struct process *process, struct error *err);
 void process_free(struct process *process); /* kills what still runs; NULL is fine */
+
+/* Where guix may be, on Guix System and elsewhere: "PATH=...". */
+extern const char evaluator_path[];
+
+/* ---- health.c: whether Guix is there ---- */
+
+/* -ENOENT ... with a hint. */
+int evaluations_check(const struct evaluations *evaluations, struct error *err);
+/* That from time to time, for evaluations_trouble; one thread calls it. */
+void evaluations_look_for_trouble(struct evaluations *evaluations);
 
 /* ---- keeper.c ---- */
 

@@ -162,19 +162,6 @@ evaluation_tailer_main(void *context)
   return NULL;
 }
 
-/* Fine for one that may have a log later. */
-static int
-check_awaited(struct evaluations *evaluations, int64_t evaluation_id, struct error *err)
-{
-  struct end_question question = { .evaluation_id = evaluation_id };
-  int r = db_pool_run(evaluations->options.pool, DB_READ, ask_end, &question, err);
-  if (r < 0 || question.awaits_end)
-    return r;
-  return error_set(err, -ENOENT,
-                   question.found ? "evaluation %lld has no log" : "there is no evaluation %lld",
-                   (long long) evaluation_id);
-}
-
 static int
 follow_log(struct evaluations *evaluations, struct http_request *request, struct follower *follower)
 {
@@ -193,21 +180,28 @@ int
 evaluations_log_reply(struct evaluations *evaluations, struct http_request *request,
                       int64_t evaluation_id, int64_t from, bool follow, struct error *err)
 {
-  bool waits = follow && !evaluations->options.passive;
+  struct end_question question = { .evaluation_id = evaluation_id };
   CLEANUP_FREE char *path = workspace_log_path(evaluations, evaluation_id);
   CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-  int r = fd < 0 ? check_awaited(evaluations, evaluation_id, err) : 0;
+  int r = fd < 0 || follow
+              ? db_pool_run(evaluations->options.pool, DB_READ, ask_end, &question, err)
+              : 0;
   if (r < 0)
     return r;
+  bool grows = question.awaits_end || is_running(evaluations, evaluation_id);
+  bool waits = follow && grows && !evaluations->options.passive;
+  if (fd < 0 && !grows)
+    return error_set(err, -ENOENT,
+                     question.found ? "evaluation %lld has no log" : "there is no evaluation %lld",
+                     (long long) evaluation_id);
+  http_reply_header(request, "Cache-Control", "no-cache"); /* it grows */
   if (fd < 0 && !waits)
     return http_reply_text(request, 200, LOG_TYPE, "");
-  if (fd >= 0 && ((from == 0 && !follow) || evaluations->options.passive))
-    return http_reply_file(request, LOG_TYPE, NULL, TAKE_FD(fd));
+  if (!waits)
+    return http_reply_file(request, LOG_TYPE, NULL, TAKE_FD(fd), from);
   if (fd >= 0 && lseek(fd, from, SEEK_SET) < 0)
     return error_set(err, -EINVAL, "no such place in the log");
   struct follower *follower = mem_alloc(sizeof *follower);
-  *follower = (struct follower) {
-    .evaluation_id = evaluation_id, .from = from, .fd = TAKE_FD(fd), .ended = !follow
-  };
+  *follower = (struct follower) { .evaluation_id = evaluation_id, .from = from, .fd = TAKE_FD(fd) };
   return follow_log(evaluations, request, follower);
 }

@@ -25,8 +25,7 @@
    minute. What any user may have; less does no harm. */
 #define PIPE_BYTES (1 << 20)
 
-/* Where guix may be, on Guix System and elsewhere. */
-static const char path_variable[] =
+const char evaluator_path[] =
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:"
     "/run/current-system/profile/bin:/var/guix/profiles/per-user/root/current-guix/bin";
 
@@ -89,7 +88,7 @@ start_child(const struct workspace *workspace, const char *const *argv, int inpu
 {
   CLEANUP_FREE char *home = mem_printf("HOME=%s", workspace->home);
   const char *environment[] = {
-    home, path_variable, "LC_ALL=C.UTF-8", "GUILE_AUTO_COMPILE=0", NULL,
+    home, evaluator_path, "LC_ALL=C.UTF-8", "GUILE_AUTO_COMPILE=0", NULL,
   };
   struct child_options options = CHILD_OPTIONS_INIT;
   options.argv = argv;

@@ -404,6 +404,10 @@ explain_end(const struct run *run, struct process *process, struct error *err)
   if (status > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
     return error_set(err, -ECHILD, "guix was killed, perhaps for lack of memory");
   struct str words = last_words(run, room);
+  struct error trouble = { 0 };
+  if (evaluations_check(run->evaluations, &trouble) < 0)
+    return error_set(err, -ECHILD, "%s. %s%s%.*s", trouble.message, trouble.hint,
+                     words.size > 0 ? " guix ended without finishing: " : "", STR_FMT(words));
   if (words.size > 0)
     return error_set(err, -ECHILD, "guix ended without finishing: %.*s", STR_FMT(words));
   return error_set(err, -ECHILD, "guix ended without finishing and said nothing");

@@ -150,6 +150,17 @@ read_introduction(const json_t *value, struct arena *arena, struct specification
 }
 
 static int
+read_url(const json_t *value, const char *field, struct arena *arena, struct str *ret,
+         struct error *err)
+{
+  struct str text = str_of(json_string_value(value));
+  if (channels_check_url(text, err) < 0)
+    return error_prefix(err, "\"%s\"", field);
+  *ret = arena_str(arena, text);
+  return 0;
+}
+
+static int
 read_channel(const json_t *value, struct arena *arena, struct specification_channel *ret,
              struct error *err)
 {
@@ -165,9 +176,7 @@ read_channel(const json_t *value, struct arena *arena, struct specification_chan
   if (r == 0)
     r = read_name(json_object_get(value, "name"), "channels.name", arena, &ret->name, err);
   if (r == 0)
-    r = read_text(json_object_get(value, "url"), "channels.url", arena, &ret->url, err);
-  if (r == 0)
-    r = channels_check_url(ret->url, err);
+    r = read_url(json_object_get(value, "url"), "channels.url", arena, &ret->url, err);
   if (r == 0 && branch != NULL)
     r = read_branch(branch, arena, &ret->branch, err);
   if (r == 0 && commit != NULL)
@@ -409,19 +418,17 @@ int
 specification_parse(struct str json, struct arena *arena, struct specification *ret,
                     struct error *err)
 {
-  json_error_t problem;
-  json_t *object =
-      json_loadb(json.size > 0 ? json.data : "", json.size, JSON_REJECT_DUPLICATES, &problem);
-  if (object == NULL)
-    return error_set(err, -EINVAL, "line %d, column %d: %s", problem.line, problem.column,
-                     problem.text);
+  json_t *object = NULL;
   struct specification parsed = { 0 };
-  int r = read_specification(object, arena, &parsed, err);
+  int r = http_parse_json(json, &object, err);
+  if (r < 0)
+    return r;
+  r = read_specification(object, arena, &parsed, err);
   json_decref(object);
   if (r == 0)
     *ret = parsed;
   else if (err != NULL && err->hint[0] == '\0')
-    error_hint(err, "See doc/specification.md for the fields.");
+    error_hint(err, "The fields: doc/specification.md, or /help/specification of the server.");
   return r;
 }
 

@@ -49,6 +49,7 @@ show_form(struct http_request *request, struct evaluations *evaluations,
           struct specification_form *form, const struct error *problem)
 {
   struct ui_frame frame;
+  int status = problem == NULL ? 200 : problem->code == -EEXIST ? 409 : 400; /* as the API's */
   CLEANUP_BUF struct buf page = { 0 };
   accounts_frame(request, evaluations->options.pool, &frame);
   if (problem != NULL) {
@@ -56,7 +57,7 @@ show_form(struct http_request *request, struct evaluations *evaluations,
     form->wrong = str_of(form->as_json ? "definition" : field_of_error(problem));
   }
   specification_form_page(&page, form, &frame);
-  return ui_reply_status(request, &frame, problem == NULL ? 200 : 400, &page);
+  return ui_reply_status(request, &frame, status, &page);
 }
 
 /* What can be mended in the form is shown there; anything else is an error page. */
@@ -117,8 +118,11 @@ static void
 put_build(struct json *json, const struct specification_form *form, struct str channel)
 {
   json_key(json, "build");
-  if (str_equal(form->build, STR("all"))) {
-    json_cstr(json, "all");
+  bool is_subset = str_equal(form->build, STR("packages"))
+                   || str_equal(form->build, STR("manifests"))
+                   || str_equal(form->build, STR("channels")) || form->build.size == 0;
+  if (!is_subset) { /* "all", or what specification_parse will refuse */
+    json_text(json, form->build);
     return;
   }
   json_object_open(json);
@@ -158,12 +162,35 @@ write_definition(const struct specification_form *form, struct buf *out)
   json_object_close(&json);
 }
 
+extern const char specification_md[]; /* doc/specification.md */
+
+static int
+get_help(struct http_request *request, void *context, struct error *err)
+{
+  (void) context, (void) err;
+  return http_reply_text(request, 200, "text/plain; charset=utf-8", specification_md);
+}
+
+/* What the field of the JSON form begins with. */
+#define EXAMPLE                                                                       \
+  "{\n"                                                                               \
+  "  \"name\": \"my-channel\",\n"                                                     \
+  "  \"channels\": [\n"                                                               \
+  "    {\"name\": \"my-channel\", \"url\": \"https://example.org/my-channel.git\"}\n" \
+  "  ],\n"                                                                            \
+  "  \"build\": {\"channels\": [\"my-channel\"]},\n"                                  \
+  "  \"period\": 300\n"                                                               \
+  "}\n"
+
 static int
 get_add(struct http_request *request, void *context, struct error *err)
 {
-  (void) err;
+  struct str as = http_query(request, "as");
+  if (as.size > 0 && !str_equal(as, STR("json")))
+    return error_set(err, -EINVAL, "there is no form \"%.*s\", only \"json\"", STR_FMT(as));
   struct specification_form form = { .is_new = true,
-                                     .as_json = str_equal(http_query(request, "as"), STR("json")),
+                                     .as_json = as.size > 0,
+                                     .definition = STR(EXAMPLE),
                                      .branch = STR(""),
                                      .build = STR("channels"),
                                      .period = STR("300") };
@@ -336,15 +363,18 @@ post_resume(struct http_request *request, void *context, struct error *err)
 #define FORM(limit) .form = true, .role = "admin", .body_limit = (limit)
 
 static const struct http_route routes[] = {
+  { "GET", "/help/specification", get_help, .summary = "All fields of a specification" },
   { "GET", "/add-specification", get_add, .role = "admin", .summary = "A form for a new one" },
-  { "POST", "/add-specification", post_add, FORM(DEFINITION_LIMIT), .summary = "Add it" },
+  { "POST", "/add-specification", post_add, FORM(DEFINITION_LIMIT),
+    .members = "definition name channel url branch build names systems period",
+    .summary = "Add it" },
   { "GET", "/specifications/{name}/edit", get_edit, .role = "admin", .summary = "A form for it" },
   { "POST", "/specifications/{name}/edit", post_edit, FORM(DEFINITION_LIMIT),
-    .summary = "Change it" },
+    .members = "definition", .summary = "Change it" },
   { "GET", "/specifications/{name}/delete", get_delete, .role = "admin", .summary = "Delete it?" },
   { "POST", "/specifications/{name}/delete", post_delete, FORM(FORM_LIMIT),
     .summary = "Delete it" },
-  { "POST", "/specifications/{name}/evaluate", post_evaluate, FORM(FORM_LIMIT),
+  { "POST", "/specifications/{name}/evaluate", post_evaluate, FORM(FORM_LIMIT), .members = "force?",
     .summary = "Look at its channels now" },
   { "POST", "/specifications/{name}/pause", post_pause, FORM(FORM_LIMIT), .summary = "Pause it" },
   { "POST", "/specifications/{name}/resume", post_resume, FORM(FORM_LIMIT),

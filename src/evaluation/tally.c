@@ -87,6 +87,21 @@ struct count
   bool changed;
 };
 
+/* For the overview, where they stay until they are mended. */
+static int
+note_broken(struct db *db, int64_t id, const struct comparison *comparison, int64_t *ret_count,
+            struct error *err)
+{
+  CLEANUP_ARENA struct arena arena = { 0 };
+  struct str *names = arena_array(&arena, comparison->jobs_count, sizeof *names);
+  size_t count = 0;
+  for (size_t i = 0; i < comparison->jobs_count; i++)
+    if (comparison->changes[i] == JOB_BROKEN)
+      names[count++] = comparison->jobs[i].name;
+  *ret_count = (int64_t) count;
+  return count == 0 ? 0 : tally_note_broken(db, id, (struct db_strs) { names, count }, err);
+}
+
 /* Jobs that are newly broken, and new errors. */
 static int
 count_news(struct db *db, int64_t id, const struct tally_count_row *counted, int64_t *ret_broken,
@@ -105,7 +120,7 @@ count_news(struct db *db, int64_t id, const struct tally_count_row *counted, int
   if (counted->failed > 0)
     r = comparison_read(db, id, head.against, &comparison, err);
   if (r >= 0 && comparison != NULL)
-    *ret_broken = comparison_count(comparison, "broken");
+    r = note_broken(db, id, comparison, ret_broken, err);
   comparison_drop(comparison);
   if (r >= 0 && counted->errors > 0)
     r = changes_errors_count(db, id, head.against, &errors, err);
@@ -150,6 +165,8 @@ count_again(struct db *db, void *context, struct error *err)
   r = tally_count(db, count->id, &counted, err);
   if (r > 0)
     r = count_news(db, count->id, &counted, &broken, &errors, err);
+  if (r >= 0)
+    r = tally_forget_mended(db, count->id, err);
   if (r >= 0)
     r = tally_news(db, (int32_t) broken, (int32_t) errors, count->id, &arena, &after, err);
   if (r <= 0 || (str_equal(before.summary, after.summary) && before.broken == broken))
@@ -200,6 +217,7 @@ evaluation_tallier_main(void *context)
   while (!evaluations->stopping) {
     unsigned seen = evaluations_seen(evaluations);
     struct error err = { 0 };
+    evaluations_look_for_trouble(evaluations);
     int64_t begun = clock_monotonic_ms();
     int more = look_at_feed(evaluations->options.pool, &err);
     int r = more < 0 ? more : count_some(evaluations, &err);

@@ -52,3 +52,24 @@ FROM specification
 WHERE evaluation.id = :id AND specification.id = specification_id
 RETURNING specification.name AS specification, evaluation_outcome(evaluation) AS "outcome!",
           evaluation_summary(evaluation) AS "summary!";
+
+-- name: tally_note_broken :exec
+-- Jobs that an evaluation broke, unless they were mended and a later one broke them again.
+INSERT INTO job_broken AS known (specification_id, name_id, evaluation_id)
+SELECT DISTINCT specification_id, job_name.id, evaluation.id
+FROM evaluation, job_name
+WHERE evaluation.id = :id AND job_name.name = ANY (:names::text[])
+ON CONFLICT (specification_id, name_id) DO UPDATE SET evaluation_id = excluded.evaluation_id
+WHERE known.evaluation_id < excluded.evaluation_id;
+
+-- name: tally_forget_mended :exec
+-- Of the specification of an evaluation, by what its newest one has.
+WITH newest AS (
+  SELECT specification_id, max(id) AS id FROM evaluation
+  WHERE specification_id = (SELECT specification_id FROM evaluation WHERE id = :id) AND state = 2
+  GROUP BY specification_id)
+DELETE FROM job_broken USING newest
+WHERE job_broken.specification_id = newest.specification_id
+  AND NOT EXISTS (SELECT 1 FROM job JOIN build ON build.id = build_id
+                  WHERE job.evaluation_id = newest.id AND job.name_id = job_broken.name_id
+                    AND build.state <> 2);

@@ -27,6 +27,14 @@ LIMIT :most::bigint;
 -- or of later ones.
 SELECT pg_snapshot_xmin(pg_current_snapshot()) AS "transaction!";
 
+-- name: events_is_known :one
+-- Has this feed told that position? One that is not there is of another database's feed, or of
+-- an event that is kept no more.
+SELECT :transaction::xid8 <= pg_snapshot_xmin(pg_current_snapshot())
+       AND (:id::bigint = 0
+            OR EXISTS (SELECT FROM event WHERE id = :id::bigint AND transaction = :transaction::xid8))
+       AS "known!";
+
 -- name: events_held_back :one
 -- Is anything committed behind the position, but not shown yet?
 SELECT EXISTS (SELECT FROM event WHERE (transaction, id) > (:transaction, :id)) AS "any!";

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "events/events.h"
 
+#include <errno.h>
+
 #include "events/events_private.h"
 #include "events/events_sql.h"
 
@@ -66,6 +68,19 @@ events_read(struct db *db, struct events_position after, struct str prefix, size
       items[ret->count++] = event;
   }
   return 0;
+}
+
+int
+events_check_position(struct db *db, struct events_position position, struct error *err)
+{
+  struct events_is_known_row row = { 0 };
+  int r = events_is_known(db, position.transaction, position.id, &row, err);
+  if (r < 0 || row.known)
+    return r < 0 ? r : 0;
+  error_set(err, -ESTALE, "there is no event %lld-%lld here to go on from",
+            (long long) position.transaction, (long long) position.id);
+  return error_hint(err, "The server's database was replaced, or the event is kept no more: read "
+                         "anew what you know, and follow the events without Last-Event-ID.");
 }
 
 int

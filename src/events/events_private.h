@@ -7,6 +7,10 @@
 
 #define EVENTS_CHANNEL "panoply_events"
 
+/* -ESTALE with ERR set when POSITION is none that this database's feed has told: who goes
+   on from there would wait for ever, or miss what it does not know of. */
+int events_check_position(struct db *db, struct events_position position, struct error *err);
+
 /* -1, 0 or 1. */
 int events_position_compare(struct events_position a, struct events_position b);
 

@@ -718,6 +718,47 @@ test_refuses_bad_positions_and_kinds(void **state)
   }
 }
 
+/* Ids of another database, also those that lie in this one's past: who comes with one hears
+   so, or it would wait for ever for what is behind it. */
+static void
+test_refuses_positions_of_another_feed(void **state)
+{
+  struct site *site = *state;
+  CLEANUP_ARENA struct arena arena = { 0 };
+  struct events_page page;
+  append(site->db, "build.started", 1);
+  assert_int_equal(
+      events_read(site->db, (struct events_position) { 0 }, STR(""), 10, &arena, &page, NULL), 0);
+  struct events_position told = page.end;
+  const struct
+  {
+    struct events_position position;
+    bool known;
+  } cases[] = {
+    { { 0, 0 }, true },
+    { told, true },
+    { { told.transaction, 0 }, true },
+    { { 99999999, 0 }, false },
+    { { 99999999, 5 }, false },
+    { { told.transaction, told.id + 1 }, false },
+    { { told.transaction - 1, told.id }, false },
+  };
+  for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+    char id[64];
+    snprintf(id, sizeof id, "%lld-%lld", (long long) cases[i].position.transaction,
+             (long long) cases[i].position.id);
+    struct follower *follower = follower_start(site, PATH, id);
+    if (cases[i].known)
+      follower_wait(follower, ":\nid: ", 1);
+    if (cases[i].known)
+      http_client_cancel(follower->client);
+    pthread_join(follower->thread, NULL);
+    http_client_free(follower->client);
+    assert_int_equal(follower->status, cases[i].known ? 200 : 410);
+    follower_free(follower);
+  }
+}
+
 static void
 test_silence_is_broken_by_heartbeats(void **state)
 {
@@ -752,6 +793,7 @@ main(void)
     WITH_SITE(test_coming_back_while_events_happen_misses_and_repeats_nothing),
     WITH_SITE(test_a_client_that_does_not_read_is_cut_off_and_harms_nobody),
     WITH_SITE(test_refuses_bad_positions_and_kinds),
+    WITH_SITE(test_refuses_positions_of_another_feed),
     WITH_SITE(test_silence_is_broken_by_heartbeats),
   };
   return cmocka_run_group_tests(tests, NULL, test_cluster_teardown);

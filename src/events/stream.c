@@ -298,6 +298,20 @@ catch_up(struct hub *hub, struct client **client, struct error *err)
 }
 
 static int
+check_known(struct db *db, void *context, struct error *err)
+{
+  const struct client *client = context;
+  return events_check_position(db, client->position, err);
+}
+
+static int
+read_position(struct hub *hub, struct str last, struct client *client, struct error *err)
+{
+  int r = parse_position(last, &client->position, err);
+  return r < 0 ? r : db_pool_run(hub->pool, DB_READ, check_known, client, err);
+}
+
+static int
 open_stream(struct http_request *request, struct client *client)
 {
   http_reply_header(request, "Cache-Control", "no-store");
@@ -326,7 +340,7 @@ follow_events(struct http_request *request, void *context, struct error *err)
   if (r == 0)
     r = parse_prefix(http_query(request, "kind"), client, err);
   if (r == 0 && last.size > 0)
-    r = parse_position(last, &client->position, err);
+    r = read_position(hub, last, client, err);
   if (r < 0)
     return r;
   r = open_stream(request, client);

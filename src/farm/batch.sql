@@ -65,8 +65,9 @@ UPDATE attempt SET log_size = :log_size WHERE id = :id AND log_size = 0;
 SELECT id FROM attempt WHERE id = ANY (:ids::bigint[]) AND state <> 0;
 
 -- name: farm_batch_agents :exec
+-- That one is paused, or missed, is no sign of life.
 UPDATE agent a
-   SET paused = new.paused, seen_at = now(),
+   SET paused = new.paused,
        connected_at = CASE WHEN new.connected THEN coalesce(a.connected_at, now()) END
   FROM unnest(:ids::bigint[], :connected::boolean[], :paused::boolean[])
        AS new (id, connected, paused)
@@ -74,13 +75,17 @@ UPDATE agent a
 
 -- name: farm_batch_session :exec
 -- What an agent said of itself at the beginning of a session.
-UPDATE agent SET systems = :systems::text[], jobs = :jobs, facts = :facts::jsonb, connected_at = now()
+UPDATE agent SET systems = :systems::text[], jobs = :jobs, facts = :facts::jsonb, connected_at = now(),
+       seen_at = now()
  WHERE id = :id;
 
 -- name: farm_batch_seen :many
--- Notes who is there; returns those whose token was revoked since they came.
+-- Notes how many milliseconds ago each was heard; returns those whose token was revoked since
+-- they came.
 WITH seen AS (
-  UPDATE agent SET seen_at = now() WHERE id = ANY (:ids::bigint[]) RETURNING id, token_id)
+  UPDATE agent SET seen_at = greatest(seen_at, now() - ago * interval '1 millisecond')
+    FROM unnest(:ids::bigint[], :ago::bigint[]) AS heard (agent_id, ago)
+   WHERE id = agent_id RETURNING id, token_id)
 SELECT seen.id FROM seen JOIN token ON token.id = token_id WHERE revoked_at IS NOT NULL;
 
 -- name: farm_batch_orders_done :exec

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Why a build waits. Facts come from the database, so any process can tell; the
    place in the queue is known to the active scheduler alone. */
+#include "farm/explain.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "farm/farm_private.h"
@@ -13,17 +14,10 @@
 
 #define LOCK_WAIT_MS 200 /* the mirror is locked for long only while much is loaded */
 
-/* What the mirror knows; -1 = not known or not so. */
-struct place
+struct explain_place
+explain_place(struct farm *farm, int64_t build_id)
 {
-  int64_t ahead;       /* ready builds of the system that go first */
-  int64_t retry_in_ms; /* it rests after a try */
-};
-
-static struct place
-find_place(struct farm *farm, int64_t build_id)
-{
-  struct place place = { -1, -1 };
+  struct explain_place place = { -1, -1 };
   struct timespec deadline;
   clock_gettime(CLOCK_REALTIME, &deadline);
   deadline.tv_nsec += LOCK_WAIT_MS * 1000000L;
@@ -52,15 +46,6 @@ struct explanation
   bool runs;
 };
 
-/* What keeps it; `build` is known. */
-static int
-read_reasons(struct db *db, void *context, struct error *err)
-{
-  struct explanation *all = context;
-  int r = farm_explain_needs(db, all->build_id, all->arena, &all->needs, err);
-  return r < 0 ? r : farm_explain_agents(db, all->build.system, all->arena, &all->agents, err);
-}
-
 static int
 read_all(struct db *db, void *context, struct error *err)
 {
@@ -69,7 +54,9 @@ read_all(struct db *db, void *context, struct error *err)
   if (r == 0)
     return error_set(err, -ENOENT, "there is no build %" PRId64, all->build_id);
   if (r > 0)
-    r = read_reasons(db, all, err);
+    r = farm_explain_needs(db, all->build_id, all->arena, &all->needs, err);
+  if (r == 0)
+    r = farm_explain_agents(db, all->build.system, all->arena, &all->agents, err);
   if (r == 0)
     r = farm_explain_attempt(db, all->build_id, all->arena, &all->attempt, err);
   all->runs = r == 1;
@@ -78,21 +65,37 @@ read_all(struct db *db, void *context, struct error *err)
 
 /* ---- the one reason ---- */
 
-struct seats
+void
+explain_seats_add(struct explain_seats *seats, bool is_connected, bool is_paused, int64_t free)
 {
-  int64_t agents, connected, working, free;
-};
+  bool works = is_connected && !is_paused;
+  seats->agents++;
+  seats->connected += is_connected;
+  seats->working += works;
+  seats->free += works && free > 0 ? free : 0;
+}
 
-static struct seats
+const char *
+explain_ready(const struct explain_seats *seats, const struct explain_place *place)
+{
+  if (place->retry_in_ms >= 0)
+    return "retry-pause";
+  if (seats->agents == 0)
+    return "no-agent";
+  if (seats->connected == 0)
+    return "agents-away";
+  if (seats->working == 0)
+    return "agents-paused";
+  return seats->free == 0 ? "agents-busy" : "queue";
+}
+
+static struct explain_seats
 count_seats(const struct farm_explain_agents_rows *agents)
 {
-  struct seats seats = { .agents = (int64_t) agents->count };
+  struct explain_seats seats = { 0 };
   for (size_t i = 0; i < agents->count; i++) {
     const struct farm_explain_agents_row *agent = &agents->items[i];
-    bool working = agent->connected && !agent->paused;
-    seats.connected += agent->connected;
-    seats.working += working;
-    seats.free += working && agent->running < agent->jobs ? agent->jobs - agent->running : 0;
+    explain_seats_add(&seats, agent->connected, agent->paused, agent->jobs - agent->running);
   }
   return seats;
 }
@@ -104,26 +107,18 @@ is_held_up(const struct farm_explain_needs_rows *needs)
 }
 
 static const char *
-reason_of_waiting(const struct explanation *all, const struct place *place)
+reason_of_waiting(const struct explanation *all, const struct explain_place *place)
 {
-  struct seats seats = count_seats(&all->agents);
+  struct explain_seats seats = count_seats(&all->agents);
   if (is_held_up(&all->needs))
     return "held-up"; /* by a build that failed by no fault of its own: restart it */
   if (all->needs.count > 0)
     return "dependencies";
-  if (place->retry_in_ms >= 0)
-    return "retry-pause";
-  if (seats.agents == 0)
-    return "no-agent";
-  if (seats.connected == 0)
-    return "agents-away";
-  if (seats.working == 0)
-    return "agents-paused";
-  return seats.free == 0 ? "agents-busy" : "queue";
+  return explain_ready(&seats, place);
 }
 
 static const char *
-reason_of(const struct explanation *all, const struct place *place)
+reason_of(const struct explanation *all, const struct explain_place *place)
 {
   if (all->build.state == FARM_BUILD_WAITING)
     return reason_of_waiting(all, place);
@@ -133,8 +128,8 @@ reason_of(const struct explanation *all, const struct place *place)
 /* ---- as JSON ---- */
 
 /* "/gnu/store/<32 digits>-NAME.drv" */
-static struct str
-name_of(struct str derivation)
+struct str
+explain_name(struct str derivation)
 {
   struct str name = str_from(derivation, strlen("/gnu/store/") + 33);
   if (str_ends(name, STR(".drv")))
@@ -159,7 +154,7 @@ put_needs(struct json *json, const struct farm_explain_needs_rows *needs)
   for (size_t i = 0; i < needs->count; i++) {
     json_object_open(json);
     json_put_i64(json, "id", needs->items[i].id);
-    json_put_text(json, "name", name_of(needs->items[i].derivation));
+    json_put_text(json, "name", explain_name(needs->items[i].derivation));
     put_state(json, needs->items[i].state, needs->items[i].cause);
     json_object_close(json);
   }
@@ -211,7 +206,7 @@ put_known(struct json *json, const char *name, int64_t number)
 }
 
 static void
-put_all(struct json *json, const struct explanation *all, const struct place *place)
+put_all(struct json *json, const struct explanation *all, const struct explain_place *place)
 {
   json_object_open(json);
   json_put_i64(json, "build", all->build.id);
@@ -238,56 +233,8 @@ farm_build_explain(struct farm *farm, int64_t build_id, struct buf *ret, struct 
   int r = db_pool_run(farm->options.pool, DB_READ, read_all, &all, err);
   if (r < 0)
     return r;
-  struct place place = find_place(farm, build_id);
+  struct explain_place place = explain_place(farm, build_id);
   struct json json = json_begin(ret);
   put_all(&json, &all, &place);
-  return 0;
-}
-
-/* ---- for a page ---- */
-
-static void
-take_needs(const struct explanation *all, struct farm_explanation *ret)
-{
-  const struct farm_explain_needs_rows *needs = &all->needs;
-  ret->needs_count = needs->count > 0 ? needs->items[0].count : 0;
-  ret->needs.count = needs->count;
-  ret->needs.items = arena_array(all->arena, needs->count, sizeof *ret->needs.items);
-  for (size_t i = 0; i < needs->count; i++) {
-    const struct farm_explain_needs_row *row = &needs->items[i];
-    bool has_cause = row->cause != FARM_CAUSE_NONE;
-    ret->needs.items[i] = (struct farm_need) {
-      .build_id = row->id,
-      .name = name_of(row->derivation),
-      .state = farm_build_state_name((enum farm_build_state) row->state),
-      .cause = has_cause ? farm_cause_name((enum farm_cause) row->cause) : "",
-    };
-  }
-}
-
-int
-farm_build_reasons(struct farm *farm, int64_t build_id, struct str system, struct arena *arena,
-                   struct farm_explanation *ret, struct error *err)
-{
-  struct explanation all = {
-    .build_id = build_id,
-    .arena = arena,
-    .build = { .state = FARM_BUILD_WAITING, .system = system },
-  };
-  int r = db_pool_run(farm->options.pool, DB_READ, read_reasons, &all, err);
-  if (r < 0)
-    return r;
-  struct place place = find_place(farm, build_id);
-  struct seats seats = count_seats(&all.agents);
-  *ret = (struct farm_explanation) {
-    .reason = reason_of(&all, &place),
-    .ahead = place.ahead,
-    .retry_in_ms = place.retry_in_ms,
-    .agents = seats.agents,
-    .agents_connected = seats.connected,
-    .agents_working = seats.working,
-    .seats_free = seats.free,
-  };
-  take_needs(&all, ret);
   return 0;
 }

@@ -128,12 +128,37 @@ struct farm_need /* a build that another waits for */
   const char *cause; /* "" = none */
 };
 
+/* An agent for a build's system. */
+struct farm_candidate
+{
+  struct str name;
+  const char *word; /* "away", "paused", "busy", "free" */
+  int64_t seen_at;  /* 0 = never */
+  bool builds_it;
+};
+
+/* Where waiting for others ends: a build that needs no other any more; often the very one
+   that was asked about. */
+struct farm_root
+{
+  int64_t build_id;
+  struct str name;
+  struct str system;
+  const char *reason; /* as below, or "running" */
+  const char *state;
+  int64_t retry_in_ms; /* -1 = it does not rest */
+  struct
+  {
+    struct farm_candidate *items;
+    size_t count;
+  } agents;
+};
+
 struct farm_explanation
 {
-  const char *reason;  /* a word of doc/api.md */
-  int64_t ahead;       /* builds that go first; -1 = not known */
-  int64_t retry_in_ms; /* -1 = it does not rest */
-  int64_t agents, agents_connected, agents_working, seats_free; /* of its system */
+  const char *reason; /* a word of doc/api.md */
+  int64_t ahead;      /* builds that go first; -1 = not known */
+  struct farm_root root;
   struct
   {
     struct farm_need *items;
@@ -142,6 +167,6 @@ struct farm_explanation
   int64_t needs_count; /* of all */
 };
 
-/* Of one that waits, for SYSTEM. In ARENA. */
-int farm_build_reasons(struct farm *farm, int64_t build_id, struct str system, struct arena *arena,
+/* Of a build that waits. In ARENA. -ENOENT. */
+int farm_build_reasons(struct farm *farm, int64_t build_id, struct arena *arena,
                        struct farm_explanation *ret, struct error *err);

@@ -761,9 +761,9 @@ test_explanations(void **state)
   yard_await_loaded(yard, other);
   assert_string_equal(explain(yard, top, &text), "dependencies");
   assert_non_null(strstr(buf_text(&text), "\"derivation\":\"/gnu/store/"));
-  assert_non_null(strstr(buf_text(&text), "\"count\":1"));
+  assert_non_null(strstr(buf_text(&text), "\"missing_count\":1"));
   assert_string_equal(explain(yard, bottom, &text), "no-agent");
-  assert_non_null(strstr(buf_text(&text), "\"ahead\":"));
+  assert_non_null(strstr(buf_text(&text), "\"ahead_count\":"));
   struct test_agent *agent = test_agent_new(yard, "a", 1);
   assert_string_equal(explain(yard, bottom, &text), "agents-away");
   test_agent_dial(agent, NULL, 0);

@@ -398,7 +398,7 @@ await(struct scheduler *scheduler, struct error *err)
   return r < 0 ? r : 0;
 }
 
-/* For people: this scheduler and the agents that are connected were seen just now.
+/* For people: this scheduler is there, and when agents that are connected were heard.
    Those whose token was revoked in another way than by an order have to go too. */
 static int
 note_seen(struct scheduler *scheduler, struct error *err)
@@ -409,11 +409,13 @@ note_seen(struct scheduler *scheduler, struct error *err)
     return 0;
   scheduler->seen_at_ms = now_ms + SEEN_MS;
   struct farm_batch_seen_rows released = { 0 };
+  struct db_i64s agents, silent_ms;
+  sessions_agents(scheduler, &arena, &agents, &silent_ms);
   int r = farm_batch_alive(scheduler->db, scheduler->epoch, err);
   if (r == 0)
     return error_set(err, -ESTALE, "another scheduler has become active");
   if (r > 0)
-    r = farm_batch_seen(scheduler->db, sessions_agents(scheduler, &arena), &arena, &released, err);
+    r = farm_batch_seen(scheduler->db, agents, silent_ms, &arena, &released, err);
   for (size_t i = 0; r >= 0 && i < released.count; i++)
     sessions_end_agent(scheduler, released.items[i].id);
   return r < 0 ? r : 0;

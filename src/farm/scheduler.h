@@ -77,7 +77,8 @@ void sessions_attach(struct scheduler *scheduler);
 void sessions_write(struct scheduler *scheduler, int64_t number, struct str line);
 /* Pings, and ends the sessions of agents that are silent. */
 void sessions_tick(struct scheduler *scheduler);
-/* The ids of agents with a session, in ARENA. */
-struct db_i64s sessions_agents(const struct scheduler *scheduler, struct arena *arena);
+/* The agents with a session, and for how long each has been silent, in ARENA. */
+void sessions_agents(const struct scheduler *scheduler, struct arena *arena,
+                     struct db_i64s *ret_ids, struct db_i64s *ret_silent_ms);
 void sessions_end_agent(struct scheduler *scheduler, int64_t agent_id);
 void sessions_end_all(struct scheduler *scheduler);

@@ -110,13 +110,27 @@ sessions_write(struct scheduler *scheduler, int64_t number, struct str line)
     http_stream_write(scheduler->sessions.items[place].stream, line);
 }
 
-struct db_i64s
-sessions_agents(const struct scheduler *scheduler, struct arena *arena)
+static int64_t
+silence_ms(const struct scheduler *scheduler, const struct session *session, int64_t now_ms)
 {
-  int64_t *ids = arena_array(arena, scheduler->sessions.count, sizeof *ids);
-  for (size_t i = 0; i < scheduler->sessions.count; i++)
+  int64_t heard_ms = open_heard_ms(&scheduler->farm->open, session->token_id);
+  return now_ms - (heard_ms < session->since_ms ? session->since_ms : heard_ms);
+}
+
+void
+sessions_agents(const struct scheduler *scheduler, struct arena *arena, struct db_i64s *ret_ids,
+                struct db_i64s *ret_silent_ms)
+{
+  size_t count = scheduler->sessions.count;
+  int64_t now_ms = clock_monotonic_ms();
+  int64_t *ids = arena_array(arena, count, sizeof *ids);
+  int64_t *silent = arena_array(arena, count, sizeof *silent);
+  for (size_t i = 0; i < count; i++) {
     ids[i] = scheduler->sessions.items[i].agent_id;
-  return (struct db_i64s) { ids, scheduler->sessions.count };
+    silent[i] = silence_ms(scheduler, &scheduler->sessions.items[i], now_ms);
+  }
+  *ret_ids = (struct db_i64s) { ids, count };
+  *ret_silent_ms = (struct db_i64s) { silent, count };
 }
 
 void
@@ -124,15 +138,6 @@ sessions_end_all(struct scheduler *scheduler)
 {
   while (scheduler->sessions.count > 0)
     drop(scheduler, scheduler->sessions.count - 1);
-}
-
-static bool
-is_silent(const struct scheduler *scheduler, const struct session *session, int64_t now_ms)
-{
-  int64_t heard_ms = open_heard_ms(&scheduler->farm->open, session->token_id);
-  if (heard_ms < session->since_ms)
-    heard_ms = session->since_ms;
-  return now_ms - heard_ms > FARM_SILENCE_MS;
 }
 
 void
@@ -145,7 +150,7 @@ sessions_tick(struct scheduler *scheduler)
   CLEANUP_BUF struct buf ping = { 0 };
   tell_ping(&ping);
   for (size_t i = scheduler->sessions.count; i-- > 0;)
-    if (is_silent(scheduler, &scheduler->sessions.items[i], now_ms))
+    if (silence_ms(scheduler, &scheduler->sessions.items[i], now_ms) > FARM_SILENCE_MS)
       drop(scheduler, i);
     else
       http_stream_write(scheduler->sessions.items[i].stream, buf_str(&ping));

@@ -208,7 +208,7 @@ record(struct graph_load *load, uint32_t place, const struct guix_derivation *de
 
 /* The name of a .drv covers its text and references: a damaged file shows. */
 static int
-check_name(struct graph_load *load, struct str path, const struct guix_derivation *derivation,
+check_name(const struct graph_load *load, struct str path, const struct guix_derivation *derivation,
            struct arena *arena, struct error *err)
 {
   size_t count;
@@ -217,9 +217,9 @@ check_name(struct graph_load *load, struct str path, const struct guix_derivatio
       guix_path_of_text(arena, guix_path_name(path), buf_str(&load->text), references, count);
   if (str_equal(right, path))
     return 0;
-  error_set(err, -EBADMSG, "%s%.*s is damaged: its contents belong to %.*s", load->store_root,
-            STR_FMT(path), STR_FMT(right));
-  return error_hint(err, "Run `guix gc --verify=contents,repair` on that store.");
+  error_set(err, -EBADMSG, "%.*s is damaged: its contents belong to %.*s", STR_FMT(path),
+            STR_FMT(right));
+  return error_hint(err, "Run `guix gc --verify=contents,repair` on the server's store.");
 }
 
 /* As "x86_64-linux": nothing else is a system, and a text that is none may be anything. */
@@ -236,24 +236,35 @@ is_system(struct str name)
   return name.data[name.size - 1] != '-';
 }
 
+/* Into `text`. Errors are told to strangers too, whom it does not concern where the store lies. */
+static int
+read_text(struct graph_load *load, struct str path, struct error *err)
+{
+  CLEANUP_BUF struct buf file = { 0 };
+  buf_printf(&file, "%s%.*s", load->store_root, STR_FMT(path));
+  buf_clear(&load->text);
+  int r = file_read_regular(buf_text(&file), GUIX_DERIVATION_SIZE_MAX, &load->text, NULL);
+  if (r == -ENOENT)
+    return error_set(err, r, "%.*s is not in the server's store", STR_FMT(path));
+  return r < 0 ? error_set(err, r, "%.*s cannot be read: %s", STR_FMT(path), strerror(-r)) : 0;
+}
+
 static int
 read_derivation(struct graph_load *load, uint32_t place, struct error *err)
 {
   CLEANUP_ARENA struct arena arena = { 0 };
   struct str path = load->nodes[place].path;
-  const char *file = arena_printf(&arena, "%s%.*s", load->store_root, STR_FMT(path));
-  buf_clear(&load->text);
-  int r = file_read_regular(file, GUIX_DERIVATION_SIZE_MAX, &load->text, err);
+  int r = read_text(load, path, err);
   if (r < 0)
     return r;
   struct guix_derivation derivation;
   r = guix_derivation_parse(buf_str(&load->text), &arena, &derivation, err);
   if (r < 0)
-    return error_prefix(err, "%s", file);
+    return error_prefix(err, "%.*s", STR_FMT(path));
   if (derivation.outputs_count == 0)
-    return error_set(err, -EINVAL, "%s has no outputs", file);
+    return error_set(err, -EINVAL, "%.*s has no outputs", STR_FMT(path));
   if (!is_system(derivation.system))
-    return error_set(err, -EINVAL, "%s is for a system that is none", file);
+    return error_set(err, -EINVAL, "%.*s is for a system that is none", STR_FMT(path));
   r = check_name(load, path, &derivation, &arena, err);
   return r < 0 ? r : record(load, place, &derivation, err);
 }

@@ -95,8 +95,36 @@ upload_piece(struct http_request *request, struct str piece, void *context, stru
   return http_reply_text(request, 201, "text/plain", "stored\n");
 }
 
+static int
+say_field(struct http_request *request, void *context, struct error *err)
+{
+  (void) context, (void) err;
+  struct buf body = { 0 };
+  buf_append_str(&body, http_form(request, "name"));
+  return http_reply(request, 200, "text/plain", &body);
+}
+
+/* "absent" for a parameter that a form left empty. */
+static int
+say_parameter(struct http_request *request, void *context, struct error *err)
+{
+  (void) context, (void) err;
+  struct str state = http_query(request, "state"), name = http_query(request, "name");
+  return http_reply_text(request, 200, "text/plain",
+                         arena_printf(http_arena(request), "%s %.*s",
+                                      state.data == NULL ? "absent" : state.data, STR_FMT(name)));
+}
+
 static const struct http_route routes[] = {
   { .method = "GET", .path = "/bytes", .handler = say_bytes },
+  { .method = "GET", .path = "/parameter", .handler = say_parameter },
+  { .method = "POST",
+    .path = "/form",
+    .handler = say_field,
+    .form = true,
+    .body_limit = 1000,
+    .members = "name force?" },
+  { .method = "POST", .path = "/button", .handler = say_field, .form = true, .body_limit = 1000 },
   { .method = "POST", .path = "/echo", .handler = echo, .body_limit = 1000 },
   { .method = "POST", .path = "/api/json", .handler = echo_json, .body_limit = 10000 },
   { .method = "POST", .path = HTTP_API "/act", .handler = echo, .body_limit = 1000 },
@@ -226,6 +254,41 @@ test_too_large_in_chunks_is_refused(void **state)
   assert_int_equal(next.status, 200);
 }
 
+static int64_t
+give_zeros(void *state, char *room, size_t size)
+{
+  int64_t *left = state;
+  int64_t count = *left < (int64_t) size ? *left : (int64_t) size;
+  memset(room, '0', (size_t) count);
+  *left -= count;
+  return count;
+}
+
+/* Who sends in chunks hears why it was refused, though it sends on for long. */
+static void
+test_far_too_large_in_chunks_is_refused(void **state)
+{
+  (void) state;
+  CLEANUP_FREE char *url = mem_printf("http://127.0.0.1:%d", http_server_port(server, 0));
+  struct http_client_options options = { .base_url = url };
+  struct http_client *client = http_client_new(&options);
+  int64_t left = INT64_C(20) * 1024 * 1024;
+  struct http_answer answer;
+  struct error err = { 0 };
+  if (http_client_call(client,
+                       &(struct http_call) { .method = "POST",
+                                             .path = "/echo",
+                                             .body_read = give_zeros,
+                                             .body_size = -1,
+                                             .body_state = &left },
+                       &answer, &err)
+      < 0)
+    fail_msg("%s", err.message);
+  assert_int_equal(answer.status, 413);
+  http_answer_free(&answer);
+  http_client_free(client);
+}
+
 static void
 test_ambiguous_sizes_are_refused(void **state)
 {
@@ -321,6 +384,50 @@ test_members_that_nobody_reads_are_refused(void **state)
   }
 }
 
+/* What the API refuses of a body, a page refuses of a form. */
+static void
+test_forms_have_their_fields_and_no_others(void **state)
+{
+  static const struct
+  {
+    const char *target, *body;
+    const char *told; /* NULL = it is good */
+  } cases[] = {
+    { "/form", "csrf=1&name=x&force=yes", NULL },
+    { "/form", "name=x", NULL },
+    { "/form", "name=", NULL },
+    { "/form", "", NULL },
+    { "/form", "name=x&bogus=1", "there is no field \"bogus\" here" },
+    { "/form", "name=x&name=x", "the field \"name\" comes twice" },
+    { "/form", "force=maybe", "force must be" },
+    { "/form", "force=", "force must be" },
+    { "/form", "csrf=1&csrf=1", "comes twice" },
+    { "/button", "csrf=1", NULL },
+    { "/button", "name=x", "there is no field \"name\" here" },
+  };
+  (void) state;
+  CLEANUP_WIRE struct wire wire = dial();
+  for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+    send_body(&wire, cases[i].target, FORM, cases[i].body);
+    CLEANUP_REPLY struct wire_reply reply = wire_read(&wire, false);
+    if (reply.status != (cases[i].told == NULL ? 200 : 400))
+      fail_msg("case %zu: %d %s", i, reply.status, buf_text(&reply.body));
+    if (cases[i].told != NULL && strstr(buf_text(&reply.body), cases[i].told) == NULL)
+      fail_msg("%s", buf_text(&reply.body));
+  }
+}
+
+/* A browser sends each field of a form that narrows a list. */
+static void
+test_an_empty_parameter_of_a_page_is_none(void **state)
+{
+  (void) state;
+  CLEANUP_WIRE struct wire wire = dial();
+  CLEANUP_REPLY struct wire_reply reply =
+      wire_ask(&wire, "GET", "/parameter?state=&name=x&other", "");
+  assert_string_equal(buf_text(&reply.body), "absent x");
+}
+
 static void
 test_json_is_strict(void **state)
 {
@@ -336,6 +443,10 @@ test_json_is_strict(void **state)
     CLEANUP_REPLY struct wire_reply reply = wire_read(&wire, false);
     assert_int_equal(reply.status, 400);
   }
+  send_body(&wire, "/api/json", "", "{\"name\":\n\"\\u0000\"}");
+  CLEANUP_REPLY struct wire_reply nul = wire_read(&wire, false);
+  assert_non_null(strstr(buf_text(&nul.body), "not valid JSON at line 2, column 8: "
+                                              "the character NUL is not allowed"));
   CLEANUP_BUF struct buf deep = { 0 };
   for (int i = 0; i < 4000; i++)
     buf_append_char(&deep, '[');
@@ -354,16 +465,6 @@ resident_kib(void)
   assert_int_equal(file_read_all("/proc/self/statm", 4096, &text, NULL), 0);
   const char *second = strchr(buf_text(&text), ' ');
   return strtol(second, NULL, 10) * 4;
-}
-
-static int64_t
-give_zeros(void *state, char *room, size_t size)
-{
-  int64_t *left = state;
-  int64_t count = *left < (int64_t) size ? *left : (int64_t) size;
-  memset(room, '0', (size_t) count);
-  *left -= count;
-  return count;
 }
 
 static void
@@ -452,9 +553,12 @@ main(void)
     cmocka_unit_test(test_bodies_within_the_limit),
     cmocka_unit_test(test_too_large_is_refused_before_the_body),
     cmocka_unit_test(test_too_large_in_chunks_is_refused),
+    cmocka_unit_test(test_far_too_large_in_chunks_is_refused),
     cmocka_unit_test(test_ambiguous_sizes_are_refused),
     cmocka_unit_test(test_bodies_of_the_api_are_json),
     cmocka_unit_test(test_members_that_nobody_reads_are_refused),
+    cmocka_unit_test(test_forms_have_their_fields_and_no_others),
+    cmocka_unit_test(test_an_empty_parameter_of_a_page_is_none),
     cmocka_unit_test(test_json_is_strict),
     cmocka_unit_test(test_upload_is_streamed),
     cmocka_unit_test(test_upload_is_refused_before_the_first_byte),

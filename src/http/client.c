@@ -117,6 +117,27 @@ send_piece(char *room, size_t size, size_t count, void *context)
   return CURL_READFUNC_ABORT;
 }
 
+/* Parameters behind the media type ("; charset=utf-8") say nothing against it. */
+static bool
+is_of_type(CURL *easy, const char *wanted)
+{
+  const char *type = NULL;
+  size_t size = strlen(wanted);
+  curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);
+  return type != NULL && strncasecmp(type, wanted, size) == 0
+         && (type[size] == '\0' || strchr("; \t", type[size]) != NULL);
+}
+
+/* A 2xx reply that is not what the caller can read. */
+static bool
+is_foreign(const struct transfer *transfer)
+{
+  long status = 0;
+  curl_easy_getinfo(transfer->client->easy, CURLINFO_RESPONSE_CODE, &status);
+  return status >= 200 && status < 300 && status != 204 && transfer->call->reply_type != NULL
+         && !is_of_type(transfer->client->easy, transfer->call->reply_type);
+}
+
 static size_t
 receive_piece(char *data, size_t size, size_t count, void *context)
 {
@@ -127,6 +148,10 @@ receive_piece(char *data, size_t size, size_t count, void *context)
   long status = 0;
   curl_easy_getinfo(transfer->client->easy, CURLINFO_RESPONSE_CODE, &status);
   bool good = status >= 200 && status < 300;
+  if (is_foreign(transfer)) {
+    transfer->failed = -EPROTO;
+    return 0;
+  }
   if (good && call->reply_piece != NULL) {
     int r = call->reply_piece(call->reply_state, str_make(data, bytes));
     transfer->moved_at = clock_monotonic_ms();
@@ -310,6 +335,9 @@ call_failed(const struct transfer *transfer, CURLcode code, const char *url, str
   const char *place = client->socket_path != NULL ? client->socket_path : url;
   if (transfer->failed == -ECANCELED)
     return error_set(err, -ECANCELED, "the call of %s was cancelled", place);
+  if (transfer->failed == -EPROTO)
+    return error_set(err, -EPROTO, "%s answered with something else than %s", place,
+                     transfer->call->reply_type);
   if (transfer->failed == -EFBIG)
     return error_set(err, -EFBIG, "the reply of %s is too large", place);
   if (transfer->failed == -ETIMEDOUT)
@@ -335,6 +363,10 @@ http_client_call(struct http_client *client, const struct http_call *call, struc
   struct curl_slist *headers = set_headers(&transfer);
   curl_multi_add_handle(client->multi, client->easy);
   CURLcode code = drive(&transfer);
+  if (code == CURLE_OK && is_foreign(&transfer)) { /* with an empty body */
+    transfer.failed = -EPROTO;
+    code = CURLE_WRITE_ERROR;
+  }
   long status = 0;
   curl_easy_getinfo(client->easy, CURLINFO_RESPONSE_CODE, &status);
   curl_multi_remove_handle(client->multi, client->easy);

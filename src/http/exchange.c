@@ -9,10 +9,12 @@
 #include "base/thread.h"
 #include "http/request.h"
 
-/* A refused request's body is read and dropped up to this size, so that the
-   client sees the reply and the connection lives on; a larger one ends the
-   connection. */
-#define DISCARD_MAX (1024 * 1024)
+/* The body of a refused request is read and dropped, so that the client sees the reply and the
+   connection lives on. One of more bytes than this is not waited for when its size is announced:
+   the reply goes out at once, and the connection ends. Otherwise, as nothing can be answered
+   inside a body, up to so many are dropped before the connection is cut without a reply. */
+#define AWAITED_MAX (1024 * 1024)
+#define DISCARD_MAX (64 * 1024 * 1024)
 
 /* ---- choosing the route ---- */
 
@@ -124,7 +126,7 @@ admit(struct http_request *request, const char *method, struct error *err)
   if (r == 0)
     r = check_body_size(request, err);
   if (r == 0)
-    r = request_check_api(request, err);
+    r = request_check_query(request, err);
   if (r == 0 && route->body_begin != NULL)
     r = route->body_begin(request, request->match.context, err);
   return r;
@@ -154,7 +156,7 @@ refuse_early(const struct http_request *request)
   return request->broken
          || (request->body_size != 0
              && (http_header(request, "Expect").data != NULL || request->status == 413
-                 || request->body_size > DISCARD_MAX));
+                 || request->body_size > AWAITED_MAX));
 }
 
 static enum MHD_Result
@@ -216,7 +218,7 @@ call_handler(struct http_request *request, struct error *err)
   if (r == 0 && route->form)
     r = check_role(request, err);
   if (r == 0)
-    r = request_check_members(request, err);
+    r = route->form ? request_check_form(request, err) : request_check_members(request, err);
   return r < 0 ? r : route->handler(request, context, err);
 }
 

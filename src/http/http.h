@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/str.h"
 
+struct stat;
 struct http_server;
 struct http_request;
 struct http_stream;
@@ -54,11 +55,12 @@ struct http_route
   const char *summary;      /* one line for the API description */
   /* Below HTTP_API: the names of all parameters of its query ("before limit follow?");
      one with a question mark is "yes" or "no". Others are refused there, and ignored
-     elsewhere. None of them comes twice. */
+     elsewhere. None of them comes twice, or is empty. */
   const char *query;
   /* Below HTTP_API: the names of all members of its body, a JSON object; NULL = it takes
      none, and only an empty body or object; HTTP_MEMBERS_READ = its handler checks
-     http_body itself. A misspelt one would be a wish silently not fulfilled. */
+     http_body itself. A misspelt one would be a wish silently not fulfilled. Of a form: the
+     names of its fields, but for HTTP_FORM_TOKEN; likewise. */
   const char *members;
   /* What the API's description (serve/openapi.h) says besides: names of schemas. Without
      a reply a 202 is http_reply_accepted's and a 204 is empty. */
@@ -69,6 +71,7 @@ struct http_route
 };
 
 #define HTTP_MEMBERS_READ "*"
+#define HTTP_FORM_TOKEN "csrf" /* what every form has besides, and the guard looks at */
 
 /* A list of routes with the context that their handlers get. */
 struct http_routes
@@ -122,7 +125,7 @@ struct str http_param(const struct http_request *request, const char *name);
 /* As a positive 64-bit number: else -ENOENT with ERR set. */
 int http_param_id(const struct http_request *request, const char *name, int64_t *ret,
                   struct error *err);
-/* Query parameter, decoded; data NULL = absent. */
+/* Query parameter, decoded; data NULL = absent, or, on a page, empty. */
 struct str http_query(const struct http_request *request, const char *name);
 /* Within [low, high], FALLBACK when absent; -EINVAL with ERR set otherwise. */
 int http_query_i64(const struct http_request *request, const char *name, int64_t low, int64_t high,
@@ -138,8 +141,11 @@ struct str http_form(const struct http_request *request, const char *name);
 bool http_is_form(const struct http_request *request);
 /* True below /api and /agent: who asks is a program, with a token. */
 bool http_is_for_programs(const struct http_request *request);
-/* The body as JSON (strict, no duplicate keys); owned by the request; -EINVAL
-   with position in ERR, -EMEDIUMTYPE when the client says that it is no JSON. */
+/* Strict: no duplicate keys, nothing behind it, no NUL; an object or array. -EINVAL with the
+   position in ERR. */
+int http_parse_json(struct str text, json_t **ret, struct error *err);
+/* The body as JSON; owned by the request; also -EMEDIUMTYPE when the client says that it is
+   none. */
 int http_body_json(struct http_request *request, json_t **ret, struct error *err);
 /* Slot for a handler's own state across body pieces; FREE runs at the end of
    the request, however it ends. */
@@ -171,12 +177,30 @@ int http_reply_problem(struct http_request *request, int status, const struct er
 int http_reply_redirect(struct http_request *request, int status, const char *location);
 /* For deferred requests: the reply that a handler gets by returning ERR's code. */
 void http_reply_failure(struct http_request *request, const struct error *err);
-/* A file, by sendfile, with ranges (single range, If-Range), Last-Modified and
-   If-None-Match against ETAG (quoted text, or NULL). FD is taken over. */
-int http_reply_file(struct http_request *request, const char *type, const char *etag, int fd);
+/* A file's bytes from FROM on, by sendfile, with ranges (single range, If-Range), Last-Modified
+   and If-None-Match against ETAG (quoted text; NULL = made of the file's time and size). FD is
+   taken over. */
+int http_reply_file(struct http_request *request, const char *type, const char *etag, int fd,
+                    int64_t from);
+/* The ETag of a file's bytes in a FORM ("" = as they are), quoted. */
+const char *http_file_etag(struct http_request *request, const struct stat *info, const char *form);
 /* Bytes in memory with the same treatment of ranges and conditions; copied. */
 int http_reply_bytes(struct http_request *request, const char *type, const char *etag,
                      struct str bytes);
+/* Bytes that READ has from any place on, likewise. */
+struct http_content
+{
+  const char *etag; /* quoted; NULL = none */
+  int64_t changed;  /* seconds since 1970; -1 = unknown */
+  int64_t size;     /* bytes */
+  /* Fills at most SIZE bytes with those at POSITION: at first any, then where it stopped.
+     Their number; anything else fails. On the server thread: must not wait. */
+  int64_t (*read)(void *state, int64_t position, char *room, size_t size);
+  void *state;
+  void (*free)(void *state); /* runs once, always */
+};
+int http_reply_content(struct http_request *request, const char *type,
+                       const struct http_content *content);
 /* Pulled: READ fills at most ROOM bytes and returns the count, 0 = end,
    negative = fail (connection closed). SIZE in bytes, or -1 = chunked. Runs on
    the server thread: must not wait. FREE runs once, always. */
@@ -211,8 +235,7 @@ int http_stream_write(struct http_stream *stream, struct str data);
 int http_stream_wait(struct http_stream *stream, size_t size, int timeout_ms);
 /* Ends the reply after what was written. Drops the caller's reference. */
 void http_stream_close(struct http_stream *stream);
-/* The same for a reply that lacks its rest: the client sees that it was cut off, as
-   it does when the server stops before the writer has closed the stream. */
+/* The same for a reply that lacks its rest: the client sees that it was cut off. */
 void http_stream_fail(struct http_stream *stream);
 bool http_stream_is_open(const struct http_stream *stream);
 /* CLOSED is called exactly once, on a server thread, when the client went away or
@@ -249,7 +272,8 @@ struct http_call
   /* Receives the reply's body piece by piece (2xx only); 0 to go on. NULL = collect. */
   int (*reply_piece)(void *state, struct str piece);
   void *reply_state;
-  size_t reply_limit; /* of a collected body; 0 = 64 MiB */
+  size_t reply_limit;     /* of a collected body; 0 = 64 MiB */
+  const char *reply_type; /* media type of a 2xx; another one is -EPROTO. NULL = any */
 };
 
 struct http_answer

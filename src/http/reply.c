@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Making replies; conditional and range requests. */
+/* Making replies. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/mem.h"
-#include "http/range.h"
 #include "http/request.h"
 
 #define PULL_BLOCK (32 * 1024)
@@ -98,6 +94,17 @@ reply_set(struct http_request *request, int status, const char *type, struct MHD
   return 0;
 }
 
+int
+reply_set_endless(struct http_request *request, int status, const char *type,
+                  struct MHD_Response *response)
+{
+  if (response != NULL && strcmp(request->method, "HEAD") == 0) {
+    MHD_set_response_options(response, MHD_RF_HTTP_VERSION_1_0_ONLY, MHD_RO_END);
+    http_reply_header(request, "Connection", "close");
+  }
+  return reply_set(request, status, type, response);
+}
+
 /* ---- plain replies ---- */
 
 static struct MHD_Response *
@@ -131,134 +138,6 @@ http_reply_redirect(struct http_request *request, int status, const char *locati
 {
   http_reply_header(request, "Location", location);
   return http_reply_text(request, status, NULL, "");
-}
-
-/* ---- conditions and ranges ---- */
-
-/* What is to be sent: known bytes with a validator. */
-struct entity
-{
-  struct str etag; /* quoted; "" = none */
-  int64_t changed; /* seconds; -1 = unknown */
-  uint64_t size;
-};
-
-struct cut
-{
-  int status; /* 200, 206, 304, 416 */
-  uint64_t from;
-  uint64_t count;
-};
-
-static bool
-is_fresh(const struct http_request *request, const struct entity *entity)
-{
-  struct str listed = http_header(request, "If-None-Match");
-  if (listed.data != NULL)
-    return entity->etag.size > 0 && etag_listed(listed, entity->etag);
-  struct str since = http_header(request, "If-Modified-Since");
-  int64_t when;
-  return since.data != NULL && entity->changed >= 0 && http_date_parse(since, &when) == 0
-         && entity->changed <= when;
-}
-
-/* If-Range: a part is wanted only of the thing that the client already knows. */
-static bool
-range_applies(const struct http_request *request, const struct entity *entity)
-{
-  struct str condition = http_header(request, "If-Range");
-  if (condition.data == NULL)
-    return true;
-  int64_t when;
-  if (http_date_parse(condition, &when) == 0)
-    return entity->changed >= 0 && entity->changed == when;
-  return entity->etag.size > 0 && !str_starts(entity->etag, STR("W/"))
-         && str_equal(condition, entity->etag);
-}
-
-static struct cut
-choose_cut(const struct http_request *request, const struct entity *entity)
-{
-  struct cut cut = { .status = 200, .count = entity->size };
-  if (is_fresh(request, entity))
-    return (struct cut) { .status = 304 };
-  struct str range = http_header(request, "Range");
-  if (range.data == NULL || strcmp(request->method, "GET") != 0 || !range_applies(request, entity))
-    return cut;
-  switch (range_parse(range, entity->size, &cut.from, &cut.count)) {
-  case RANGE_PART:
-    cut.status = 206;
-    break;
-  case RANGE_UNSATISFIABLE:
-    return (struct cut) { .status = 416 };
-  case RANGE_WHOLE:
-    return (struct cut) { .status = 200, .count = entity->size };
-  }
-  return cut;
-}
-
-static void
-set_entity_headers(struct http_request *request, const struct entity *entity, const struct cut *cut)
-{
-  struct arena *arena = &request->arena;
-  char date[HTTP_DATE_SIZE];
-  if (entity->etag.size > 0)
-    http_reply_header(request, "ETag", arena_str(arena, entity->etag).data);
-  if (entity->changed >= 0)
-    http_reply_header(request, "Last-Modified", http_date_format(entity->changed, date));
-  if (cut->status != 304)
-    http_reply_header(request, "Accept-Ranges", "bytes");
-  unsigned long long from = cut->from, size = entity->size;
-  if (cut->status == 206)
-    http_reply_header(
-        request, "Content-Range",
-        arena_printf(arena, "bytes %llu-%llu/%llu", from, from + cut->count - 1, size));
-  if (cut->status == 416)
-    http_reply_header(request, "Content-Range", arena_printf(arena, "bytes */%llu", size));
-}
-
-/* A 304 or 416 carries no body. */
-static bool
-reply_without_body(struct http_request *request, const struct cut *cut)
-{
-  if (cut->status != 304 && cut->status != 416)
-    return false;
-  http_reply_text(request, cut->status, NULL, "");
-  return true;
-}
-
-int
-http_reply_bytes(struct http_request *request, const char *type, const char *etag, struct str bytes)
-{
-  struct entity entity = { .etag = str_of(etag), .changed = -1, .size = bytes.size };
-  struct cut cut = choose_cut(request, &entity);
-  set_entity_headers(request, &entity, &cut);
-  if (reply_without_body(request, &cut))
-    return 0;
-  void *start = cut.count == 0 ? (void *) "" : (void *) (bytes.data + cut.from);
-  return reply_set(request, cut.status, type,
-                   MHD_create_response_from_buffer(cut.count, start, MHD_RESPMEM_MUST_COPY));
-}
-
-int
-http_reply_file(struct http_request *request, const char *type, const char *etag, int file)
-{
-  CLEANUP_FD int fd = file;
-  struct stat info;
-  if (fstat(fd, &info) < 0 || !S_ISREG(info.st_mode))
-    return -EBADF;
-  struct entity entity = { .etag = str_of(etag),
-                           .changed = info.st_mtime,
-                           .size = (uint64_t) info.st_size };
-  struct cut cut = choose_cut(request, &entity);
-  set_entity_headers(request, &entity, &cut);
-  if (reply_without_body(request, &cut))
-    return 0;
-  struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(cut.count, fd, cut.from);
-  if (response == NULL)
-    return -ENOMEM;
-  (void) TAKE_FD(fd); /* closed with the response */
-  return reply_set(request, cut.status, type, response);
 }
 
 /* ---- pulled replies ---- */
@@ -303,5 +182,6 @@ http_reply_pull(struct http_request *request, int status, const char *type, int6
       MHD_create_response_from_callback(announced, PULL_BLOCK, pull_read, pull, pull_free);
   if (response == NULL)
     pull_free(pull);
-  return reply_set(request, status, type, response);
+  return size < 0 ? reply_set_endless(request, status, type, response)
+                  : reply_set(request, status, type, response);
 }

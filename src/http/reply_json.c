@@ -48,7 +48,7 @@ http_reply_json(struct http_request *request, int status, struct buf *json)
   http_reply_header(request, "ETag", etag);
   http_reply_header(request, "Cache-Control", "private, no-cache");
   if (known.data != NULL && etag_listed(known, str_of(etag)))
-    return http_reply_text(request, 304, NULL, "");
+    status = 304; /* and Content-Length as in the 200 */
   return http_reply(request, status, "application/json", json);
 }
 

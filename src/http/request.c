@@ -169,25 +169,62 @@ find_word(const char *list, struct str name, bool *ret_is_flag)
   return false;
 }
 
+/* WHAT a field is called: "parameter", "field". */
 static int
-check_parameter(const char *list, const struct http_field *field, struct error *err)
+check_field(const char *list, const char *what, const struct http_field *field, struct error *err)
 {
   bool is_flag = false;
   if (!find_word(list, field->name, &is_flag))
-    return error_set(err, -EINVAL, "there is no parameter \"%.*s\" here", STR_FMT(field->name));
+    return error_set(err, -EINVAL, "there is no %s \"%.*s\" here", what, STR_FMT(field->name));
   if (is_flag && !str_equal(field->value, STR("yes")) && !str_equal(field->value, STR("no")))
     return error_set(err, -EINVAL, "%.*s must be \"yes\" or \"no\"", STR_FMT(field->name));
   return 0;
 }
 
 static int
-check_not_repeated(const struct http_fields *fields, size_t place, struct error *err)
+check_not_repeated(const struct http_fields *fields, const char *what, size_t place,
+                   struct error *err)
 {
   struct str name = fields->items[place].name;
   for (size_t i = 0; i < place; i++)
     if (str_equal(fields->items[i].name, name))
-      return error_set(err, -EINVAL, "the parameter \"%.*s\" comes twice", STR_FMT(name));
+      return error_set(err, -EINVAL, "the %s \"%.*s\" comes twice", what, STR_FMT(name));
   return 0;
+}
+
+static int
+check_fields(const struct http_fields *fields, const char *list, const char *what,
+             struct error *err)
+{
+  int r = 0;
+  for (size_t i = 0; i < fields->count && r == 0; i++) {
+    r = check_field(list, what, &fields->items[i], err);
+    if (r == 0)
+      r = check_not_repeated(fields, what, i, err);
+  }
+  return r;
+}
+
+/* Probably a variable that was not set: it must not ask for everything. */
+static int
+check_not_empty(const struct http_fields *fields, struct error *err)
+{
+  for (size_t i = 0; i < fields->count; i++)
+    if (fields->items[i].value.size == 0)
+      return error_set(err, -EINVAL, "the parameter \"%.*s\" is empty: leave it out, or say what",
+                       STR_FMT(fields->items[i].name));
+  return 0;
+}
+
+/* A form that narrows a list sends all its fields, also those that nothing was typed into. */
+static void
+drop_empty(struct http_fields *fields)
+{
+  size_t kept = 0;
+  for (size_t i = 0; i < fields->count; i++)
+    if (fields->items[i].value.size > 0)
+      fields->items[kept++] = fields->items[i];
+  fields->count = kept;
 }
 
 static bool
@@ -197,19 +234,26 @@ is_of_api(const struct http_route *route)
 }
 
 int
-request_check_api(const struct http_request *request, struct error *err)
+request_check_query(struct http_request *request, struct error *err)
 {
   const struct http_route *route = request->match.route;
+  if (!http_is_for_programs(request))
+    drop_empty(&request->query);
   if (!is_of_api(route))
     return 0;
-  for (size_t i = 0; i < request->query.count; i++) {
-    int r = check_parameter(route->query, &request->query.items[i], err);
-    if (r == 0)
-      r = check_not_repeated(&request->query, i, err);
-    if (r < 0)
-      return r;
-  }
-  return request->body_size != 0 ? check_json_type(request, err) : 0;
+  int r = check_fields(&request->query, route->query, "parameter", err);
+  if (r == 0)
+    r = check_not_empty(&request->query, err);
+  return r == 0 && request->body_size != 0 ? check_json_type(request, err) : r;
+}
+
+int
+request_check_form(struct http_request *request, struct error *err)
+{
+  const char *members = request->match.route->members;
+  const char *list =
+      arena_printf(&request->arena, HTTP_FORM_TOKEN " %s", members != NULL ? members : "");
+  return check_fields(&request->form, list, "field", err);
 }
 
 /* ---- what handlers ask ---- */
@@ -351,24 +395,28 @@ json_nests_deeper(struct str text, int limit)
 }
 
 int
+http_parse_json(struct str text, json_t **ret, struct error *err)
+{
+  json_error_t fault;
+  if (json_nests_deeper(text, JSON_NESTING_MAX))
+    return error_set(err, -EINVAL, "the JSON nests deeper than %d levels", JSON_NESTING_MAX);
+  *ret = json_loadb(text.data == NULL ? "" : text.data, text.size, JSON_REJECT_DUPLICATES, &fault);
+  if (*ret != NULL)
+    return 0;
+  enum json_error_code code = json_error_code(&fault);
+  bool is_nul = code == json_error_null_character || code == json_error_null_byte_in_key;
+  return error_set(err, -EINVAL, "not valid JSON at line %d, column %d: %s", fault.line,
+                   fault.column, is_nul ? "the character NUL is not allowed" : fault.text);
+}
+
+int
 http_body_json(struct http_request *request, json_t **ret, struct error *err)
 {
-  struct str text = http_body(request);
-  if (request->json == NULL) {
-    int r = check_json_type(request, err);
-    if (r < 0)
-      return r;
-    if (json_nests_deeper(text, JSON_NESTING_MAX))
-      return error_set(err, -EINVAL, "the JSON nests deeper than %d levels", JSON_NESTING_MAX);
-    json_error_t fault;
-    request->json =
-        json_loadb(text.data == NULL ? "" : text.data, text.size, JSON_REJECT_DUPLICATES, &fault);
-    if (request->json == NULL)
-      return error_set(err, -EINVAL, "the body is not valid JSON: %s (line %d, column %d)",
-                       fault.text, fault.line, fault.column);
-  }
+  int r = request->json == NULL ? check_json_type(request, err) : 0;
+  if (r == 0 && request->json == NULL)
+    r = http_parse_json(http_body(request), &request->json, err);
   *ret = request->json;
-  return 0;
+  return r;
 }
 
 /* MEMBERS NULL: none. */

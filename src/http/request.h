@@ -66,11 +66,13 @@ void request_unref(struct http_request *request);
    ERR set refuses the request. */
 int request_read_head(struct http_request *request, const char *method, struct error *err);
 
-/* Below HTTP_API, on its way to the route: parameters that the route knows, and a
-   body, if any, of JSON. -EINVAL, -EMEDIUMTYPE. */
-int request_check_api(const struct http_request *request, struct error *err);
-/* The same once the body is there: members that the route knows. */
+/* On its way to the route. Below HTTP_API: parameters that the route knows, none of them empty,
+   and a body, if any, of JSON. On pages an empty parameter is none. -EINVAL, -EMEDIUMTYPE. */
+int request_check_query(struct http_request *request, struct error *err);
+/* The same once the body is there: members that the route knows, */
 int request_check_members(struct http_request *request, struct error *err);
+/* and fields of a form. */
+int request_check_form(struct http_request *request, struct error *err);
 
 /* Reads the whole body as a form; -EINVAL, -EMEDIUMTYPE. */
 int request_read_form(struct http_request *request, struct error *err);
@@ -84,6 +86,12 @@ unsigned request_statements(const struct http_request *request);
    far. 0; -EALREADY when there is a reply (RESPONSE is then dropped). */
 int reply_set(struct http_request *request, int status, const char *type,
               struct MHD_Response *response);
+
+/* The same for RESPONSE of unknown size. Behind the head of such a one libmicrohttpd 0.9.75 sends
+   the end of a chunked body to who asked with HEAD, and would spoil the next reply: there it is
+   made to send none, and the connection ends. */
+int reply_set_endless(struct http_request *request, int status, const char *type,
+                      struct MHD_Response *response);
 
 /* Turns a negative return into the reply: drops one that was made before. */
 void reply_error(struct http_request *request, int code, const struct error *err);

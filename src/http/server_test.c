@@ -48,7 +48,7 @@ static int
 say_file(struct http_request *request, void *context, struct error *err)
 {
   (void) err;
-  return http_reply_file(request, "text/plain", NULL, open(context, O_RDONLY | O_CLOEXEC));
+  return http_reply_file(request, "text/plain", NULL, open(context, O_RDONLY | O_CLOEXEC), 0);
 }
 
 static int
@@ -421,7 +421,6 @@ test_ranges_and_conditions(void **state)
   } cases[] = {
     { "/bytes", "", 200, "0123456789", "" },
     { "/bytes", "Range: bytes=2-4\r\n", 206, "234", "bytes 2-4/10" },
-    { "/bytes", "Range: bytes=10-\r\n", 416, "", "bytes */10" },
     { "/bytes", "Range: bytes=0-1,4-5\r\n", 200, "0123456789", "" },
     { "/bytes", "Range: bytes=2-4\r\nIf-Range: \"v1\"\r\n", 206, "234", "bytes 2-4/10" },
     { "/bytes", "Range: bytes=2-4\r\nIf-Range: \"v0\"\r\n", 200, "0123456789", "" },
@@ -554,6 +553,8 @@ test_parameters_of_the_api_are_known_ones(void **state)
     { HTTP_API "/log?follow%3f=yes", "no parameter" },
     { HTTP_API "/log?fro=7", "\\\"fro\\\"" },
     { HTTP_API "/log?=7", "\\\"\\\"" },
+    { HTTP_API "/log?from=", "\\\"from\\\" is empty" },
+    { HTTP_API "/log?from", "\\\"from\\\" is empty" },
     { "/bytes?foo=bar", NULL },
   };
   (void) state;

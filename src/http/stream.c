@@ -154,7 +154,7 @@ http_reply_stream(struct http_request *request, int status, const char *type, si
     stream_free(stream);
     return -ENOMEM;
   }
-  int r = reply_set(request, status, type, response);
+  int r = reply_set_endless(request, status, type, response);
   if (r < 0)
     stream_unref(stream);
   else

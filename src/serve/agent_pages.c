@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "serve/agent_day.h"
 #include "serve/routes.h"
 #include "serve/serve_pages.h"
 #include "serve/views.h"
 #include "ui/ui.h"
 
 #define FORM_LIMIT 8192
+#define AGENTS_MAX 100000 /* all of them */
 
 /* Its page; the name goes through as it came, since a name has nothing to be encoded. */
 static const char *
@@ -29,7 +31,8 @@ static int
 read_agents(struct db *db, void *context, struct error *err)
 {
   struct agents_question *question = context;
-  int r = serve_agents(db, question->name, question->arena, &question->view.agents, err);
+  int r = serve_agents(db, question->name, STR(""), AGENTS_MAX, question->arena,
+                       &question->view.agents, err);
   if (r == 0)
     r = serve_running(db, question->name, question->arena, &question->view.running, err);
   return r;
@@ -46,7 +49,8 @@ by_name(const struct serve_agents_row *a, const struct serve_agents_row *b)
 static int
 by_state(const struct serve_agents_row *a, const struct serve_agents_row *b)
 {
-  return str_compare(a->state, b->state);
+  int order = str_compare(a->state, b->state);
+  return order != 0 ? order : a->paused - b->paused;
 }
 
 static int
@@ -120,7 +124,6 @@ get_agents(struct http_request *request, void *context, struct error *err)
 /* ---- one agent ---- */
 
 /* The picture of its last day: a bar for each step, as high as it was busy. */
-#define STEP_S 600
 #define BAR_WIDTH 6
 #define PICTURE_HEIGHT 60
 #define ATTEMPTS_SHOWN 15
@@ -132,11 +135,24 @@ struct agent_question
   struct agent_view view;
 };
 
+struct agent_day_sum
+agent_day_sum(const struct agent_day_rows *day, int64_t places)
+{
+  struct agent_day_sum sum = { 0 };
+  int64_t most = 1000 * places;
+  for (size_t i = 0; i < day->count; i++) {
+    sum.busy_percent += day->items[i].busy < most ? day->items[i].busy : most;
+    sum.failures += day->items[i].failures;
+  }
+  sum.busy_percent = 100 * sum.busy_percent / (most * (86400 / AGENT_DAY_STEP_S));
+  return sum;
+}
+
 static void
 draw_day(struct arena *arena, const struct agent_day_rows *day, struct agent_view *view)
 {
   int64_t places = 1000 * (int64_t) view->agent.jobs;
-  int64_t busy = 0;
+  const struct agent_day_sum sum = agent_day_sum(day, view->agent.jobs);
   struct agent_bar *bars = arena_array(arena, day->count + 1, sizeof *bars);
   for (size_t i = 0; i < day->count; i++) {
     const struct agent_day_row *step = &day->items[i];
@@ -146,11 +162,44 @@ draw_day(struct arena *arena, const struct agent_day_rows *day, struct agent_vie
                                    .y = PICTURE_HEIGHT - height,
                                    .height = height,
                                    .failed = step->failures > 0 };
-    busy += taken;
-    view->failures += step->failures;
   }
   view->day = (struct agent_bars) { bars, day->count };
-  view->busy_percent = 100 * busy / (places * (86400 / STEP_S));
+  view->busy_percent = sum.busy_percent;
+  view->failures = sum.failures;
+}
+
+#define HOUR_STEPS (3600 / AGENT_DAY_STEP_S)
+#define HOUR_US (3600 * INT64_C(1000000))
+
+/* The same by the hour: those in which there was something, the newest first. */
+static void
+count_hours(struct arena *arena, const struct agent_day_rows *day, struct agent_view *view)
+{
+  struct agent_hour *hours = arena_array(arena, 24, sizeof *hours);
+  size_t count = 0;
+  for (size_t i = day->count; i-- > 0;) {
+    const struct agent_day_row *step = &day->items[i];
+    int64_t begins_at = step->begins_at - step->step % HOUR_STEPS * (HOUR_US / HOUR_STEPS);
+    if (count == 0 || hours[count - 1].begins_at != begins_at)
+      hours[count++] = (struct agent_hour) { .begins_at = begins_at };
+    hours[count - 1].busy_us += step->busy * (HOUR_US / HOUR_STEPS / 1000);
+    hours[count - 1].failures += step->failures;
+  }
+  for (size_t i = 0; i < count; i++)
+    view->busy_us += hours[i].busy_us;
+  view->hours.items = hours;
+  view->hours.count = count;
+}
+
+/* One agent, or -ENOENT. */
+static int
+find_agent(struct db *db, struct str name, struct arena *arena, struct serve_agents_rows *ret,
+           struct error *err)
+{
+  int r = serve_agents(db, name, STR(""), 1, arena, ret, err);
+  if (r == 0 && ret->count == 0)
+    r = error_set(err, -ENOENT, "there is no agent \"%.*s\"", STR_FMT(name));
+  return r;
 }
 
 static int
@@ -159,11 +208,10 @@ read_agent(struct db *db, void *context, struct error *err)
   struct agent_question *question = context;
   struct arena *arena = question->arena;
   struct agent_view *view = &question->view;
+  static const int16_t failed = 2;
   struct serve_agents_rows found = { 0 };
   struct agent_day_rows day = { 0 };
-  int r = serve_agents(db, question->name, arena, &found, err);
-  if (r == 0 && found.count == 0)
-    r = error_set(err, -ENOENT, "there is no agent \"%.*s\"", STR_FMT(question->name));
+  int r = find_agent(db, question->name, arena, &found, err);
   if (r < 0)
     return r;
   view->agent = found.items[0];
@@ -172,13 +220,15 @@ read_agent(struct db *db, void *context, struct error *err)
   if (r == 0)
     r = agent_facts(db, id, arena, &view->facts, err);
   if (r == 0)
-    r = agent_day(db, id, STEP_S, arena, &day, err);
+    r = agent_day(db, id, AGENT_DAY_STEP_S, arena, &day, err);
   if (r == 0)
-    r = agent_attempts(db, id, true, ATTEMPTS_SHOWN, arena, &view->failed, err);
+    r = agent_attempts(db, id, &failed, NULL, INT64_MAX, ATTEMPTS_SHOWN, arena, &view->failed, err);
   if (r == 0)
-    r = agent_attempts(db, id, false, ATTEMPTS_SHOWN, arena, &view->newest, err);
+    r = agent_attempts(db, id, NULL, NULL, INT64_MAX, ATTEMPTS_SHOWN, arena, &view->newest, err);
   if (r == 0)
     draw_day(arena, &day, view);
+  if (r == 0)
+    count_hours(arena, &day, view);
   return r;
 }
 
@@ -239,14 +289,34 @@ post_resume(struct http_request *request, void *context, struct error *err)
   return serve_later(context, request, resume_agent);
 }
 
+struct release_question
+{
+  struct arena *arena;
+  struct str name;
+};
+
+static int
+check_releasable(struct db *db, void *context, struct error *err)
+{
+  struct release_question *question = context;
+  struct serve_agents_rows found = { 0 };
+  int r = find_agent(db, question->name, question->arena, &found, err);
+  if (r == 0 && found.items[0].released)
+    r = error_set(err, -EEXIST, "agent \"%.*s\" was released before", STR_FMT(question->name));
+  return r;
+}
+
 static int
 get_release(struct http_request *request, void *context, struct error *err)
 {
-  (void) err;
   const struct serve_context *serve = context;
   struct arena *arena = http_arena(request);
   struct str name = http_param(request, "name");
+  struct release_question asked = { .arena = arena, .name = name };
   struct ui_frame frame;
+  int r = db_pool_run(serve->pool, DB_READ, check_releasable, &asked, err);
+  if (r < 0)
+    return r;
   accounts_frame(request, serve->pool, &frame);
   const struct ui_question question = {
     .title = str_of(arena_printf(arena, "Release agent %.*s?", STR_FMT(name))),

@@ -3,10 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/json.h"
+#include "serve/api_list.h"
 #include "serve/filters.h"
-
-#define LIST_DEFAULT 100
 
 /* ---- lists ---- */
 
@@ -24,9 +22,8 @@ read_list(struct db *db, void *context, struct error *err)
   return build_filter_run(db, &question->filter, question->arena, &question->rows, err);
 }
 
-/* The members of a build in a list, into an open object. */
-static void
-write_row(struct json *json, const struct serve_builds_row *row)
+void
+build_write(struct json *json, const struct serve_builds_row *row)
 {
   json_put_i64(json, "id", row->id);
   json_put_text(json, "name", row->name);
@@ -46,175 +43,22 @@ get_builds(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   struct list_question question = { .arena = http_arena(request) };
-  int r = build_filter_read(request, LIST_DEFAULT, &question.filter, err);
+  int r = build_filter_read(request, API_LIST_DEFAULT, &question.filter, err);
   if (r == 0)
     r = db_pool_run(serve->pool, DB_READ, read_list, &question, err);
   if (r < 0)
     return r;
   CLEANUP_BUF struct buf body = { 0 };
   struct json json = json_begin(&body);
-  json_object_open(&json);
-  json_key(&json, "items");
-  json_array_open(&json);
+  api_list_open(&json);
   for (size_t i = 0; i < question.rows.count; i++) {
     json_object_open(&json);
-    write_row(&json, &question.rows.items[i]);
+    build_write(&json, &question.rows.items[i]);
     json_object_close(&json);
   }
-  json_array_close(&json);
   int64_t next = build_filter_next(&question.filter, &question.rows);
   const char *cursor = next == 0 ? NULL : arena_printf(question.arena, "%lld", (long long) next);
-  json_put_cstr(&json, "next", cursor);
-  json_object_close(&json);
-  return http_reply_page(request, &body, str_of(cursor));
-}
-
-/* ---- one ---- */
-
-struct build_facts
-{
-  struct arena *arena;
-  int64_t id;
-  struct serve_builds_row build;
-  struct build_outputs outputs;
-  struct serve_build_attempts_rows attempts;
-  struct serve_build_dependencies_rows dependencies;
-  struct serve_build_dependents_rows dependents;
-  struct serve_build_jobs_rows jobs;
-};
-
-static int
-read_facts(struct db *db, void *context, struct error *err)
-{
-  struct build_facts *facts = context;
-  struct arena *arena = facts->arena;
-  int r = build_find(db, facts->id, arena, &facts->build, &facts->outputs, err);
-  int64_t derivation_id = r == 0 ? facts->build.derivation_id : 0;
-  if (r == 0)
-    r = serve_build_attempts(db, facts->id, arena, &facts->attempts, err);
-  if (r == 0)
-    r = serve_build_dependencies(db, derivation_id, arena, &facts->dependencies, err);
-  if (r == 0)
-    r = serve_build_dependents(db, derivation_id, arena, &facts->dependents, err);
-  if (r == 0)
-    r = serve_build_jobs(db, facts->id, arena, &facts->jobs, err);
-  return r;
-}
-
-static void
-write_outputs(struct json *json, const struct build_outputs *outputs)
-{
-  json_key(json, "outputs");
-  json_array_open(json);
-  for (size_t i = 0; i < outputs->count; i++) {
-    const struct build_output *row = &outputs->items[i];
-    json_object_open(json);
-    json_put_text(json, "name", row->name);
-    json_put_text(json, "path", row->path);
-    json_put_bool(json, "available", row->available);
-    json_key(json, "nar_size");
-    if (row->available)
-      json_i64(json, row->nar_size);
-    else
-      json_none(json);
-    json_object_close(json);
-  }
-  json_array_close(json);
-}
-
-static void
-write_attempts(struct json *json, const struct serve_build_attempts_rows *attempts)
-{
-  json_key(json, "attempts");
-  json_array_open(json);
-  for (size_t i = 0; i < attempts->count; i++) {
-    const struct serve_build_attempts_row *row = &attempts->items[i];
-    bool has_cause = row->cause != FARM_CAUSE_NONE;
-    json_object_open(json);
-    json_put_i64(json, "id", row->id);
-    json_put_text(json, "agent", row->agent);
-    json_put_text(json, "state", row->state);
-    json_put_cstr(json, "cause", has_cause ? farm_cause_name((enum farm_cause) row->cause) : NULL);
-    json_put_words(json, "message", row->message);
-    json_put_time(json, "created_at", row->created_at, false);
-    json_put_time(json, "started_at", row->started_at, row->started_at_null);
-    json_put_time(json, "finished_at", row->finished_at, row->finished_at_null);
-    json_put_i64(json, "log_size", row->log_size);
-    json_object_close(json);
-  }
-  json_array_close(json);
-}
-
-static void
-write_neighbour(struct json *json, int64_t id, struct str name, struct str state)
-{
-  json_object_open(json);
-  json_put_i64(json, "id", id);
-  json_put_text(json, "name", name);
-  json_put_text(json, "state", state);
-  json_object_close(json);
-}
-
-static void
-write_neighbours(struct json *json, const struct build_facts *facts)
-{
-  json_key(json, "dependencies");
-  json_array_open(json);
-  for (size_t i = 0; i < facts->dependencies.count; i++) {
-    const struct serve_build_dependencies_row *row = &facts->dependencies.items[i];
-    write_neighbour(json, row->id, row->name, row->state);
-  }
-  json_array_close(json);
-  json_key(json, "dependents");
-  json_array_open(json);
-  for (size_t i = 0; i < facts->dependents.count; i++) {
-    const struct serve_build_dependents_row *row = &facts->dependents.items[i];
-    write_neighbour(json, row->id, row->name, row->state);
-  }
-  json_array_close(json);
-}
-
-static void
-write_jobs(struct json *json, const struct serve_build_jobs_rows *jobs)
-{
-  json_key(json, "jobs");
-  json_array_open(json);
-  for (size_t i = 0; i < jobs->count; i++) {
-    json_object_open(json);
-    json_put_text(json, "specification", jobs->items[i].specification);
-    json_put_i64(json, "evaluation", jobs->items[i].evaluation);
-    json_put_text(json, "name", jobs->items[i].name);
-    json_object_close(json);
-  }
-  json_array_close(json);
-}
-
-static void
-write_build(struct json *json, const struct build_facts *facts)
-{
-  json_object_open(json);
-  write_row(json, &facts->build);
-  write_outputs(json, &facts->outputs);
-  write_attempts(json, &facts->attempts);
-  write_neighbours(json, facts);
-  write_jobs(json, &facts->jobs);
-  json_object_close(json);
-}
-
-static int
-get_build(struct http_request *request, void *context, struct error *err)
-{
-  struct serve_context *serve = context;
-  struct build_facts facts = { .arena = http_arena(request) };
-  int r = http_param_id(request, "id", &facts.id, err);
-  if (r == 0)
-    r = db_pool_run(serve->pool, DB_READ, read_facts, &facts, err);
-  if (r < 0)
-    return r;
-  CLEANUP_BUF struct buf body = { 0 };
-  struct json json = json_begin(&body);
-  write_build(&json, &facts);
-  return http_reply_json(request, 200, &body);
+  return api_list_reply(request, &json, &body, cursor);
 }
 
 /* ---- log ---- */
@@ -226,6 +70,7 @@ struct log_question
   int64_t from;       /* byte */
   bool follow;
   bool is_running;
+  bool has_failed;
 };
 
 static int
@@ -254,6 +99,7 @@ find_attempt(struct db *db, void *context, struct error *err)
     return r < 0 ? r : tell_no_attempt(db, question, err);
   question->attempt_id = row.id;
   question->is_running = row.is_running;
+  question->has_failed = row.has_failed;
   return 0;
 }
 
@@ -327,6 +173,79 @@ get_log(struct http_request *request, void *context, struct error *err)
   return reply_log(request, serve, &question, err);
 }
 
+/* ---- what a log holds ---- */
+
+static void
+put_phase(struct json *json, struct arena *arena, const struct log_phase *phase)
+{
+  const char *duration = arena_printf(arena, "%.6f", (double) phase->duration / 1e6);
+  json_object_open(json);
+  json_put_cstr(json, "name", phase->name);
+  json_put_i64(json, "line", phase->line);
+  json_put_cstr(json, "state",
+                !phase->has_ended   ? "running"
+                : phase->has_failed ? "failed"
+                                    : "succeeded");
+  json_key(json, "duration_s");
+  if (phase->has_ended)
+    json_raw(json, str_of(duration));
+  else
+    json_none(json);
+  json_object_close(json);
+}
+
+static void
+put_outline(struct json *json, struct arena *arena, int64_t attempt_id, struct log_window *log)
+{
+  json_object_open(json);
+  json_put_i64(json, "attempt", attempt_id);
+  json_put_i64(json, "log_size", log->size);
+  json_put_i64(json, "lines_count", log->lines_count);
+  json_put_bool(json, "growing", log->is_live);
+  json_put_id(json, "error_line", log->error_line);
+  json_put_words(json, "error", str_of(log->error));
+  json_key(json, "phases");
+  json_array_open(json);
+  for (size_t i = 0; i < log->phases.count; i++)
+    put_phase(json, arena, &log->phases.items[i]);
+  json_array_close(json);
+  json_object_close(json);
+}
+
+/* An attempt that said nothing has no log: that is an empty one. */
+static int
+tell_outline(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct arena *arena = http_arena(request);
+  struct log_question question = { 0 };
+  struct log_window log = { 0 };
+  int r = read_log_question(request, serve, &question, err);
+  if (r < 0)
+    return r;
+  if (!question.is_running && cache_log_is_live(serve->cache, question.attempt_id))
+    (void) farm_log_close(serve->farm, question.attempt_id, NULL);
+  const struct log_window_question asked = { .attempt_id = question.attempt_id,
+                                             .lines_max = 1,
+                                             .has_failed = question.has_failed };
+  r = log_window_read(&serve->log_scans, serve->cache, &asked, arena, &log, err);
+  if (r < 0 && r != -ENOENT)
+    return r;
+  log.is_live |= question.is_running;
+  CLEANUP_BUF struct buf body = { 0 };
+  struct json json = json_begin(&body);
+  put_outline(&json, arena, question.attempt_id, &log);
+  return http_reply_json(request, 200, &body);
+}
+
+/* A log must be unpacked. */
+static int
+get_outline(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, tell_outline);
+}
+
 /* ---- actions ---- */
 
 static int
@@ -382,10 +301,12 @@ post_restart(struct http_request *request, void *context, struct error *err)
 
 static const struct http_route routes[] = {
   { "GET", HTTP_API "/builds", get_builds, .summary = "Builds, newest first",
-    .query = "before evaluation limit name state system", .reply = "Builds" },
-  { "GET", HTTP_API "/builds/{id}", get_build, .summary = "One build", .reply = "Build" },
+    .query = "agent before evaluation limit name state system", .reply = "Builds" },
   { "GET", HTTP_API "/builds/{id}/log", get_log, .summary = "What its builder printed",
     .query = "attempt follow? from", .type = "text/plain" },
+  { "GET", HTTP_API "/builds/{id}/log/outline", get_outline,
+    .summary = "Its log's size, phases and first error", .query = "attempt",
+    .reply = "LogOutline" },
   { "GET", HTTP_API "/builds/{id}/explain", get_explain, .summary = "Why it waits",
     .reply = "Explanation" },
   { "POST", HTTP_API "/builds/{id}/cancel", post_cancel, .body_limit = 1024, .role = "admin",

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/json.h"
 #include "base/mem.h"
+#include "serve/api_list.h"
 #include "serve/counts.h"
 
 /* ---- status and key ---- */
@@ -57,7 +57,9 @@ get_key(struct http_request *request, void *context, struct error *err)
 struct agents_facts
 {
   struct arena *arena;
-  struct str name; /* data NULL = all */
+  struct str name;  /* data NULL = all */
+  struct str after; /* the last one of the page before */
+  int64_t limit;
   struct serve_agents_rows agents;
   struct serve_running_rows running;
 };
@@ -66,7 +68,8 @@ static int
 read_agents(struct db *db, void *context, struct error *err)
 {
   struct agents_facts *facts = context;
-  int r = serve_agents(db, facts->name, facts->arena, &facts->agents, err);
+  int r = serve_agents(db, facts->name, facts->after, facts->limit + 1, facts->arena,
+                       &facts->agents, err);
   return r < 0 ? r : serve_running(db, facts->name, facts->arena, &facts->running, err);
 }
 
@@ -136,28 +139,31 @@ static int
 get_agents(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
-  struct agents_facts facts = { .arena = http_arena(request) };
-  int r = db_pool_run(serve->pool, DB_READ, read_agents, &facts, err);
+  struct str before = http_query(request, "before");
+  struct agents_facts facts = { .arena = http_arena(request),
+                                .after = before.data != NULL ? before : STR("") };
+  int r = api_limit(request, &facts.limit, err);
+  if (r == 0)
+    r = db_pool_run(serve->pool, DB_READ, read_agents, &facts, err);
   if (r < 0)
     return r;
+  bool has_more = api_cut(&facts.agents.count, facts.limit);
   CLEANUP_BUF struct buf body = { 0 };
   struct json json = json_begin(&body);
-  json_object_open(&json);
-  json_key(&json, "items");
-  json_array_open(&json);
+  api_list_open(&json);
   for (size_t i = 0; i < facts.agents.count; i++)
     write_agent(&json, &facts, &facts.agents.items[i]);
-  json_array_close(&json);
-  json_put_cstr(&json, "next", NULL);
-  json_object_close(&json);
-  return http_reply_json(request, 200, &body);
+  return api_list_reply(request, &json, &body,
+                        has_more ? facts.agents.items[facts.limit - 1].name.data : NULL);
 }
 
 static int
 get_agent(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
-  struct agents_facts facts = { .arena = http_arena(request), .name = http_param(request, "name") };
+  struct agents_facts facts = {
+    .arena = http_arena(request), .name = http_param(request, "name"), .after = STR(""), .limit = 1
+  };
   int r = db_pool_run(serve->pool, DB_READ, read_agents, &facts, err);
   if (r == 0 && facts.agents.count == 0)
     r = error_set(err, -ENOENT, "there is no agent \"%.*s\"", STR_FMT(facts.name));
@@ -222,7 +228,8 @@ post_release(struct http_request *request, void *context, struct error *err)
 static const struct http_route routes[] = {
   { "GET", HTTP_API "/status", get_status, .summary = "State of the whole", .reply = "Status" },
   { "GET", HTTP_API "/key", get_key, .summary = "The key that signs substitutes", .reply = "Key" },
-  { "GET", HTTP_API "/agents", get_agents, .summary = "Agents, by name", .reply = "Agents" },
+  { "GET", HTTP_API "/agents", get_agents, .summary = "Agents, by name", .query = "before limit",
+    .reply = "Agents" },
   { "GET", HTTP_API "/agents/{name}", get_agent, .summary = "One agent", .reply = "Agent" },
   { "POST", HTTP_API "/agents/{name}/pause", post_pause, .body_limit = 1024, .role = "admin",
     .summary = "Give it no new work", .status = 202 },

@@ -9,8 +9,10 @@
 #include "ui/ui.h"
 
 #define FORM_LIMIT 8192
-#define NEIGHBOURS_SHOWN 100 /* of each side */
-#define LINES_SHOWN 40       /* of a log's end */
+#define NEIGHBOURS_SHOWN 20 /* of each side */
+#define ATTEMPTS_SHOWN 100
+#define JOBS_SHOWN 20
+#define LINES_SHOWN 40 /* of a log's end */
 
 /* ---- reading ---- */
 
@@ -35,7 +37,7 @@ read_job(struct db *db, struct build_question *question, struct error *err)
   int r = serve_job_history(db, job->specification_id, job->name_id, arena, &history, err);
   if (r < 0)
     return r;
-  view->history = history_of(&history, arena);
+  view->history = history_of(&history, HISTORY_SHOWN, arena);
   view->reproduction = reproduction_of(job, view->build.name, view->build.system, arena);
   return 0;
 }
@@ -45,7 +47,7 @@ serve_read_attempts(struct db *db, int64_t build_id, struct arena *arena, struct
                     struct error *err)
 {
   struct serve_build_attempts_rows rows;
-  int r = serve_build_attempts(db, build_id, arena, &rows, err);
+  int r = serve_build_attempts(db, build_id, INT64_MAX, ATTEMPTS_SHOWN, arena, &rows, err);
   if (r < 0)
     return r;
   ret->count = rows.count;
@@ -79,7 +81,7 @@ read_build(struct db *db, void *context, struct error *err)
     r = serve_build_neighbours(db, view->build.derivation_id, NEIGHBOURS_SHOWN, arena,
                                &view->neighbours, err);
   if (r == 0)
-    r = serve_build_jobs(db, question->id, arena, &view->jobs, err);
+    r = serve_build_jobs(db, question->id, INT64_MAX, 0, JOBS_SHOWN, arena, &view->jobs, err);
   if (r == 0)
     r = read_job(db, question, err);
   return r;
@@ -135,25 +137,46 @@ read_log(struct build_question *question)
 
 /* ---- the page ---- */
 
-static void
-read_state(struct build_view *view)
+struct name_question
 {
-  struct str state = view->build.state;
-  view->waits = str_equal(state, STR("waiting"));
-  view->runs = str_equal(state, STR("running"));
-  view->can_restart = str_equal(state, STR("failed")) || str_equal(state, STR("cancelled"))
-                      || str_equal(state, STR("dependency-failed"));
+  struct arena *arena;
+  int64_t id;
+  struct str name;
+};
+
+static int
+read_failed_name(struct db *db, void *context, struct error *err)
+{
+  struct name_question *question = context;
+  struct serve_graph_builds_rows rows;
+  int r =
+      serve_graph_builds(db, (struct db_i64s) { &question->id, 1 }, question->arena, &rows, err);
+  if (r == 0 && rows.count > 0)
+    question->name = rows.items[0].name;
+  return r;
 }
 
-/* Why it waits is told by the scheduler's own view; a page that cannot have it goes without. */
-static void
-read_reasons(struct build_question *question)
+void
+serve_read_now(struct serve_context *serve, const struct serve_builds_row *build,
+               struct arena *arena, struct build_now *ret)
 {
-  struct build_view *view = &question->view;
-  view->why.reason = "";
-  if (view->waits)
-    (void) farm_build_reasons(question->serve->farm, question->id, view->build.system,
-                              question->arena, &view->why, NULL);
+  *ret = (struct build_now) { .waits = str_equal(build->state, STR("waiting")),
+                              .runs = str_equal(build->state, STR("running")) };
+  ret->why.reason = ret->why.root.reason = ret->why.root.state = "";
+  if (ret->waits)
+    (void) farm_build_reasons(serve->farm, build->id, arena, &ret->why, NULL);
+  if (build->failed_build_id_null)
+    return;
+  struct name_question question = { .arena = arena, .id = build->failed_build_id };
+  (void) db_pool_run(serve->pool, DB_READ, read_failed_name, &question, NULL);
+  ret->failed_name = question.name;
+}
+
+static bool
+can_restart(struct str state)
+{
+  return str_equal(state, STR("failed")) || str_equal(state, STR("cancelled"))
+         || str_equal(state, STR("dependency-failed"));
 }
 
 static int
@@ -169,10 +192,10 @@ show_build(struct http_request *request, void *context, struct error *err)
   CLEANUP_BUF struct buf page = { 0 };
   struct ui_frame frame;
   accounts_frame(request, serve->pool, &frame);
-  read_state(&question.view);
   count_neighbours(&question.view);
   question.view.is_drawn = serve->drawings.is_possible;
-  read_reasons(&question);
+  question.view.can_restart = can_restart(question.view.build.state);
+  serve_read_now(serve, &question.view.build, question.arena, &question.view.now);
   read_log(&question);
   build_page(&page, &question.view, &frame);
   return ui_reply(request, &frame, &page);
@@ -303,7 +326,7 @@ post_cancel(struct http_request *request, void *context, struct error *err)
 static const struct http_route routes[] = {
   { "GET", "/builds/{id}", get_build, .summary = "A build" },
   { "POST", "/builds/{id}/restart", post_restart, .form = true, .role = "admin",
-    .body_limit = FORM_LIMIT, .summary = "Build it again" },
+    .body_limit = FORM_LIMIT, .members = "dependents?", .summary = "Build it again" },
   { "GET", "/builds/{id}/cancel", get_cancel, .role = "admin", .summary = "Cancel it?" },
   { "POST", "/builds/{id}/cancel", post_cancel, .form = true, .role = "admin",
     .body_limit = FORM_LIMIT, .summary = "Cancel it, and what needs it" },

@@ -126,13 +126,14 @@ CROSS JOIN LATERAL (
 WHERE build.id = :id;
 
 -- name: serve_build_attempts :many
--- Newest first.
+-- Newest first; COUNT is of all behind BEFORE.
 SELECT attempt.id, agent.name AS agent,
        (ARRAY['running', 'succeeded', 'failed'])[state + 1] AS "state!", cause, message,
-       created_at, started_at, finished_at, log_size
+       created_at, started_at, finished_at, log_size,
+       connected_at IS NULL AS "is_away!", seen_at, count(*) OVER () AS "count!"
 FROM attempt JOIN agent ON agent.id = agent_id
-WHERE build_id = :build_id
-ORDER BY attempt.id DESC LIMIT 100;
+WHERE build_id = :build_id AND attempt.id < :before
+ORDER BY attempt.id DESC LIMIT :limit::bigint;
 
 -- name: serve_build_dependencies :many
 -- Builds of the derivations that this one's derivation takes as inputs.
@@ -142,8 +143,8 @@ FROM derivation_input
 JOIN derivation ON derivation.id = input_id
 JOIN build AS needed ON needed.output_key = derivation.output_key
 JOIN store_path ON store_path.id = needed.derivation_id
-WHERE derivation_input.derivation_id = :derivation_id
-ORDER BY needed.id LIMIT 100;
+WHERE derivation_input.derivation_id = :derivation_id AND needed.id > :after
+ORDER BY needed.id LIMIT :limit::bigint;
 
 -- name: serve_build_dependents :many
 SELECT DISTINCT dependent.id, left(substr(basename, 34), -4) AS "name!",
@@ -153,21 +154,25 @@ JOIN derivation AS same ON same.output_key = own.output_key
 JOIN derivation_input ON input_id = same.id
 JOIN build AS dependent ON dependent.derivation_id = derivation_input.derivation_id
 JOIN store_path ON store_path.id = dependent.derivation_id
-WHERE own.id = :derivation_id
-ORDER BY dependent.id LIMIT 100;
+WHERE own.id = :derivation_id AND dependent.id > :after
+ORDER BY dependent.id LIMIT :limit::bigint;
 
 -- name: serve_build_jobs :many
 -- Newest evaluations first; with the first one, from what that evaluation was made, for
--- others to make it again: its channels in order of name.
+-- others to make it again: its channels in order of name. Those behind BEFORE, an evaluation,
+-- and of that one behind AFTER_NAME; COUNT is of all of these.
 SELECT specification_id, specification.name AS specification, asked.evaluation_id AS evaluation,
-       asked.name_id, job_name.name, evaluation.created_at,
+       asked.name_id, job_name.name, evaluation.created_at, asked.count AS "count!",
        coalesce(evaluation.definition ->> 'mode', 'overlay') = 'time-machine' AS "is_whole!",
        origin.channels AS "channels?", origin.urls AS "urls?", origin.commits AS "commits?",
        origin.introduction_commits AS "introduction_commits?",
        origin.introduction_signers AS "introduction_signers?"
-FROM (SELECT evaluation_id, name_id, row_number() OVER (ORDER BY evaluation_id DESC) AS place
-      FROM job WHERE build_id = :build_id
-      ORDER BY evaluation_id DESC LIMIT 20) AS asked
+FROM (SELECT evaluation_id, name_id, count(*) OVER () AS count,
+             row_number() OVER (ORDER BY evaluation_id DESC, name_id) AS place
+      FROM job
+      WHERE build_id = :build_id
+        AND (evaluation_id < :before OR (evaluation_id = :before AND name_id > :after_name))
+      ORDER BY place LIMIT :limit::bigint) AS asked
 JOIN job_name ON job_name.id = asked.name_id
 JOIN evaluation ON evaluation.id = asked.evaluation_id
 JOIN specification ON specification.id = specification_id
@@ -185,7 +190,7 @@ CROSS JOIN LATERAL (
   LEFT JOIN LATERAL (SELECT given FROM jsonb_array_elements(evaluation.definition -> 'channels') AS given
                      WHERE given ->> 'name' = channel LIMIT 1) AS found ON true
   WHERE place = 1 AND evaluation_id = asked.evaluation_id) AS origin
-ORDER BY asked.place, job_name.name;
+ORDER BY asked.place;
 
 -- name: serve_build_neighbours :many
 -- Builds next to a derivation's: what it needs, and what needs it; on either side those
@@ -246,7 +251,7 @@ SELECT count(*) - 1 AS "count!" FROM (SELECT id FROM held LIMIT 1001) AS held;
 -- The one that is named, or the one whose log people want: what runs now, else the newest
 -- whose builder ran. An attempt that found its output in the agent's store has nothing to
 -- show, the one before it, which was lost or could not deliver, has the whole log.
-SELECT id, state = 0 AS "is_running!" FROM attempt
+SELECT id, state = 0 AS "is_running!", state = 2 AS "has_failed!" FROM attempt
 WHERE build_id = :build_id AND (:attempt_id?::bigint IS NULL OR id = :attempt_id?)
 ORDER BY state = 0 DESC, started_at IS NOT NULL DESC, id DESC LIMIT 1;
 
@@ -277,3 +282,6 @@ ORDER BY edge.is_user, edge.state = 2, edge.far, edge.near;
 SELECT build.id, left(substr(basename, 34), -4) AS "name!", build_state_name(state) AS "state!"
 FROM build JOIN store_path ON store_path.id = derivation_id
 WHERE build.id = ANY (:ids);
+
+-- name: serve_evaluation_known :one
+SELECT EXISTS (SELECT FROM evaluation WHERE id = :id) AS "known!";

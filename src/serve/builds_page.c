@@ -96,19 +96,14 @@ cursor(const struct ui_list *list, const char *name, int64_t id)
   return ui_list_address(list, name, str_of(digits));
 }
 
-/* One more was read than is shown: whether the list goes on. One that was come to has others
-   behind it. */
+/* A page that was come to has others behind it. */
 static void
 fill_pager(const struct build_filter *filter, const struct ui_list *list, struct builds_view *view)
 {
-  struct serve_builds_rows *rows = &view->builds;
-  bool goes_on = (int64_t) rows->count == filter->limit;
+  const struct serve_builds_rows *rows = &view->builds;
   bool is_backwards = filter->after > 0;
-  bool has_more = is_backwards || goes_on;
-  bool has_less = is_backwards ? goes_on : filter->before > 0;
-  rows->count -= goes_on;
-  if (goes_on && is_backwards)
-    rows->items++;
+  bool has_more = is_backwards || filter->has_more;
+  bool has_less = is_backwards ? filter->has_more : filter->before > 0;
   view->first = is_backwards || filter->before > 0 ? ui_list_address(list, NULL, STR("")) : "";
   view->previous = has_less && rows->count > 0 ? cursor(list, "after", rows->items[0].id) : "";
   view->next =
@@ -144,7 +139,6 @@ show_builds(struct http_request *request, void *context, struct error *err)
   struct serve_counts_row counts = { 0 };
   struct ui_sort sort;
   int r = build_filter_read(request, BUILDS_SHOWN, &question.filter, err);
-  question.filter.limit++;
   if (r == 0)
     r = read_order(request, &question.filter, &sort, err);
   if (r == 0)

@@ -2,10 +2,10 @@
 -- Agents, and the state of the whole.
 
 -- name: serve_agents :many
--- All, or the one with this name.
+-- All, or the one with this name; those behind AFTER.
 SELECT agent.id, agent.name, array_to_string(systems, ', ') AS "systems!",
        systems AS "systems_list!", jobs, paused, connected_at IS NOT NULL AS "connected!",
-       CASE WHEN revoked_at IS NOT NULL THEN 'released' WHEN paused THEN 'paused'
+       CASE WHEN revoked_at IS NOT NULL THEN 'released'
             WHEN connected_at IS NOT NULL THEN 'connected' ELSE 'away' END AS "state!",
        connected_at, seen_at, enrolled_at, revoked_at IS NOT NULL AS "released!",
        facts::text AS "facts!", told_at AS "told_at?", load::double precision AS "load?",
@@ -14,8 +14,8 @@ SELECT agent.id, agent.name, array_to_string(systems, ', ') AS "systems!",
 FROM agent
 JOIN token ON token.id = token_id
 LEFT JOIN agent_condition ON agent_id = agent.id
-WHERE :name?::text IS NULL OR agent.name = :name?
-ORDER BY agent.name;
+WHERE (:name?::text IS NULL OR agent.name = :name?) AND agent.name > :after
+ORDER BY agent.name LIMIT :limit::bigint;
 
 -- name: serve_running :many
 -- What agents, or the one with this name, work on now.
@@ -47,4 +47,5 @@ FROM build;
 SELECT id, name, created_at, expires_at
 FROM token
 WHERE role = 'join' AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
-ORDER BY id;
+  AND id > :after
+ORDER BY id LIMIT :limit::bigint;

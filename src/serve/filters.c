@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "serve/api_list.h"
+
 #define LIMIT_MAX 1000
 
 static int
@@ -19,21 +21,14 @@ read_state(struct str name, struct build_filter *filter, struct error *err)
   return error_set(err, -EINVAL, "there is no state \"%.*s\"", STR_FMT(name));
 }
 
-/* An empty field of a form narrows nothing. */
-static struct str
-given(struct str text)
-{
-  return text.size == 0 ? str_of(NULL) : text;
-}
-
 int
 build_filter_read(struct http_request *request, int64_t limit, struct build_filter *ret,
                   struct error *err)
 {
-  *ret = (struct build_filter) { .system = given(http_query(request, "system")),
-                                 .name = given(http_query(request, "name")),
-                                 .specification = given(http_query(request, "specification")),
-                                 .agent = given(http_query(request, "agent")) };
+  *ret = (struct build_filter) { .system = http_query(request, "system"),
+                                 .name = http_query(request, "name"),
+                                 .specification = http_query(request, "specification"),
+                                 .agent = http_query(request, "agent") };
   int r = http_query_i64(request, "limit", 1, LIMIT_MAX, limit, &ret->limit, err);
   if (r == 0)
     r = http_query_i64(request, "before", 1, INT64_MAX, 0, &ret->before, err);
@@ -56,7 +51,7 @@ turn_round(struct serve_build_ids_rows *rows)
   }
 }
 
-/* The ids of what a filter names; of what there is not, one that nothing has. */
+/* The ids of what a filter names. */
 static int
 find_names(struct db *db, const struct build_filter *filter, struct serve_filter_names_row *ret,
            struct error *err)
@@ -64,7 +59,14 @@ find_names(struct db *db, const struct build_filter *filter, struct serve_filter
   if (filter->specification.data == NULL && filter->agent.data == NULL)
     return 0;
   int r = serve_filter_names(db, filter->specification, filter->agent, ret, err);
-  return r < 0 ? r : 0;
+  if (r < 0)
+    return r;
+  if (filter->specification.data != NULL && ret->specification == 0)
+    return error_set(err, -ENOENT, "there is no specification \"%.*s\"",
+                     STR_FMT(filter->specification));
+  if (filter->agent.data != NULL && ret->agent == 0)
+    return error_set(err, -ENOENT, "there is no agent \"%.*s\"", STR_FMT(filter->agent));
+  return 0;
 }
 
 /* Of the build that a part of the list begins behind. By id it stands where its id says, even
@@ -81,7 +83,7 @@ find_place(struct db *db, const struct build_filter *filter, int64_t id, struct 
 }
 
 static int
-find_ids(struct db *db, const struct build_filter *filter, struct arena *arena,
+find_ids(struct db *db, struct build_filter *filter, struct arena *arena,
          struct serve_build_ids_rows *ret, struct error *err)
 {
   struct serve_filter_names_row names = { 0 };
@@ -97,10 +99,13 @@ find_ids(struct db *db, const struct build_filter *filter, struct arena *arena,
         filter->evaluation, filter->specification.data != NULL ? &names.specification : NULL,
         filter->agent.data != NULL ? &names.agent : NULL, filter->order == BUILDS_BY_NAME, at == 0,
         filter->rises != is_backwards, place.name, place.derivation_id, place.took, at,
-        filter->limit, arena, ret, err);
-  if (r == 0 && is_backwards)
+        filter->limit + 1, arena, ret, err);
+  if (r < 0)
+    return r;
+  filter->has_more = api_cut(&ret->count, filter->limit);
+  if (is_backwards)
     turn_round(ret);
-  return r;
+  return 0;
 }
 
 static int
@@ -113,8 +118,19 @@ read_builds(struct db *db, const struct serve_build_ids_rows *rows, struct arena
   return serve_builds(db, (struct db_i64s) { ids, rows->count }, arena, ret, err);
 }
 
+/* No builds of an evaluation that is not there are a slip, and not an answer. */
+static int
+check_evaluation(struct db *db, int64_t id, struct error *err)
+{
+  struct serve_evaluation_known_row row = { 0 };
+  int r = serve_evaluation_known(db, id, &row, err);
+  if (r < 0 || row.known)
+    return r < 0 ? r : 0;
+  return error_set(err, -ENOENT, "there is no evaluation %lld", (long long) id);
+}
+
 int
-build_filter_run(struct db *db, const struct build_filter *filter, struct arena *arena,
+build_filter_run(struct db *db, struct build_filter *filter, struct arena *arena,
                  struct serve_builds_rows *ret, struct error *err)
 {
   struct serve_plan_anew_row plan;
@@ -123,6 +139,8 @@ build_filter_run(struct db *db, const struct build_filter *filter, struct arena 
   if (r < 0)
     return r;
   r = find_ids(db, filter, arena, &ids, err);
+  if (r == 0 && ids.count == 0 && filter->evaluation != NULL)
+    r = check_evaluation(db, *filter->evaluation, err);
   return r < 0 ? r : read_builds(db, &ids, arena, ret, err);
 }
 
@@ -190,6 +208,5 @@ build_find(struct db *db, int64_t id, struct arena *arena, struct serve_builds_r
 int64_t
 build_filter_next(const struct build_filter *filter, const struct serve_builds_rows *rows)
 {
-  return rows->count > 0 && (int64_t) rows->count == filter->limit ? rows->items[rows->count - 1].id
-                                                                   : 0;
+  return filter->has_more ? rows->items[rows->count - 1].id : 0;
 }

@@ -27,14 +27,16 @@ struct build_filter
   struct str agent;         /* likewise; one that tried to build them */
   int64_t evaluation_value;
   const int64_t *evaluation;
+  bool has_more; /* behind those that were found, whichever way */
 };
 
 /* Reads state, system, name, specification, agent, evaluation, before, after and limit;
    -EINVAL with ERR set. Newest first. */
 int build_filter_read(struct http_request *request, int64_t limit, struct build_filter *ret,
                       struct error *err);
-/* In the list's order, whichever way it is gone through. */
-int build_filter_run(struct db *db, const struct build_filter *filter, struct arena *arena,
+/* In the list's order, whichever way it is gone through; sets has_more. -ENOENT when what the
+   filter names is not there. */
+int build_filter_run(struct db *db, struct build_filter *filter, struct arena *arena,
                      struct serve_builds_rows *ret, struct error *err);
 struct build_output
 {
@@ -56,3 +58,7 @@ int build_find(struct db *db, int64_t id, struct arena *arena, struct serve_buil
                struct build_outputs *ret_outputs, struct error *err);
 /* The cursor for those behind; 0 = there are none. */
 int64_t build_filter_next(const struct build_filter *filter, const struct serve_builds_rows *rows);
+
+/* The members of a build in a list, into the object that JSON has open (api_builds.c). */
+struct json;
+void build_write(struct json *json, const struct serve_builds_row *row);

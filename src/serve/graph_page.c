@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/json.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "guix/hash.h"
+#include "serve/needs.h"
 #include "serve/routes.h"
 #include "serve/serve_pages.h"
-#include "serve/views.h"
+#include "ui/ui.h"
 
 #define NODES_MAX (DRAWING_NODES_MAX - 2)
 #define EDGES_MAX 1500
@@ -16,6 +18,8 @@
 #define FRONTIER_MAX 300 /* nodes from which the next step is taken */
 #define STEP_EDGES_MAX 4000
 #define FOUND_MAX 5000
+#define LINKS_MAX (STEP_EDGES_MAX * 2 * (DEPTH_MAX + 1))
+#define REST_EDGES_MAX 40
 
 struct found
 {
@@ -24,7 +28,8 @@ struct found
   int16_t distance;
   bool is_user; /* it needs the centre, and is not needed by it */
   bool is_good, is_chosen;
-  size_t node; /* when it is chosen */
+  bool has_more; /* it has neighbours that are not among the found */
+  size_t node;   /* when it is chosen */
 };
 
 struct link
@@ -41,7 +46,9 @@ struct exploration
   struct link *links;
   size_t links_count;
   struct int_map by_build; /* struct found */
-  bool has_more[2];        /* more than were counted: of needs, of users */
+  bool has_more[2];        /* there may be more than were counted: of needs, of users */
+  bool is_full;            /* nothing is added any more: who has more is noted */
+  int64_t left_out[2];     /* found, and not chosen: likewise */
   struct drawing drawing;
 };
 
@@ -52,7 +59,7 @@ find_or_add(struct exploration *all, int64_t build, const struct found *from, bo
             bool is_user)
 {
   struct found *found = int_map_get(&all->by_build, build);
-  if (found != NULL || all->found_count == FOUND_MAX)
+  if (found != NULL || all->is_full || all->found_count == FOUND_MAX)
     return found;
   found = &all->found[all->found_count++];
   *found = (struct found) { .build = build,
@@ -67,13 +74,13 @@ find_or_add(struct exploration *all, int64_t build, const struct found *from, bo
 static void
 add_link(struct exploration *all, int64_t near, int64_t far, bool is_good, bool is_user)
 {
-  const struct found *from = int_map_get(&all->by_build, near);
+  struct found *from = int_map_get(&all->by_build, near);
   const struct found *to = find_or_add(all, far, from, is_good, is_user);
   if (to == NULL) {
-    all->has_more[is_user] = true;
+    from->has_more = all->has_more[is_user] = true;
     return;
   }
-  if (all->links_count == STEP_EDGES_MAX * 2 * DEPTH_MAX)
+  if (all->links_count == LINKS_MAX)
     return;
   int32_t a = (int32_t) (from - all->found), b = (int32_t) (to - all->found);
   all->links[all->links_count++] = is_user ? (struct link) { a, b } : (struct link) { b, a };
@@ -110,29 +117,31 @@ take_step(struct db *db, struct exploration *all, const struct frontier frontier
 
 /* What was found since there were BEFORE. */
 static void
-advance(struct exploration *all, size_t before, bool is_last, struct frontier frontiers[2])
+advance(struct exploration *all, size_t before, struct frontier frontiers[2])
 {
   frontiers[0].count = frontiers[1].count = 0;
   for (size_t i = before; i < all->found_count; i++) {
     bool side = all->found[i].is_user;
     struct frontier *frontier = &frontiers[side];
-    all->has_more[side] |= is_last || frontier->count == FRONTIER_MAX;
+    all->has_more[side] |= frontier->count == FRONTIER_MAX;
     if (frontier->count < FRONTIER_MAX)
       frontier->ids[frontier->count++] = all->found[i].build;
   }
 }
 
-/* From the centre both ways at once. */
+/* From the centre both ways at once. A last step only tells who has more beyond, so that what
+   ends here is not said to go on. */
 static int
 look_around(struct db *db, struct exploration *all, struct error *err)
 {
   struct frontier frontiers[2] = { { { all->id }, 1 }, { { all->id }, 1 } };
-  for (int depth = 0; depth < DEPTH_MAX && frontiers[0].count + frontiers[1].count > 0; depth++) {
+  for (int depth = 0; depth <= DEPTH_MAX && frontiers[0].count + frontiers[1].count > 0; depth++) {
     size_t before = all->found_count;
+    all->is_full = depth == DEPTH_MAX;
     int r = take_step(db, all, frontiers, err);
     if (r < 0)
       return r;
-    advance(all, before, depth == DEPTH_MAX - 1, frontiers);
+    advance(all, before, frontiers);
   }
   return 0;
 }
@@ -194,6 +203,28 @@ add_edge(struct drawing *drawing, size_t from, size_t to)
     drawing->edges.items[drawing->edges.count++] = (struct drawing_edge) { .from = from, .to = to };
 }
 
+/* Those that are drawn and lead to what is not. Returns how many. */
+static size_t
+find_ends(const struct exploration *all, bool is_user, const struct found *ends[REST_EDGES_MAX])
+{
+  bool *is_end = arena_array(all->arena, all->found_count, sizeof *is_end);
+  size_t count = 0;
+  memset(is_end, 0, all->found_count * sizeof *is_end);
+  for (size_t i = 0; i < all->found_count; i++) {
+    const struct found *it = &all->found[i];
+    if (it->is_user != is_user || (it->is_chosen && !it->has_more))
+      continue;
+    while (!it->is_chosen)
+      it = &all->found[it->parent];
+    if (!is_end[it - all->found] && count < REST_EDGES_MAX)
+      ends[count++] = it;
+    is_end[it - all->found] = true;
+  }
+  if (count == 0)
+    ends[count++] = &all->found[0];
+  return count;
+}
+
 /* One node for all that are not drawn. */
 static void
 add_rest(struct exploration *all, bool is_user)
@@ -201,16 +232,19 @@ add_rest(struct exploration *all, bool is_user)
   int64_t count = 0;
   for (size_t i = 0; i < all->found_count; i++)
     count += !all->found[i].is_chosen && all->found[i].is_user == is_user;
+  all->left_out[is_user] = count;
   if (count == 0 && !all->has_more[is_user])
     return;
   struct str text = STR("and others");
   if (count > 0)
-    text = str_of(arena_printf(
-        all->arena, all->has_more[is_user] ? "and more than %lld others" : "and %lld more",
-        (long long) count));
+    text = str_of(arena_printf(all->arena,
+                               all->has_more[is_user] ? "and at least %lld more" : "and %lld more",
+                               (long long) count));
   size_t rest = add_node(&all->drawing, (struct drawing_node) { .name = text });
-  size_t centre = all->found[0].node;
-  add_edge(&all->drawing, is_user ? centre : rest, is_user ? rest : centre);
+  const struct found *ends[REST_EDGES_MAX];
+  size_t ends_count = find_ends(all, is_user, ends);
+  for (size_t i = 0; i < ends_count; i++)
+    add_edge(&all->drawing, is_user ? ends[i]->node : rest, is_user ? rest : ends[i]->node);
 }
 
 static int
@@ -259,21 +293,27 @@ name_nodes(struct db *db, struct exploration *all, struct error *err)
 }
 
 static int
-explore(struct db *db, void *context, struct error *err)
+look(struct db *db, struct exploration *all, struct error *err)
 {
-  struct exploration *all = context;
   struct arena *arena = all->arena;
   int_map_free(&all->by_build); /* this may be another try */
   *all = (struct exploration) { .arena = arena, .id = all->id };
   all->found = arena_array(arena, FOUND_MAX, sizeof *all->found);
-  all->links = arena_array(arena, STEP_EDGES_MAX * 2 * DEPTH_MAX, sizeof *all->links);
-  all->drawing.nodes.items =
-      arena_array(arena, DRAWING_NODES_MAX, sizeof *all->drawing.nodes.items);
-  all->drawing.edges.items = arena_array(arena, EDGES_MAX, sizeof *all->drawing.edges.items);
+  all->links = arena_array(arena, LINKS_MAX, sizeof *all->links);
   (void) find_or_add(all, all->id, NULL, true, false);
-  int r = look_around(db, all, err);
+  return look_around(db, all, err);
+}
+
+static int
+explore(struct db *db, void *context, struct error *err)
+{
+  struct exploration *all = context;
+  int r = look(db, all, err);
   if (r < 0)
     return r;
+  all->drawing.nodes.items =
+      arena_array(all->arena, DRAWING_NODES_MAX, sizeof *all->drawing.nodes.items);
+  all->drawing.edges.items = arena_array(all->arena, EDGES_MAX, sizeof *all->drawing.edges.items);
   choose_all(all);
   r = name_nodes(db, all, err);
   if (r < 0)
@@ -356,7 +396,165 @@ get_graph(struct http_request *request, void *context, struct error *err)
   return serve_later(context, request, show_graph);
 }
 
+/* ---- the same as a list ---- */
+
+struct list_question
+{
+  struct exploration all;
+  bool users;
+  struct needs_view view;
+};
+
+/* Of one side all that was found, with what they are called. */
+static int
+read_list(struct db *db, void *context, struct error *err)
+{
+  struct list_question *question = context;
+  struct exploration *all = &question->all;
+  struct needs_view *view = &question->view;
+  view->needs = view->needed_by = 0; /* this may be another try */
+  int r = look(db, all, err);
+  if (r < 0)
+    return r;
+  int64_t *ids = arena_array(all->arena, all->found_count, sizeof *ids);
+  for (size_t i = 0; i < all->found_count; i++)
+    ids[i] = all->found[i].build;
+  struct serve_graph_builds_rows rows;
+  r = serve_graph_builds(db, (struct db_i64s) { ids, all->found_count }, all->arena, &rows, err);
+  if (r < 0)
+    return r;
+  struct needs_item *items = arena_array(all->arena, all->found_count, sizeof *items);
+  for (size_t i = 0; i < rows.count; i++) {
+    const struct found *found = int_map_get(&all->by_build, rows.items[i].id);
+    items[found - all->found] = (struct needs_item) {
+      .build = found->build,
+      .name = rows.items[i].name,
+      .state = rows.items[i].state,
+      .rank = needs_rank(rows.items[i].state),
+      .step = found->distance,
+      .by = found->distance > 1 ? &items[found->parent] : NULL,
+    };
+    if (found->distance > 0)
+      *(found->is_user ? &view->needed_by : &view->needs) += 1;
+  }
+  if (rows.count < all->found_count)
+    return error_set(err, -ENOENT, "there is no build %lld", (long long) all->id);
+  view->name = items[0].name;
+  view->build = all->id;
+  view->has_more = all->has_more[question->users];
+  view->items.items = arena_array(all->arena, all->found_count, sizeof *view->items.items);
+  view->items.count = 0;
+  for (size_t i = 1; i < all->found_count; i++)
+    if (all->found[i].is_user == question->users)
+      view->items.items[view->items.count++] = &items[i];
+  return 0;
+}
+
+static int
+show_list(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct list_question question = { .all = { .arena = http_arena(request) } };
+  struct needs_view *view = &question.view;
+  int r = http_param_id(request, "id", &question.all.id, err);
+  if (r == 0)
+    r = needs_read_question(request, view, err);
+  question.users = view->users;
+  if (r == 0)
+    r = db_pool_run(serve->pool, DB_READ, read_list, &question, err);
+  int_map_free(&question.all.by_build);
+  if (r < 0)
+    return r;
+  needs_take_page(view);
+  CLEANUP_BUF struct buf page = { 0 };
+  struct ui_frame frame;
+  accounts_frame(request, serve->pool, &frame);
+  needs_page(&page, view, &frame);
+  return ui_reply(request, &frame, &page);
+}
+
+static int
+get_list(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, show_list);
+}
+
+/* ---- the API ---- */
+
+static void
+put_nodes(struct json *json, const struct drawing *drawing)
+{
+  json_key(json, "nodes");
+  json_array_open(json);
+  for (size_t i = 0; i < drawing->nodes.count; i++) {
+    const struct drawing_node *node = &drawing->nodes.items[i];
+    if (node->build == 0)
+      continue;
+    json_object_open(json);
+    json_put_i64(json, "id", node->build);
+    json_put_text(json, "name", node->name);
+    json_put_text(json, "state", node->state);
+    json_object_close(json);
+  }
+  json_array_close(json);
+}
+
+static void
+put_edges(struct json *json, const struct drawing *drawing)
+{
+  const struct drawing_node *nodes = drawing->nodes.items;
+  json_key(json, "edges");
+  json_array_open(json);
+  for (size_t i = 0; i < drawing->edges.count; i++) {
+    const struct drawing_edge *edge = &drawing->edges.items[i];
+    if (nodes[edge->from].build == 0 || nodes[edge->to].build == 0)
+      continue;
+    json_object_open(json);
+    json_put_i64(json, "dependency", nodes[edge->from].build);
+    json_put_i64(json, "dependent", nodes[edge->to].build);
+    json_object_close(json);
+  }
+  json_array_close(json);
+}
+
+static int
+tell_graph(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct exploration all = { .arena = http_arena(request) };
+  int r = http_param_id(request, "id", &all.id, err);
+  if (r == 0)
+    r = db_pool_run(serve->pool, DB_READ, explore, &all, err);
+  int_map_free(&all.by_build);
+  if (r < 0)
+    return r;
+  CLEANUP_BUF struct buf body = { 0 };
+  struct json json = json_begin(&body);
+  json_object_open(&json);
+  json_put_i64(&json, "build", all.id);
+  put_nodes(&json, &all.drawing);
+  put_edges(&json, &all.drawing);
+  json_put_i64(&json, "dependencies_left_out_count", all.left_out[0]);
+  json_put_bool(&json, "more_dependencies", all.has_more[0]);
+  json_put_i64(&json, "dependents_left_out_count", all.left_out[1]);
+  json_put_bool(&json, "more_dependents", all.has_more[1]);
+  json_object_close(&json);
+  return http_reply_json(request, 200, &body);
+}
+
+static int
+get_api_graph(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, tell_graph);
+}
+
 static const struct http_route routes[] = {
+  { "GET", HTTP_API "/builds/{id}/graph", get_api_graph,
+    .summary = "What it needs and what needs it, up to 300 builds", .reply = "Graph" },
+  { "GET", "/builds/{id}/needs", get_list, .query = "part? sort? page?",
+    .summary = "What it needs, or what needs it, step by step" },
   { "GET", "/builds/{id}/graph.svg", get_graph, .summary = "What it needs and what needs it" },
 };
 

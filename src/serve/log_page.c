@@ -45,7 +45,10 @@ read_question(struct http_request *request, struct log_page_question *ret, struc
     r = http_query_i64(request, "attempt", 0, INT64_MAX, 0, &ret->attempt_id, err);
   if (r == 0)
     r = http_query_i64(request, "from", 0, INT64_MAX, -1, &ret->from, err);
-  ret->unfold = str_equal(http_query(request, "unfold"), STR("yes"));
+  struct str unfold = http_query(request, "unfold");
+  ret->unfold = str_equal(unfold, STR("yes"));
+  if (r == 0 && unfold.size > 0 && !ret->unfold)
+    r = error_set(err, -EINVAL, "unfold must be \"yes\"");
   return r == 0 ? read_mark(request, ret, err) : r;
 }
 
@@ -61,17 +64,12 @@ read_build(struct db *db, void *context, struct error *err)
     r = serve_read_attempts(db, question->id, question->arena, &view->attempts, err);
   if (r == 0)
     r = serve_attempt_of_build(db, question->id, given, &logged, err);
-  if (r < 0)
-    return r;
-  for (size_t i = 0; i < view->attempts.count; i++)
+  for (size_t i = 0; r >= 0 && i < view->attempts.count; i++)
     if (view->attempts.items[i].row.id == logged.id)
       view->attempt = view->attempts.items[i];
-  if (view->attempt.row.id != 0)
-    return 0;
-  return given != NULL
-             ? error_set(err, -ENOENT, "build %lld has no such attempt", (long long) question->id)
-             : error_set(err, -ENOENT, "build %lld has no log yet: no agent has tried it",
-                         (long long) question->id);
+  if (r >= 0 && given != NULL && view->attempt.row.id == 0)
+    r = error_set(err, -ENOENT, "build %lld has no such attempt", (long long) question->id);
+  return r < 0 ? r : 0;
 }
 
 /* What succeeded is read from its beginning, anything else from its end. */
@@ -131,25 +129,37 @@ read_window(struct serve_context *serve, const struct log_page_question *questio
 }
 
 static int
-show_log(struct http_request *request, void *context, struct error *err)
+read_log(struct serve_context *serve, struct log_page_question *question, struct error *err)
 {
-  struct serve_context *serve = context;
-  struct log_page_question question = { .arena = http_arena(request) };
-  int r = read_question(request, &question, err);
-  if (r == 0)
-    r = db_pool_run(serve->pool, DB_READ, read_build, &question, err);
-  if (r < 0)
-    return r;
-  struct log_view *view = &question.view;
+  struct log_view *view = &question->view;
   bool is_running = str_equal(view->attempt.row.state, STR("running"));
   int64_t attempt_id = view->attempt.row.id;
   if (!is_running && cache_log_is_live(serve->cache, attempt_id))
     (void) farm_log_close(serve->farm, attempt_id, NULL);
-  r = read_window(serve, &question, &view->window, err);
+  int r = read_window(serve, question, &view->window, err);
   if (r < 0 && r != -ENOENT) /* what printed nothing has no log */
     return r;
   fill_pager(view, is_running);
-  fill_folds(view, question.unfold, question.arena);
+  fill_folds(view, question->unfold, question->arena);
+  return 0;
+}
+
+/* Without an attempt it says why there is none. */
+static int
+show_log(struct http_request *request, void *context, struct error *err)
+{
+  struct serve_context *serve = context;
+  struct log_page_question question = { .arena = http_arena(request) };
+  struct log_view *view = &question.view;
+  int r = read_question(request, &question, err);
+  if (r == 0)
+    r = db_pool_run(serve->pool, DB_READ, read_build, &question, err);
+  if (r == 0 && view->attempt.row.id != 0)
+    r = read_log(serve, &question, err);
+  else if (r == 0)
+    serve_read_now(serve, &view->build, question.arena, &view->now);
+  if (r < 0)
+    return r;
   CLEANUP_BUF struct buf page = { 0 };
   struct ui_frame frame;
   accounts_frame(request, serve->pool, &frame);

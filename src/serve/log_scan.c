@@ -53,6 +53,33 @@ log_is_error(struct str line)
   return has(line, "' failed after") || has(line, "builder for `") || has(line, "' failed with");
 }
 
+bool
+log_is_verdict(struct str line)
+{
+  return has(line, "builder for `") && has(line, "' failed ");
+}
+
+/* As programs without the word "error" put it. */
+static bool
+is_likely(struct str line)
+{
+  static const char *const words[] = {
+    "No such file or directory", "cannot ", "can't ", "not found", "denied", "Unbound variable"
+  };
+  for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+    if (has(line, words[i]))
+      return true;
+  return false;
+}
+
+static void
+note_guess(struct log_scan *scan, struct log_guess *guess, struct str line)
+{
+  guess->line = scan->lines + 1;
+  guess->size = line.size < sizeof guess->text ? line.size : sizeof guess->text;
+  memcpy(guess->text, line.data, guess->size);
+}
+
 static void
 note_error(struct log_scan *scan, struct str line)
 {
@@ -62,6 +89,29 @@ note_error(struct log_scan *scan, struct str line)
     scan->error[i] = (unsigned char) line.data[i] < ' ' ? ' ' : line.data[i];
   scan->error[size] = '\0';
   str_mend_utf8(scan->error);
+}
+
+/* The verdict is the error only when nothing before it may be. */
+static void
+note_verdict(struct log_scan *scan, struct str line)
+{
+  const struct log_guess *guess = scan->likely.line != 0 ? &scan->likely : &scan->last;
+  note_error(scan, guess->line != 0 ? str_make(guess->text, guess->size) : line);
+  if (guess->line != 0)
+    scan->error_line = guess->line;
+}
+
+static void
+look_for_error(struct log_scan *scan, struct str line)
+{
+  if (log_is_verdict(line))
+    note_verdict(scan, line);
+  else if (log_is_error(line))
+    note_error(scan, line);
+  else if (is_likely(line))
+    note_guess(scan, &scan->likely, line);
+  else if (str_trim(line).size > 0)
+    note_guess(scan, &scan->last, line);
 }
 
 /* ---- phases ---- */
@@ -128,8 +178,8 @@ look_at_line(struct log_scan *scan, struct str line)
     else if (read_quoted(line, STR("phase `"), &name, &rest))
       end_phase(scan, name, rest);
   }
-  if (scan->wants_error && scan->error_line == 0 && log_is_error(line))
-    note_error(scan, line);
+  if (scan->wants_error && scan->error_line == 0)
+    look_for_error(scan, line);
 }
 
 /* ---- lines ---- */

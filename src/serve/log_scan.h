@@ -36,6 +36,12 @@ struct log_scan
   int64_t line_start; /* byte where the last, perhaps unfinished, line begins */
   int64_t error_line; /* 0 = none found */
   char error[LOG_ERROR_SIZE];
+  struct log_guess
+  {
+    int64_t line; /* 0 = none */
+    char text[LOG_ERROR_SIZE];
+    size_t size;
+  } likely, last; /* the newest line that may tell of an error; the newest one with words */
   struct log_phases phases;
   size_t phases_capacity;
 
@@ -53,6 +59,9 @@ int64_t log_scan_lines(const struct log_scan *scan);
 
 /* The byte where line *LINE or one before it begins: *LINE is then that one. */
 int64_t log_scan_place(const struct log_scan *scan, int64_t *line);
+
+/* True for what guix-daemon says at the end: that the builder failed, which all know. */
+bool log_is_verdict(struct str line);
 
 /* True for a line that tells of an error, as compilers, make, test suites and Guix do. */
 bool log_is_error(struct str line);

@@ -185,6 +185,32 @@ test_what_looks_like_an_error(void **state)
 }
 
 static void
+test_the_daemons_verdict_is_the_last_resort(void **state)
+{
+  (void) state;
+#define VERDICT "builder for `/gnu/store/x-thyme-2.1.drv' failed with exit code 1\n"
+  static const struct
+  {
+    const char *log, *error;
+    int line;
+  } cases[] = {
+    { "begin\ncat: can't open '/x/basill': No such file or directory\n" VERDICT,
+      "cat: can't open '/x/basill': No such file or directory", 2 },
+    { "ld: cannot find -lx\nthe end\n" VERDICT, "ld: cannot find -lx", 1 },
+    { "checking\nwrong answer\n\n" VERDICT, "wrong answer", 2 },
+    { VERDICT, "builder for `/gnu/store/x-thyme-2.1.drv' failed with exit code 1", 1 },
+    { "x: not found\nfoo.c:1: error: y\nz: not found\n" VERDICT, "foo.c:1: error: y", 2 },
+  };
+#undef VERDICT
+  for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+    PN_CLEANUP(log_scan_free) struct log_scan scan = { .wants_error = true };
+    log_scan_feed(&scan, str_of(cases[i].log));
+    assert_string_equal(scan.error, cases[i].error);
+    assert_int_equal(scan.error_line, cases[i].line);
+  }
+}
+
+static void
 test_hostile_phases(void **state)
 {
   (void) state;
@@ -240,10 +266,15 @@ int
 main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_colours),           cmocka_unit_test(test_other_escapes_are_dropped),
-    cmocka_unit_test(test_style_goes_on),     cmocka_unit_test(test_many_numbers),
-    cmocka_unit_test(test_phases_and_errors), cmocka_unit_test(test_what_looks_like_an_error),
-    cmocka_unit_test(test_hostile_phases),    cmocka_unit_test(test_places),
+    cmocka_unit_test(test_colours),
+    cmocka_unit_test(test_other_escapes_are_dropped),
+    cmocka_unit_test(test_style_goes_on),
+    cmocka_unit_test(test_many_numbers),
+    cmocka_unit_test(test_phases_and_errors),
+    cmocka_unit_test(test_what_looks_like_an_error),
+    cmocka_unit_test(test_the_daemons_verdict_is_the_last_resort),
+    cmocka_unit_test(test_hostile_phases),
+    cmocka_unit_test(test_places),
     cmocka_unit_test(test_endless_line),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,6 +83,26 @@ put_parameter(struct json *json, const struct http_route *route, const char *whe
   put_reference(json, NULL, "parameters", buf_text(has_own ? &own : &full));
 }
 
+/* Of a parameter, whatever its values. */
+static bool
+takes(const struct http_route *route, const char *name)
+{
+  struct str word;
+  for (struct str rest = str_of(route->query); str_split(&rest, ' ', &word);) {
+    word.size -= str_ends(word, STR("?"));
+    if (str_equal(word, str_of(name)))
+      return true;
+  }
+  return false;
+}
+
+/* Text that can be had from any byte on; see http_reply_content. */
+static bool
+is_log(const struct http_route *route)
+{
+  return takes(route, "follow");
+}
+
 static bool
 is_event_stream(const struct http_route *route)
 {
@@ -102,8 +122,12 @@ put_parameters(struct json *json, const struct http_route *route)
     part.size -= str_ends(part, STR("?"));
     put_parameter(json, route, "query", part);
   }
+  if (strcmp(route->method, "GET") == 0 && (route->type == NULL || is_log(route)))
+    put_parameter(json, route, "header", STR("If-None-Match"));
   if (is_event_stream(route))
     put_parameter(json, route, "header", STR("Last-Event-ID"));
+  if (is_log(route))
+    put_parameter(json, route, "header", STR("Range"));
   json_array_close(json);
 }
 
@@ -166,26 +190,19 @@ put_content(struct json *json, const struct http_route *route)
   json_object_close(json);
 }
 
-/* A list in pages is one that takes a cursor. */
-static bool
-is_paged(const struct http_route *route)
-{
-  struct str word;
-  for (struct str rest = str_of(route->query); str_split(&rest, ' ', &word);)
-    if (str_equal(word, STR("before")))
-      return true;
-  return false;
-}
-
-/* As http_reply_json and http_reply_page do it. */
+/* As http_reply_json, http_reply_page and http_reply_content do it. */
 static void
 put_headers(struct json *json, const struct http_route *route)
 {
   json_key(json, "headers");
   json_object_open(json);
   put_reference(json, "ETag", "headers", "ETag");
-  if (is_paged(route))
+  if (takes(route, "before")) /* a list in pages */
     put_reference(json, "Link", "headers", "Link");
+  if (is_log(route)) {
+    put_reference(json, "Accept-Ranges", "headers", "Accept-Ranges");
+    put_reference(json, "Last-Modified", "headers", "Last-Modified");
+  }
   json_object_close(json);
 }
 
@@ -207,18 +224,50 @@ put_success(struct json *json, const struct http_route *route, int status, bool 
   json_object_close(json);
 }
 
+/* What can go wrong with such a route, by status. */
+static void
+put_problems(struct json *json, const struct http_route *route)
+{
+  bool changes = strcmp(route->method, "GET") != 0;
+  bool names = strchr(route->path, '{') != NULL || route->request != NULL
+               || takes(route, "evaluation") || takes(route, "specification");
+  const struct
+  {
+    const char *status, *response;
+    bool can_be;
+  } problems[] = {
+    { "400", "Problem", true },
+    { "401", "NoToken", route->role != NULL },
+    { "403", "Problem", route->role != NULL },
+    { "404", "Problem", names },
+    { "409", "Problem", changes },
+    { "413", "Problem", route->body_limit > 0 },
+    { "415", "Problem", route->body_limit > 0 },
+    { "500", "Problem", true },
+    { "503", "Busy", true },
+    { "507", "Problem", changes },
+  };
+  for (size_t i = 0; i < ARRAY_SIZE(problems); i++)
+    if (problems[i].can_be)
+      put_reference(json, problems[i].status, "responses", problems[i].response);
+}
+
 static void
 put_responses(struct json *json, const struct http_route *route)
 {
   int status = route->status != 0 ? route->status : 200;
-  bool has_etag = status == 200 && strcmp(route->method, "GET") == 0 && route->type == NULL;
+  bool has_etag =
+      status == 200 && strcmp(route->method, "GET") == 0 && (route->type == NULL || is_log(route));
   json_key(json, "responses");
   json_object_open(json);
   put_success(json, route, status, has_etag);
   if (has_etag)
     put_reference(json, "304", "responses", "Unchanged");
-  put_reference(json, "4XX", "responses", "Problem");
-  put_reference(json, "5XX", "responses", "Problem");
+  if (is_log(route)) {
+    put_reference(json, "206", "responses", "Part");
+    put_reference(json, "416", "responses", "NoSuchPart");
+  }
+  put_problems(json, route);
   json_object_close(json);
 }
 

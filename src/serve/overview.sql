@@ -2,28 +2,30 @@
 -- What the overview shows: first of all what somebody should look at.
 
 -- name: overview_troubles :many
--- Specifications whose channels cannot be looked at, or whose newest evaluation failed.
-SELECT specification.name, specification.failure, evaluation.id AS "evaluation_id?",
-       evaluation.message AS "message?", evaluation.finished_at AS "finished_at?"
-FROM specification
-LEFT JOIN evaluation ON evaluation.state = 3
-  AND evaluation.id = (SELECT max(id) FROM evaluation
-                       WHERE specification_id = specification.id AND finished_at IS NOT NULL)
-WHERE active AND (failure IS NOT NULL OR evaluation.id IS NOT NULL)
-ORDER BY specification.name LIMIT 20;
-
--- name: overview_away :many
--- Agents that should be there: neither paused nor released. The newest loss first.
-SELECT agent.name, seen_at
-FROM agent JOIN token ON token.id = token_id
-WHERE connected_at IS NULL AND NOT paused AND revoked_at IS NULL
-ORDER BY seen_at DESC NULLS LAST LIMIT 20;
+-- Specifications whose channels cannot be looked at, or whose newest evaluation failed; then
+-- agents that should be there, neither paused nor released, the newest loss first.
+SELECT asked.* FROM (
+  SELECT false AS "is_agent!", specification.name AS "name!", specification.failure AS "failure?",
+         evaluation.id AS "evaluation_id?", evaluation.message AS "message?",
+         NULL::timestamptz AS "seen_at?"
+  FROM specification
+  LEFT JOIN evaluation ON evaluation.state = 3
+    AND evaluation.id = (SELECT max(id) FROM evaluation
+                         WHERE specification_id = specification.id AND finished_at IS NOT NULL)
+  WHERE active AND (failure IS NOT NULL OR evaluation.id IS NOT NULL)
+  ORDER BY specification.name LIMIT :limit::bigint) AS asked
+UNION ALL
+SELECT away.* FROM (
+  SELECT true, agent.name, NULL, NULL::bigint, NULL, seen_at
+  FROM agent JOIN token ON token.id = token_id
+  WHERE connected_at IS NULL AND NOT paused AND revoked_at IS NULL
+  ORDER BY seen_at DESC NULLS LAST LIMIT :limit) AS away;
 
 -- name: overview_news :many
--- The newest evaluations that Guix could compute and that made something worse, as far as
--- they are counted; a first one that is not all well.
+-- The newest evaluations that have errors which the one before had not; and first ones that
+-- are not all well. As far as they are counted.
 SELECT specification.name AS specification, evaluation.id AS evaluation,
-       coalesce(broken_count, 0) AS "broken!", coalesce(errors_new_count, 0) AS "errors_new!",
+       coalesce(errors_new_count, 0) AS "errors_new!",
        evaluation_summary(evaluation) AS "summary!", before.id AS "before?"
 FROM specification
 JOIN evaluation ON evaluation.id = (SELECT max(id) FROM evaluation
@@ -32,26 +34,35 @@ CROSS JOIN LATERAL (SELECT max(id) AS id FROM evaluation AS earlier
                     WHERE specification_id = specification.id AND state = 2
                       AND earlier.id < evaluation.id) AS before
 WHERE active
-  AND (broken_count > 0 OR errors_new_count > 0
+  AND (errors_new_count > 0
        OR (before.id IS NULL AND failed_count + dependency_failed_count + errors_count > 0))
-ORDER BY evaluation.id DESC LIMIT 20;
+ORDER BY evaluation.id DESC LIMIT :limit::bigint;
 
 -- name: overview_broken :many
--- Newly broken: failed builds of the newest evaluations whose job succeeded in the
--- evaluation before. Looks at the newest 200 failures only.
-SELECT build.id, left(substr(basename, 34), -4) AS "name!", job.evaluation_id AS evaluation
-FROM (SELECT * FROM build WHERE state = 3 ORDER BY id DESC LIMIT 200) AS build
-JOIN store_path ON store_path.id = build.derivation_id
-JOIN job ON job.build_id = build.id
-JOIN specification ON job.evaluation_id = (SELECT max(id) FROM evaluation
-                                           WHERE specification_id = specification.id AND state = 2)
-JOIN LATERAL (SELECT max(id) AS id FROM evaluation
-              WHERE specification_id = specification.id AND state = 2
-                AND id < job.evaluation_id) AS before ON true
-WHERE EXISTS (SELECT 1 FROM job AS earlier JOIN build AS was ON was.id = earlier.build_id
-              WHERE earlier.evaluation_id = before.id AND earlier.name_id = job.name_id
-                AND was.state = 2)
-ORDER BY build.finished_at DESC LIMIT :limit::bigint;
+-- Jobs that are broken since an evaluation, the newest breakage first; of each the first few,
+-- those that failed themselves before those that failed through them.
+WITH since AS (
+  SELECT specification_id, evaluation_id, count(*) AS jobs
+  FROM job_broken JOIN specification ON specification.id = specification_id
+  WHERE active
+  GROUP BY specification_id, evaluation_id ORDER BY evaluation_id DESC LIMIT :limit::bigint)
+SELECT specification.name AS specification, since.evaluation_id AS evaluation,
+       evaluation.created_at AS since, since.jobs AS "jobs!", place AS "place!",
+       build_id AS "build!", shown.name AS "name!"
+FROM since
+JOIN specification ON specification.id = since.specification_id
+JOIN evaluation ON evaluation.id = since.evaluation_id
+CROSS JOIN LATERAL (
+  SELECT job.build_id, job_name.name, row_number() OVER (ORDER BY build.state, job_name.name) AS place
+  FROM (SELECT name_id FROM job_broken
+        WHERE job_broken.evaluation_id = since.evaluation_id LIMIT 100) AS known
+  JOIN job ON job.name_id = known.name_id
+    AND job.evaluation_id = (SELECT max(id) FROM evaluation
+                             WHERE specification_id = since.specification_id AND state = 2)
+  JOIN build ON build.id = job.build_id AND build.state <> 2
+  JOIN job_name ON job_name.id = known.name_id
+  ORDER BY place LIMIT 5) AS shown
+ORDER BY since.evaluation_id DESC, place;
 
 -- name: overview_builds :many
 -- Builds that run, the oldest attempt first; then the newest that failed themselves.

@@ -88,6 +88,8 @@ read_queue(struct db *db, void *context, struct error *err)
   if (r == 0)
     r = queue_specifications(db, &queue->arena, &view->specifications, err);
   if (r == 0)
+    r = queue_oldest(db, SHOWN, &queue->arena, &view->oldest, err);
+  if (r == 0)
     r = read_part(db, &view->systems, 0, SHOWN, &queue->arena, &view->part, err);
   view->is_first = true;
   count_all(view);
@@ -197,9 +199,28 @@ put_specifications(struct json *json, const struct queue_specifications_rows *sp
     json_object_open(json);
     json_put_text(json, "specification", row->specification);
     json_put_i64(json, "evaluation", row->evaluation);
+    json_put_i64(json, "priority", row->priority);
     json_put_i64(json, "waiting_count", row->waiting);
     json_put_i64(json, "running_count", row->running);
     json_put_time(json, "waiting_since", row->oldest, false);
+    json_object_close(json);
+  }
+  json_array_close(json);
+}
+
+static void
+put_oldest(struct json *json, const struct queue_oldest_rows *oldest)
+{
+  json_key(json, "waiting_longest");
+  json_array_open(json);
+  for (size_t i = 0; i < oldest->count; i++) {
+    const struct queue_oldest_row *row = &oldest->items[i];
+    json_object_open(json);
+    json_put_i64(json, "build", row->id);
+    json_put_text(json, "name", row->name);
+    json_put_text(json, "system", row->system);
+    json_put_i64(json, "priority", row->priority);
+    json_put_time(json, "waiting_since", row->created_at, false);
     json_object_close(json);
   }
   json_array_close(json);
@@ -217,6 +238,7 @@ tell_queue(struct http_request *request, void *context, struct error *err)
     json_object_open(&json);
     put_systems(&json, &serve->queue.view.systems);
     put_specifications(&json, &serve->queue.view.specifications);
+    put_oldest(&json, &serve->queue.view.oldest);
     json_object_close(&json);
   }
   pthread_mutex_unlock(&serve->queue.lock);

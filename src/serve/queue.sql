@@ -72,3 +72,14 @@ FROM (SELECT build.id, derivation_id, priority, build.created_at, system.name AS
       ORDER BY -priority, build.created_at, build.id LIMIT :limit::bigint) AS place
 JOIN store_path ON store_path.id = derivation_id
 ORDER BY -place.priority, place.created_at, place.id;
+
+-- name: queue_oldest :many
+-- What has waited longest.
+SELECT build.id, left(substr(basename, 34), -4) AS "name!", system.name AS system, priority,
+       created_at
+FROM build
+JOIN derivation ON derivation.id = derivation_id
+JOIN system ON system.id = system_id
+JOIN store_path ON store_path.id = derivation_id
+WHERE finished_at IS NULL AND state = 0
+ORDER BY created_at, build.id LIMIT :limit::bigint;

@@ -22,6 +22,7 @@ struct queue_view
 {
   struct queue_systems_rows systems;
   struct queue_specifications_rows specifications;
+  struct queue_oldest_rows oldest; /* for the API */
   struct queue_part part;
   int64_t waiting, running;
   int64_t stuck;            /* of those that wait: nobody works for their system */

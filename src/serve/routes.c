@@ -50,6 +50,8 @@ serve_collect_routes(struct serve_context *context)
   add(context, serve_search(context));
   add(context, serve_substitutes_page(context));
   add(context, serve_api_builds(context));
+  add(context, serve_api_build(context));
+  add(context, serve_api_agents(context));
   add(context, serve_api_submit(context));
   add(context, serve_api_farm(context));
   add(context,
@@ -66,5 +68,6 @@ serve_collect_routes(struct serve_context *context)
   add(context, evaluations_specification_forms(context->evaluations));
   add(context, evaluations_page(context->evaluations));
   add(context, evaluations_actions(context->evaluations));
+  add(context, evaluations_facts(context->evaluations));
   add(context, evaluations_changes(context->evaluations));
 }

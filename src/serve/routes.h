@@ -84,5 +84,7 @@ struct http_routes serve_queue(struct serve_context *context);
 struct http_routes serve_search(struct serve_context *context);
 struct http_routes serve_substitutes_page(struct serve_context *context);
 struct http_routes serve_api_builds(struct serve_context *context);
+struct http_routes serve_api_build(struct serve_context *context);
+struct http_routes serve_api_agents(struct serve_context *context);
 struct http_routes serve_api_submit(struct serve_context *context);
 struct http_routes serve_api_farm(struct serve_context *context);

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/options.h"
+#include "farm/farm.h"
 
 /* What a server is told, on the command line or in a configuration file. All
    texts live in the arena given to serve_options_parse, or are constants. */
@@ -49,3 +50,12 @@ int serve_run(const struct serve_options *options, struct error *err);
 /* Replaces the signing key in the state folder of a server that does not run (else
    -EBUSY); the old pair stays beside it, under another name. */
 int serve_rotate_key(const char *state, struct error *err);
+
+/* What a cause means to people, on a build's page and on the command line. */
+struct cause_words
+{
+  const char *what; /* a sentence: "It took longer than it may." */
+  const char *hint; /* what follows, or can be done */
+};
+
+struct cause_words cause_words(enum farm_cause cause);

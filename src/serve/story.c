@@ -53,22 +53,22 @@ is_failure(struct str state)
 }
 
 static bool
-is_known(const struct history *history, int64_t build)
+is_known(const struct history *history, size_t limit, int64_t build)
 {
   for (size_t i = 0; i < history->count; i++)
-    if (history->items[HISTORY_SHOWN - 1 - i].build == build)
+    if (history->items[limit - 1 - i].build == build)
       return true;
   return false;
 }
 
 /* The distinct builds; the room is filled from its end. */
 static void
-take_marks(const struct serve_job_history_rows *rows, struct history *history)
+take_marks(const struct serve_job_history_rows *rows, size_t limit, struct history *history)
 {
-  for (size_t i = 0; i < rows->count && history->count < HISTORY_SHOWN; i++) {
+  for (size_t i = 0; i < rows->count && history->count < limit; i++) {
     const struct serve_job_history_row *row = &rows->items[i];
-    if (!is_known(history, row->build))
-      history->items[HISTORY_SHOWN - ++history->count] = (struct history_mark) {
+    if (!is_known(history, limit, row->build))
+      history->items[limit - ++history->count] = (struct history_mark) {
         .build = row->build,
         .evaluation = row->evaluation,
         .created_at = row->created_at,
@@ -76,7 +76,7 @@ take_marks(const struct serve_job_history_rows *rows, struct history *history)
         .name = row->name,
       };
   }
-  history->items += HISTORY_SHOWN - history->count;
+  history->items += limit - history->count;
 }
 
 /* Those that wait, run or were cancelled say nothing. */
@@ -99,12 +99,12 @@ take_since(const struct serve_job_history_rows *rows, struct history *history)
 }
 
 struct history
-history_of(const struct serve_job_history_rows *rows, struct arena *arena)
+history_of(const struct serve_job_history_rows *rows, size_t limit, struct arena *arena)
 {
   struct history history = {
-    .items = arena_array(arena, HISTORY_SHOWN, sizeof *history.items),
+    .items = arena_array(arena, limit, sizeof *history.items),
   };
-  take_marks(rows, &history);
+  take_marks(rows, limit, &history);
   take_since(rows, &history);
   return history;
 }

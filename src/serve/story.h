@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What a build's page tells beside the facts: what a cause means, how the same job went
-   before, and how others make the same. No input or output here. */
+/* What a build's page tells beside the facts: how the same job went before, and how others make the
+ * same. No input or output here. */
 #pragma once
 
 #include "farm/farm.h"
+#include "serve/serve.h"
 #include "serve/serve_sql.h"
-
-struct cause_words
-{
-  const char *what; /* a sentence: "It took longer than it may." */
-  const char *hint; /* what follows, or can be done */
-};
-
-struct cause_words cause_words(enum farm_cause cause);
 
 #define HISTORY_SHOWN 30
 
@@ -32,8 +25,9 @@ struct history
   bool is_longer;                  /* perhaps even longer: that one is the first we looked at */
 };
 
-/* ROWS: newest first. In ARENA. */
-struct history history_of(const struct serve_job_history_rows *rows, struct arena *arena);
+/* ROWS: newest first. At most LIMIT builds, in ARENA. */
+struct history history_of(const struct serve_job_history_rows *rows, size_t limit,
+                          struct arena *arena);
 
 /* How somebody else makes the same; "" = not known, or nothing that a shell could take. */
 struct reproduction

@@ -14,8 +14,9 @@
 struct overview_view
 {
   struct serve_counts_row counts;
+  struct error trouble; /* what evaluations lack; code 0 = nothing */
   struct overview_troubles_rows troubles;
-  struct overview_away_rows away;
+  struct overview_troubles_rows away; /* agents */
   struct overview_news_rows news;
   struct overview_broken_rows broken; /* of them */
   struct page_specifications_rows specifications;
@@ -71,6 +72,19 @@ struct attempts_view
 int serve_read_attempts(struct db *db, int64_t build_id, struct arena *arena,
                         struct attempts_view *ret, struct error *err);
 
+/* How a build stands, and why: build_now.html. */
+struct build_now
+{
+  bool waits, runs;
+  struct farm_explanation why; /* it waits */
+  struct str failed_name;      /* of what it failed or was cancelled with */
+};
+
+struct serve_context;
+/* Without what cannot be told at present: a page is no place to fail for it. */
+void serve_read_now(struct serve_context *serve, const struct serve_builds_row *build,
+                    struct arena *arena, struct build_now *ret);
+
 struct build_view
 {
   struct serve_builds_row build;
@@ -78,22 +92,50 @@ struct build_view
   struct attempts_view attempts;
   struct serve_build_neighbours_rows neighbours;
   struct serve_build_jobs_rows jobs;
-  struct farm_explanation why; /* it waits */
+  struct build_now now;
   struct history history;
   struct reproduction reproduction;
   int64_t needs, needed_by; /* counts, up to 5,000 */
-  bool waits, runs, can_restart;
+  bool can_restart;
   bool is_drawn;         /* there can be a picture of them */
   int64_t attempt_id;    /* whose log is shown; 0 = none */
   struct log_window log; /* its end */
   bool log_is_live;
 };
 
+/* A build near another. */
+struct needs_item
+{
+  int64_t build;
+  struct str name, state;
+  int rank;                    /* of its state */
+  int step;                    /* so far away */
+  const struct needs_item *by; /* by way of; NULL = directly */
+};
+
+struct needs_view
+{
+  int64_t build;
+  struct str name;
+  bool users;               /* what needs it; else what it needs */
+  bool has_more;            /* there may be more than were looked at */
+  int64_t needs, needed_by; /* counts */
+  const char *part;         /* as in addresses */
+  struct str sort;          /* "step", "state", "name" */
+  int64_t page, pages;
+  struct
+  {
+    struct needs_item **items;
+    size_t count;
+  } items;
+};
+
 struct log_view
 {
   struct serve_builds_row build;
   struct attempts_view attempts;
-  struct attempt_view attempt; /* whose log this is */
+  struct attempt_view attempt; /* whose log this is; id 0 = there was none */
+  struct build_now now;        /* without an attempt */
   struct log_window window;
   struct log_folds folds; /* the window's lines */
   bool unfolded;          /* all of them, as was asked for */
@@ -114,6 +156,7 @@ struct joining_view
   struct serve_join_tokens_rows tokens;
   struct str url;     /* of this server, as the visitor knows it */
   struct str made;    /* a token that was just made; size 0 = none */
+  int64_t made_id;    /* its number */
   struct str name;    /* as typed */
   struct str days;    /* likewise */
   struct str problem; /* with what was typed; size 0 = none */
@@ -134,12 +177,26 @@ struct agent_bars
   size_t count;
 };
 
+/* An hour of it, in words. */
+struct agent_hour
+{
+  int64_t begins_at;
+  int64_t busy_us; /* of all places together */
+  int64_t failures;
+};
+
 struct agent_view
 {
   struct serve_agents_row agent;
   struct serve_running_rows running;
   struct agent_facts_rows facts;
   struct agent_bars day;
+  struct
+  {
+    struct agent_hour *items;
+    size_t count;
+  } hours;
+  int64_t busy_us;      /* of all places together, in the last day */
   int64_t busy_percent; /* of its places, in the last day */
   int64_t failures;     /* likewise */
   struct agent_attempts_rows failed;

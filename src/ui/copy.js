@@ -8,24 +8,26 @@ const COPIED = "pre.copied, .facts .store-path, td .store-path";
 function addButton(element) {
   if (element.dataset.copies) return;
   element.dataset.copies = "yes";
-  const text = element.textContent;
+  const isBlock = element.matches("pre");
+  // It may change under the button, which is a part of a block.
+  const textOf = () => (isBlock ? element.firstChild : element).textContent;
   const button = document.createElement("button");
-  const name = element.matches("pre") ? "Copy" : `Copy ${text}`;
+  const name = isBlock ? "Copy" : `Copy ${textOf()}`;
   button.type = "button";
   button.className = "copy";
   button.textContent = "Copy";
   button.setAttribute("aria-label", name);
   button.addEventListener("click", async () => {
     try {
-      await navigator.clipboard.writeText(text);
+      await navigator.clipboard.writeText(textOf());
       button.textContent = "Copied";
     } catch { // only https and this machine have a clipboard: the text is selected instead
-      getSelection().selectAllChildren(element.matches("pre") ? element.firstChild : element);
+      getSelection().selectAllChildren(isBlock ? element.firstChild : element);
       button.textContent = "Selected";
     }
     setTimeout(() => { button.textContent = "Copy"; }, DONE_MS);
   });
-  if (element.matches("pre")) element.append(button);
+  if (isBlock) element.append(button);
   else element.after(button);
 }
 

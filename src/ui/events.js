@@ -85,6 +85,7 @@ async function follow({ receive, catchUp }, signal) {
   const listen = async () => {
     const headers = lastId === "" ? {} : { "Last-Event-ID": lastId };
     const reply = await fetch(EVENTS, { headers, signal, cache: "no-store" });
+    if (reply.status === 410) lastId = ""; // the server has another past: begin anew
     if (!reply.ok) throw new Error(`the status of the events is ${reply.status}`);
     failures = 0;
     noteServerTime(reply.headers.get("Date"));
@@ -104,8 +105,8 @@ async function follow({ receive, catchUp }, signal) {
 }
 
 // Gives each event to receive(event), and calls catchUp() when something may have happened that
-// it was not told of: at the start, since the page was made a moment before, and when the page is
-// shown again. A hidden one holds no connection, as browsers allow six to a host.
+// it was not told of: at the start, since the page was made a moment before, when the page is
+// shown again, and when the server does not know the last event any more. A hidden one holds no connection, as browsers allow six to a host.
 export function followEvents(listener) {
   let connection = null;
   const update = () => {

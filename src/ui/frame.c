@@ -50,6 +50,8 @@ int
 ui_reply_status(struct http_request *request, const struct ui_frame *frame, int status,
                 struct buf *page)
 {
+  http_reply_header(request, "Vary", "Cookie");
+  http_reply_header(request, "Cache-Control", frame->has_secret ? "no-store" : "private, no-cache");
   if (frame->said.size > 0)
     http_reply_header(request, "Set-Cookie", SAID_COOKIE "=; Max-Age=0" COOKIE_REST);
   return http_reply(request, status, "text/html; charset=utf-8", page);

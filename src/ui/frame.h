@@ -3,6 +3,8 @@
    second parameter, named `frame`. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/str.h"
 
 struct ui_frame
@@ -12,4 +14,5 @@ struct ui_frame
   struct str said;    /* what came of the form that led here; size 0 = nothing */
   struct str here;    /* this page's path and query: where to return after signing in */
   struct str search;  /* what is searched for; size 0 = nothing */
+  bool has_secret;    /* the page shows one: nothing on the way or behind may keep it */
 };

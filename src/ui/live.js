@@ -2,27 +2,33 @@
 // Pages that follow what happens. They work without this.
 //
 // <section id="builds" data-live="/builds" data-live-kinds="build. agent.">
-//   is replaced by the element with its id in the page /builds whenever an event
-//   comes whose kind begins with one of the words; without kinds, at any event. While
-//   something in it has data-live-often, every other second too: progress has no events.
+//   becomes as the element with its id in the page /builds (patch.js) whenever an event
+//   comes whose kind begins with one of the words; without kinds, at any event. Of events that
+//   tell of a build, data-live-build="7" takes those of build 7 alone. While something in it has
+//   data-live-often, every other second too: progress has no events.
 //
 // <pre class="log" data-follow="/api/panoply/v1/builds/7/log?follow=yes" data-follow-from="1024">
 //   has the log's first 1024 bytes; the rest is added as it is written.
 
 import { followEvents } from "./events.js";
+import { isSelected, patch } from "./patch.js";
 import { STEERING, tail } from "./tail.js";
 
 const QUIET_MS = 400; // after an event, others are awaited this long
 const SHARED_MS = 50; // what was asked for so long ago is still new
 const PAUSE_MS = 2000; // between two refreshes of an element
+const SAID_MS = 5000; // so long it takes to read what an action has said
+const GONE = "gone";
 const LOG_LIMIT = 4 * 1024 * 1024; // characters shown; older ones are dropped
 
 // ---- live elements ----
 
 const asked = new Map(); // by address: when, and the promise of the page
 
+// null: the server cannot tell at present.
 async function fetchPage(address) {
   const reply = await fetch(address, { headers: { Accept: "text/html" } });
+  if (reply.status === 404 || reply.status === 410) return GONE;
   return reply.ok ? new DOMParser().parseFromString(await reply.text(), "text/html") : null;
 }
 
@@ -38,7 +44,8 @@ function getPage(address) {
 
 const addressOf = (element) => new URL(element.dataset.live || location.href, location.href).href;
 
-async function refresh(element) {
+async function refresh(state) {
+  const { element } = state;
   element.setAttribute("aria-busy", "true");
   try {
     let address, page;
@@ -46,8 +53,9 @@ async function refresh(element) {
       address = addressOf(element);
       page = await getPage(address);
     } while (address !== addressOf(element));
-    const fresh = page?.getElementById(element.id);
-    if (fresh && !isSame(element, fresh)) replaceContents(element, fresh);
+    if (new URL(address).pathname === location.pathname) tellGone(page === GONE);
+    const fresh = page instanceof Document && page.getElementById(element.id);
+    if (fresh) show(state, fresh);
   } catch {
     // The server is away: the next event or the next look at the page tries again.
   } finally {
@@ -55,29 +63,34 @@ async function refresh(element) {
   }
 }
 
-// Times and buttons are kept by times.js and copy.js.
-function isSame(element, fresh) {
-  const plain = (part) => part.innerHTML.replace(/<button type="button" class="copy".*?<\/button>/gs, "")
-    .replaceAll(' data-copies="yes"', "").replace(/(<time[^>]*>)[^<]*/g, "$1");
-  return plain(fresh) === plain(element);
+function show(state, fresh) {
+  const { changed, held } = patch(state.element, fresh);
+  state.held = held;
+  if (!changed) return;
+  document.dispatchEvent(new CustomEvent("panoply:shown", { detail: state.element }));
+  if (state.element.id === "head") forgetSaid();
 }
 
-// Whoever stands on a link or button with the keyboard stays there.
-function replaceContents(element, fresh) {
-  const active = element.contains(document.activeElement) ? document.activeElement : null;
-  const open = [...element.querySelectorAll("details[open][id]")].map((details) => details.id);
-  const place = active && placeOf(active);
-  element.replaceChildren(...fresh.cloneNode(true).childNodes); // others may want them, too
-  for (const id of open) document.getElementById(id)?.setAttribute("open", "");
-  if (place) element.querySelector(place)?.focus({ preventScroll: true });
-  document.dispatchEvent(new CustomEvent("panoply:shown", { detail: element }));
+// ---- what is told ----
+
+function tellGone(isGone) {
+  const told = document.getElementById("gone");
+  if (!isGone) told?.remove();
+  if (!isGone || told) return;
+  const note = document.createElement("p");
+  note.id = "gone";
+  note.className = "what-happened";
+  note.setAttribute("role", "alert");
+  note.textContent = "This is gone: it was deleted while the page was open. What stands here is how it was last.";
+  document.getElementById("main").prepend(note);
 }
 
-function placeOf(element) {
-  if (element.id) return `#${CSS.escape(element.id)}`;
-  const href = element.getAttribute("href");
-  return href === null ? null : `a[href="${CSS.escape(href)}"]`;
+// What an action has said is old when the state that it speaks of has changed.
+function forgetSaid() {
+  setTimeout(() => document.querySelector(".said")?.remove(), Math.max(0, SAID_MS - performance.now()));
 }
+
+// ---- when ----
 
 // At most one refresh runs, and at most one more waits for its turn.
 function schedule(state) {
@@ -87,14 +100,16 @@ function schedule(state) {
   const wait = Math.max(QUIET_MS, state.last + PAUSE_MS - Date.now());
   setTimeout(async () => {
     state.due = false;
-    await refresh(state.element);
+    await refresh(state);
     state.last = Date.now();
     state.busy = false;
     if (state.due) schedule(state);
   }, wait);
 }
 
-function wants(state, kind) {
+function wants(state, { kind, facts }) {
+  const { liveBuild } = state.element.dataset;
+  if (liveBuild && facts?.build !== undefined && String(facts.build) !== liveBuild) return false;
   return state.kinds.length === 0 || state.kinds.some((begin) => kind.startsWith(begin));
 }
 
@@ -104,11 +119,15 @@ function followAll(elements) {
     kinds: (element.dataset.liveKinds ?? "").split(" ").filter(Boolean),
     due: false,
     busy: false,
+    held: false, // something in it is selected, and stays as it is meanwhile
     last: 0,
   }));
   followEvents({
-    receive: ({ kind }) => states.filter((state) => wants(state, kind)).forEach(schedule),
+    receive: (event) => states.filter((state) => wants(state, event)).forEach(schedule),
     catchUp: () => states.forEach(schedule),
+  });
+  document.addEventListener("selectionchange", () => {
+    states.filter((state) => state.held && !isSelected(state.element)).forEach(schedule);
   });
   setInterval(() => {
     if (!document.hidden)

@@ -2,8 +2,12 @@
 // Logs: marks the lines that the address names, and shows what a live one is told next.
 // Logs are whole pages without this.
 //
+// <div data-keep="log-77" data-lines-at="/builds/7/log?attempt=77">, which holds the log:
+//   the numbers of its lines lead to that address. On a page of its own it is `folds`: the numbers
+//   mark lines there.
 // <pre class="log lines" data-log="URL" data-from="BYTE" data-line="12" data-begun="yes" data-style="c1">
 //   goes on with line 12, which begins at that byte of the log; begun: a part of it is shown.
+// <span data-tells="size">, "lines" or "range": how much of it there is, kept true as it grows.
 //
 // What terminals are told is read as src/serve/ansi.c does; the two must agree.
 
@@ -135,11 +139,16 @@ function putText(element, line, style) {
   put(element, text.slice(end), style);
 }
 
-function makeLine(number, text, style) {
+function addressOfLines(log, first, last = first) {
+  const [line, fragment] = first === last ? [first, `L${first}`] : [`${first}-${last}`, `L${first}-L${last}`];
+  return `${log.dataset.linesAt}&line=${line}#${fragment}`;
+}
+
+function makeLine(log, number, text, style) {
   const line = document.createElement("span");
   const link = document.createElement("a");
   line.id = `L${number}`;
-  link.href = `#L${number}`;
+  link.href = addressOfLines(log, number);
   link.tabIndex = -1;
   link.textContent = number;
   line.append(link, " ");
@@ -199,31 +208,59 @@ function endPhase(element, line) {
   if (summary) tellPhase(summary, name, state, seconds);
 }
 
+const number = (value) => value.toLocaleString("en");
+const count = (value, one, many) => `${number(value)} ${value === 1 ? one : many}`;
+
+// As ui_filter_bytes of src/ui/filters.c.
+function bytes(size) {
+  if (size < 1024) return count(size, "byte", "bytes");
+  let value = size / 1024;
+  let unit = 0;
+  for (; value >= 1023.95 && unit < 5; unit++) value /= 1024;
+  return `${value.toFixed(value < 9.95 ? 1 : 0)} ${["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"][unit]}`;
+}
+
+// How much there is, wherever the page tells it.
+function tellSize(log, lines, size) {
+  const first = log.querySelector("pre > [id]")?.id.slice(1);
+  const words = {
+    size: `${count(lines, "line", "lines")}, ${bytes(size)}`,
+    lines: number(lines),
+    range: first ? `${number(Number(first))} to ${number(lines)}` : "",
+  };
+  for (const place of document.querySelectorAll("[data-tells]")) {
+    const text = words[place.dataset.tells];
+    if (place.textContent !== text) place.textContent = text;
+  }
+}
+
 // Feeds the text of a log, in any pieces, into its element.
-function follower(first) {
+function follower(log, first) {
   let element = first; // the last one
-  let number = Number(element.dataset.line);
+  let line = Number(element.dataset.line);
   let style = styleOf(element.dataset.style ?? "");
   let rest = ""; // of a line that is not whole, shown all the same
   let shown = element.dataset.begun === "yes" ? element.lastElementChild : null;
   const show = (text, after) => {
     shown?.remove();
-    shown = makeLine(number, text, after);
+    shown = makeLine(log, line, text, after);
     element.append(shown);
   };
-  return (text) => {
+  return (added, from) => {
     const atEnd = isAtEnd(element);
-    const lines = (rest + text).split("\n");
+    const lines = (rest + added).split("\n");
     rest = lines.pop();
-    for (const line of lines) {
-      element = beginPhase(element, line);
-      show(line, style);
-      endPhase(element, line);
+    for (const text of lines) {
+      element = beginPhase(element, text);
+      show(text, style);
+      endPhase(element, text);
       shown = null;
-      number += 1;
+      line += 1;
     }
     if (rest !== "") show(rest, { ...style });
     while (element.childElementCount > LINES_MAX) element.firstElementChild.remove();
+    ensureStop(log);
+    tellSize(log, rest === "" ? line - 1 : line, from);
     if (atEnd) goToEnd(element);
   };
 }
@@ -250,6 +287,10 @@ function markedByAddress() {
   return found && [Number(found[1]), Number(found[2] ?? found[1])];
 }
 
+const lineOf = (link) => Number(link.parentElement.id.slice(1));
+const linkOf = (line) => line.firstElementChild;
+const LINE_LINK = "pre.lines > span > a:first-child";
+
 function mark(log, scrolls) {
   const range = markedByAddress();
   if (range === null) return;
@@ -259,34 +300,114 @@ function mark(log, scrolls) {
     log.querySelector(`#L${number}`)?.classList.add("marked");
   const line = log.querySelector(`#L${first}`);
   line?.closest("details")?.setAttribute("open", "");
+  if (line) makeStop(log, linkOf(line));
   if (scrolls) line?.scrollIntoView({ block: "center" });
 }
 
-// A click marks a line, one with Shift a range from the line marked before.
-function markByClicks(log) {
-  let start = markedByAddress()?.[0];
-  log.addEventListener("click", (event) => {
-    const link = event.target.closest('a[href^="#L"]');
-    if (!link) return;
-    const number = Number(link.textContent);
-    event.preventDefault();
-    const other = event.shiftKey && start ? start : number;
-    if (!event.shiftKey) start = number;
-    const [first, last] = [Math.min(other, number), Math.max(other, number)];
-    history.replaceState(null, "", first === last ? `#L${first}` : `#L${first}-L${last}`);
-    mark(log, false);
-  });
-  addEventListener("hashchange", () => mark(log, true));
-  mark(log, true);
+// A line that is not in the window is asked for; one that there is not, once.
+function goBeyond(log) {
+  const [first, last] = markedByAddress() ?? [];
+  if (!first || log.querySelector(`#L${first}`)) return;
+  const address = new URL(addressOfLines(log, first, last), location.href);
+  if (new URLSearchParams(location.search).get("line") !== address.searchParams.get("line"))
+    location.replace(address);
 }
+
+let start = markedByAddress()?.[0]; // of a range
+
+function markTo(log, number, isRange) {
+  const other = isRange && start ? start : number;
+  if (!isRange) start = number;
+  history.replaceState(null, "", addressOfLines(log, Math.min(other, number), Math.max(other, number)));
+  mark(log, false);
+}
+
+const folds = () => document.querySelector(".folds");
+
+// A click marks a line, one with Shift a range from the line marked before.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest(LINE_LINK);
+  const log = link?.closest(".folds");
+  if (!log || event.ctrlKey || event.metaKey) return;
+  event.preventDefault();
+  markTo(log, lineOf(link), event.shiftKey);
+});
+
+addEventListener("hashchange", () => {
+  const log = folds();
+  if (!log) return;
+  mark(log, true);
+  goBeyond(log);
+});
+
+// ---- the keyboard: one stop for all lines, arrow keys from line to line ----
+
+function makeStop(log, link) {
+  for (const other of log.querySelectorAll(`${LINE_LINK}[tabindex="0"]`)) other.tabIndex = -1;
+  link.tabIndex = 0;
+}
+
+function ensureStop(log) {
+  const link = log.querySelector(`${LINE_LINK}[tabindex="0"]`) ? null : log.querySelector(LINE_LINK);
+  if (link) makeStop(log, link);
+}
+
+// The line that is STEP lines on, over folds that are closed; else the last before.
+function lineFrom(log, line, step) {
+  const shown = [...log.querySelectorAll("pre.lines")].filter((pre) => !pre.closest("details:not([open])"));
+  const lines = shown.flatMap((pre) => [...pre.children]).filter((child) => child.id);
+  const at = lines.indexOf(line) + step;
+  return lines[Math.max(0, Math.min(lines.length - 1, at))];
+}
+
+const STEPS = { ArrowDown: 1, ArrowUp: -1, PageDown: 25, PageUp: -25, Home: -Infinity, End: Infinity };
+
+document.addEventListener("keydown", (event) => {
+  const step = STEPS[event.key];
+  const link = event.target.closest?.(LINE_LINK);
+  const log = link?.closest("[data-lines-at]");
+  if (!log || step === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+  event.preventDefault();
+  const line = lineFrom(log, link.parentElement, step);
+  if (event.shiftKey && log.matches(".folds")) {
+    start ??= lineOf(link);
+    markTo(log, Number(line.id.slice(1)), true);
+  }
+  makeStop(log, linkOf(line));
+  linkOf(line).focus({ preventScroll: true });
+  line.scrollIntoView({ block: "nearest" });
+});
 
 // ---- start ----
 
-for (const log of document.querySelectorAll(".folds")) markByClicks(log);
-for (const element of document.querySelectorAll("pre.lines")) {
-  if (!isWhole(element)) goToEnd(element);
-  if (element.dataset.log) {
-    if (!markedByAddress()) goToEnd(element);
-    tail(element.dataset.log, Number(element.dataset.from), follower(element));
+const taken = new Map(); // logs that are followed: what ends that
+
+function follow(log, element) {
+  const abort = new AbortController();
+  taken.set(log, abort);
+  if (!markedByAddress()) goToEnd(element);
+  tail(element.dataset.log, Number(element.dataset.from), follower(log, element), abort.signal);
+}
+
+// Logs come and go with what live.js shows.
+function look() {
+  for (const [log, abort] of taken) {
+    if (log.isConnected) continue;
+    abort.abort();
+    taken.delete(log);
   }
+  for (const log of document.querySelectorAll("[data-lines-at]")) {
+    ensureStop(log);
+    for (const part of document.querySelectorAll(`[data-keep="${log.dataset.keep}"]`)) part.dataset.taken = "yes";
+    const element = log.querySelector("pre[data-log]");
+    if (element && !taken.has(log)) follow(log, element);
+  }
+}
+
+for (const element of document.querySelectorAll("pre.lines")) if (!isWhole(element)) goToEnd(element);
+look();
+document.addEventListener("panoply:shown", look);
+if (folds()) {
+  mark(folds(), true);
+  goBeyond(folds());
 }

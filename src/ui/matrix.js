@@ -105,6 +105,7 @@ class Matrix {
     this.text = "";
     this.at = 0; // among those shown
     this.shown = new Int32Array(0);
+    this.made = new Map(); // squares by their size: making them takes longer than a frame
     this.view = this.make("div", "matrix-view", element);
     this.canvas = this.make("canvas", "", this.view);
     this.room = this.make("div", "matrix-room", this.view);
@@ -137,8 +138,9 @@ class Matrix {
     this.view.addEventListener("click", (event) => { if (this.point(event)) this.open(); });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
       this.squares = null;
+      this.made.clear();
       this.legend.replaceChildren();
-      this.measure();
+      this.lay();
     });
     new ResizeObserver(() => this.measure()).observe(this.element);
   }
@@ -153,6 +155,7 @@ class Matrix {
     this.states = data.states;
     this.changes = data.changes;
     this.kinds = Uint8Array.from(data.states, (state, i) => kindOf(state, data.changes[i]));
+    this.wanted = this.pick();
     this.element.hidden = this.names.length === 0;
     this.view.hidden = false;
     this.sift();
@@ -160,26 +163,30 @@ class Matrix {
 
   // ---- what is shown ----
 
-  sift() {
+  // The jobs that the page's `show` means, whatever their names.
+  pick() {
     const [changes, states] = this.show;
-    const { names, kinds, folded, text } = this;
-    const wanted = STATES.flatMap((state) => CHANGES.map(() => states.includes(state)));
-    const shown = new Int32Array(names.length);
+    const picked = new Int32Array(this.names.length);
     let count = 0;
-    for (let i = 0; i < shown.length; i++)
-      if ((wanted[kinds[i]] || changes.includes(this.changes[i]))
-          && (text === "" || folded[i].includes(text)))
-        shown[count++] = i;
-    this.shown = shown.subarray(0, count);
-    this.at = Math.min(this.at, Math.max(0, count - 1));
+    for (let i = 0; i < picked.length; i++)
+      if (states.includes(this.states[i]) || changes.includes(this.changes[i])) picked[count++] = i;
+    return picked.subarray(0, count);
+  }
+
+  // FROM: what holds all that can be shown.
+  sift(from = this.wanted) {
+    const { folded, text } = this;
+    this.shown = text === "" ? from : from.filter((job) => folded[job].includes(text));
+    this.at = Math.min(this.at, Math.max(0, this.shown.length - 1));
     this.lay();
   }
 
   narrow(text) {
+    const before = this.text;
     this.text = text.toLowerCase();
     this.at = 0;
     this.view.scrollTop = 0;
-    this.sift();
+    this.sift(this.text.includes(before) ? this.shown : this.wanted);
     this.count();
   }
 
@@ -192,8 +199,11 @@ class Matrix {
   // ---- drawing ----
 
   measure() {
-    this.width = this.element.clientWidth - 12; // a scroll bar
-    this.most = Math.round(innerHeight * 0.6); // as panoply.css has it
+    const width = this.element.clientWidth - 12; // a scroll bar
+    const most = Math.round(innerHeight * 0.6); // as panoply.css has it
+    if (width === this.width && most === this.most && devicePixelRatio === this.ratio) return;
+    this.width = width;
+    this.most = most;
     this.lay();
   }
 
@@ -204,7 +214,9 @@ class Matrix {
     const ratio = devicePixelRatio || 1;
     const step = Math.round(size * ratio); // device pixels
     if (!this.squares || step !== this.step || ratio !== this.ratio) {
-      this.squares = makeSquares(step, Math.max(1, Math.round(ratio)));
+      const made = this.made.get(`${step}/${ratio}`) ?? makeSquares(step, Math.max(1, Math.round(ratio)));
+      this.made.set(`${step}/${ratio}`, made);
+      this.squares = made;
       this.ink = colours()("ink");
     }
     this.step = step;
@@ -215,6 +227,7 @@ class Matrix {
     const whole = this.rows * step / ratio;
     this.fit(this.columns * step, Math.round(Math.min(whole, this.most) * ratio));
     this.room.style.height = `${whole}px`;
+    this.drawn = null;
     this.paint();
   }
 
@@ -242,6 +255,13 @@ class Matrix {
     const { width, height } = this.canvas;
     const context = this.canvas.getContext("2d");
     const top = Math.round(this.view.scrollTop * this.ratio);
+    if (this.drawn === top) { // only the mark can be elsewhere
+      this.erase(context);
+      if (document.activeElement === this.view || this.pointed) this.mark(context, top);
+      return;
+    }
+    this.drawn = top;
+    this.marked = null;
     this.pixels ??= context.createImageData(width, height);
     const out = new Uint32Array(this.pixels.data.buffer);
     const firstRow = Math.floor(top / step);
@@ -265,10 +285,17 @@ class Matrix {
   mark(context, top) {
     const { step, columns, at } = this;
     const line = Math.max(2, Math.round(2 * this.ratio));
+    const [x, y] = [at % columns * step, Math.floor(at / columns) * step - top];
     context.strokeStyle = this.ink;
     context.lineWidth = line;
-    context.strokeRect(at % columns * step - line / 2, Math.floor(at / columns) * step - top - line / 2,
-      step + line / 2, step + line / 2);
+    context.strokeRect(x - line / 2, y - line / 2, step + line / 2, step + line / 2);
+    this.marked = [x - 2 * line, y - 2 * line, step + 4 * line, step + 4 * line];
+  }
+
+  // Takes the mark away.
+  erase(context) {
+    if (this.marked) context.putImageData(this.pixels, 0, 0, ...this.marked);
+    this.marked = null;
   }
 
   explain() {
@@ -376,11 +403,11 @@ function follow(matrix, address) {
       // The server is away: the next change tries again.
     }
   };
-  new MutationObserver(() => {
-    if (due) return;
+  document.addEventListener("panoply:shown", ({ detail }) => {
+    if (due || detail.id !== "summary") return;
     due = true;
     setTimeout(look, Math.max(0, last + STATES_MS - Date.now()));
-  }).observe(document.getElementById("summary"), { childList: true });
+  });
 }
 
 // ---- the list ----

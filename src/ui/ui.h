@@ -19,7 +19,8 @@ struct http_routes ui_style_routes(void);
    request. accounts_frame does both. */
 void ui_frame_read(struct http_request *request, struct ui_frame *ret);
 
-/* Answers 200 with PAGE, which is taken over. What the frame said is said once. */
+/* Answers 200 with PAGE, which is taken over. What the frame said is said once. Each page depends
+   on who is signed in, and is to be asked for again each time. */
 int ui_reply(struct http_request *request, const struct ui_frame *frame, struct buf *page);
 /* The same with another STATUS, for a form that is shown again with what is wrong. */
 int ui_reply_status(struct http_request *request, const struct ui_frame *frame, int status,

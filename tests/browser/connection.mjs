@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // A page says that it has lost the server, finds it again, and goes on with the event behind the
-// last one that it had.
+// last one that it had; or, where the server knows that one no more, looks at everything again.
 
 import { SECONDS, ask, check, farm, newContext, run, same } from "./browser.mjs";
 
@@ -40,5 +40,22 @@ await run(async (browser) => {
   same(lastIds[0], undefined, "the first Last-Event-ID");
   check(lastIds.length > 1 && lastIds.slice(1).every((id) => /^\d+-\d+$/.test(id ?? "")),
     `Last-Event-ID of all connections: ${JSON.stringify(lastIds)}`);
+
+  // A server whose database was replaced knows no event of before. What changed meanwhile is shown
+  // all the same, though no event tells of it.
+  let isAway = true;
+  await tab.route("**/api/panoply/v1/events", (route) => {
+    const headers = route.request().headers();
+    if (headers["last-event-id"]) headers["last-event-id"] = "99999999-5";
+    return isAway ? route.abort() : route.continue({ headers });
+  });
+  await ask("stop");
+  await place.waitFor({ state: "visible" });
+  await ask("start");
+  await ask("pause");
+  isAway = false;
+  await tab.locator("main [data-state=paused]").first().waitFor({ timeout: 30 * SECONDS });
+  await ask("resume");
+  await tab.locator("main [data-state=paused]").first().waitFor({ state: "detached" });
   await context.close();
 });

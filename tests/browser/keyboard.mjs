@@ -100,6 +100,29 @@ async function checkAction(tab) {
   same(await tab.locator("button", { hasText: "Pause" }).count(), 1, "buttons that pause again");
 }
 
+// All lines of a log are one stop; arrow keys go from line to line, with Shift they mark a range.
+async function checkLines(tab) {
+  const path = `/builds/${farm.builds["sounding-log"]}/log`;
+  await tab.goto(`${path}?from=1`);
+  const stops = () => tab.locator('.folds a[href*="#L"][tabindex="0"]').count();
+  same(await stops(), 1, "stops among the lines");
+  for (let i = 0; i < STOPS && !/^\d+$/.test((await tab.evaluate(focused)).text); i++) await tab.keyboard.press("Tab");
+  same((await tab.evaluate(focused)).text, "1", "the line that Tab reaches");
+  await tab.keyboard.press("ArrowDown");
+  await tab.keyboard.press("ArrowDown");
+  await tab.keyboard.press("Enter");
+  check(/\?attempt=\d+&line=3#L3$/.test(tab.url()), `line 3 is marked at ${tab.url()}`);
+  for (let i = 0; i < 4; i++) await tab.keyboard.press("Shift+ArrowDown");
+  check(/\?attempt=\d+&line=3-7#L3-L7$/.test(tab.url()), `lines 3 to 7 are marked at ${tab.url()}`);
+  same(await tab.locator(".folds .marked").count(), 5, "lines marked");
+  const stop = await tab.evaluate(focused);
+  check(stop.text === "7" && stop.isInView && stop.isOutlined, `nobody sees line 7: ${JSON.stringify(stop)}`);
+  same(await stops(), 1, "stops among the lines after that");
+  await tab.goto(`${path}?from=1#L15000-L15002`); // not in the window
+  await tab.locator("#L15001.marked").waitFor();
+  check(/\?attempt=\d+&line=15000-15002#L15000-L15002$/.test(tab.url()), `what is beyond is at ${tab.url()}`);
+}
+
 async function checkSigningOut(tab) {
   await tabTo(tab, "Sign out");
   await enter(tab);
@@ -116,6 +139,7 @@ await run(async (browser) => {
   await checkNavigation(tab);
   await checkSigningIn(tab);
   await checkAction(tab);
+  await checkLines(tab);
   tab.removeAllListeners();
   await eachPage(context, pagesFor(true), checkStops);
   await checkSigningOut(tab);

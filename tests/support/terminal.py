@@ -4,9 +4,12 @@
 import fcntl
 import os
 import pty
+import re
+import select
 import struct
 import subprocess
 import termios
+import time
 
 from .waiting import TIME_FACTOR
 
@@ -27,3 +30,35 @@ def on_a_terminal(words: list[str], environment: dict[str, str], columns: int = 
     os.close(ours)
     process.wait(20 * TIME_FACTOR)
     return written.decode().replace("\r\n", "\n")
+
+
+class Screen:
+    """A terminal with a program that goes on."""
+
+    def __init__(self, words: list[str], environment: dict[str, str], columns: int = 80,
+                 rows: int = 24):
+        self.ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=theirs,
+                                        env=environment)
+        os.close(theirs)
+        self.written = ""
+
+    def __enter__(self) -> "Screen":
+        return self
+
+    def __exit__(self, *_why: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.ours)
+
+    def wait_for(self, pattern: str) -> str:
+        """All that was written until it matches."""
+        deadline = time.monotonic() + 20 * TIME_FACTOR
+        while not re.search(pattern, self.written):
+            ready, _, _ = select.select([self.ours], [], [], max(0, deadline - time.monotonic()))
+            if not ready:
+                raise AssertionError(f"{pattern} does not come: {self.written!r}")
+            piece = os.read(self.ours, 65536).decode(errors="replace")
+            self.written += piece.replace("\r\n", "\n")
+        return self.written
