@@ -116,12 +116,14 @@ class EvaluationPage(Case):
         self.check_changes()
         self.check_lists()
         self.check_page()
+        self.check_order()
         self.check_first()
         self.check_matrix()
         self.check_errors()
         self.check_facts()
         self.check_command_line()
         self.check_restart()
+        self.check_restart_of_some()
         self.check_cancel()
         self.check_broken_stays()
 
@@ -228,7 +230,7 @@ class EvaluationPage(Case):
         number = self.second["id"]
         page = self.page(f"/evaluations/{number}")
         counts = self.changes(number)["counts"]
-        self.assertEqual(self.chip(page, "newly broken"), counts["broken"])
+        self.assertEqual(self.chip(page, "broken"), counts["broken"])
         self.assertEqual(self.chip(page, "new"), 1)
         self.assertEqual(self.chip(page, "removed"), 1)
         self.assertEqual(self.chip(page, "succeeded"), counts["succeeded"])
@@ -245,7 +247,7 @@ class EvaluationPage(Case):
         self.assertIn("No job is like that",
                       self.page(f"/evaluations/{number}?name={urllib.parse.quote(SCRIPT)}"))
         self.assertEqual(self.client.request("GET", f"/evaluations/{number}?show=odd").status, 400)
-        self.assertEqual(self.client.request("GET", f"/evaluations/{number}?against=77").status, 404)
+        self.check_against(number)
         # What came between, from the clone; this channel's URL has no forge.
         self.assertIn("2 commits since evaluation", text_of(page))
         self.assertIn("gnu: Break the tide tables", page)
@@ -254,13 +256,79 @@ class EvaluationPage(Case):
         self.assertNotIn("\x1b", page)
         self.assertIn(f'href="/api/panoply/v1/evaluations/{number}/log"', page)
 
+    def check_against(self, number: int) -> None:
+        """What is typed wrongly is told beside its field, on the page itself."""
+        for typed, words in (("77", "there is no other evaluation 77"), ("abc", "must be the number"),
+                             ("0", "must be the number")):
+            answer = self.client.request("GET", f"/evaluations/{number}?against={typed}&show=failed")
+            page = answer.body.decode()
+            self.assertEqual(answer.status, 400, typed)
+            field = re.search(r'<input name="against"[^>]*>', page)[0]
+            self.assertIn('aria-invalid="true"', field)
+            self.assertIn(f'value="{typed}"', field)
+            self.assertIn('aria-describedby="against-problem"', field)
+            self.assertIn(words, re.search(r'id="against-problem">([^<]*)', page)[1])
+            self.assertIn('<div id="list"', page)
+
+    def check_order(self) -> None:
+        """What broke, errors, commits, jobs with the broken ones first; or by name."""
+        number = self.second["id"]
+        page = self.page(f"/evaluations/{number}")
+        places = [page.index(it) for it in ("<h2>Broken</h2>", '<h2 id="errors"', "<h2>Commits</h2>",
+                                            '<h2 id="jobs"', '<h2 id="log-title"')]
+        self.assertEqual(places, sorted(places))
+        broken = page[places[0]:places[1]]
+        for name in self.names(number, "show=broken"):
+            self.assertIn(f">{name}{SYSTEM}</a>", broken)
+        states = [it["state"] for it in self.after.values()]
+        shown = re.findall(r'data-label="Build"><span class="state" data-state="([^"]+)"', page)
+        self.assertEqual(sorted(shown), sorted(states))
+        good = shown.index("succeeded")
+        self.assertEqual(set(shown[good:]), {"succeeded"})
+        jobs = self.jobs_of_page(f"/evaluations/{number}")
+        changed = self.names(number, "show=broken")
+        self.assertEqual({it.removesuffix(SYSTEM) for it in jobs[:len(changed)]}, changed)
+        by_name = self.jobs_of_page(f"/evaluations/{number}?sort=name")
+        self.assertEqual(by_name, sorted(jobs))
+        self.assertEqual(self.jobs_of_page(f"/evaluations/{number}?sort=-name"), by_name[::-1])
+        self.assertIn('<th aria-sort="ascending"><a href="/evaluations/'
+                      f'{number}?sort=-name#jobs"', self.page(f"/evaluations/{number}?sort=name"))
+
+    def check_restart_of_some(self) -> None:
+        """With a filter, only what the list shows; and back to the list with its filter."""
+        number = self.second["id"]
+        visitor = Visitor(self.client.url, self.farm.server.token())
+        before = {name: len(self.farm.build(it["id"])["attempts"]) for name, it in self.after.items()}
+        page = visitor.get(f"/evaluations/{number}?show=failed&name=tide-ta")
+        path = f"/evaluations/{number}/restart?show=failed&name=tide-ta"
+        self.assertIn(f'href="{html.escape(path)}"', page)
+        self.assertIn("Restart the failed one below", page)
+        question = visitor.get(path)
+        self.assertIn(f"1 build is tried again: tide-tables{SYSTEM}", text_of(question))
+        self.assertIn(f'href="/evaluations/{number}?show=failed&amp;name=tide-ta#jobs"', question)
+        token = re.search(r'name="csrf" value="([^"]+)"', question[question.index("<main"):])[1]
+        answer = visitor.post(path, {"csrf": token})
+        self.assertEqual((answer.status, answer.headers["Location"]),
+                         (303, f"/evaluations/{number}?show=failed&name=tide-ta#jobs"))
+        self.farm.finish(self.second)
+        after = {name: len(self.farm.build(it["id"])["attempts"]) for name, it in self.after.items()}
+        self.assertEqual(after, {**before, "tide-tables": before["tide-tables"] + 1})
+        # What is not failed any more cannot be restarted: said on the page, not by an error.
+        self.assertIn("nothing to restart", text_of(self.after_redirect(
+            visitor, f"/evaluations/{number}/restart?name=sextant")))
+
+    def after_redirect(self, visitor: Visitor, path: str) -> str:
+        answer = visitor.request("GET", path)
+        self.assertEqual(answer.status, 303)
+        return visitor.get(answer.headers["Location"].partition("#")[0])
+
     def check_first(self) -> None:
         """The first one has nothing to be held against."""
         page = self.page(f"/evaluations/{self.first['id']}")
         changes = self.changes(self.first["id"])
         self.assertIsNone(changes["against"])
         self.assertEqual((changes["items"], changes["counts"]["changed"]), ([], 0))
-        self.assertNotIn("newly broken", page)
+        self.assertNotIn("Against <a", page)
         self.assertIn(f'rel="next" href="/evaluations/{self.second["id"]}"', page)
 
     def check_matrix(self) -> None:
@@ -371,8 +439,8 @@ class EvaluationPage(Case):
         visitor = Visitor(self.client.url, self.farm.server.token())
         page = visitor.get(f"/evaluations/{number}")
         self.assertIn("<progress", page)
-        self.assertRegex(text_of(page), "by the ones before, it ends|longer than the ones before")
-        self.assertNotIn("newly broken", page)
+        self.assertRegex(text_of(page), "as the ones before took|longer than the ones before")
+        self.assertNotIn("Against <a", page)
         self.assertIn("They come when the evaluation ends", page)
         self.assertIn("data-follow=", page)
         self.assertEqual(self.client.json("GET", f"/evaluations/{number}/matrix")["names"], [])

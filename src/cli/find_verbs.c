@@ -75,6 +75,13 @@ print_found(struct cli *cli, const json_t *answer)
     { "STATE", "state", COLUMN_STATE, 0 },
     { 0 },
   };
+  static const struct column builds[] = {
+    { "ID", "id", COLUMN_TEXT, 0 },
+    { "NAME", "name", COLUMN_NAME, 0 },
+    { "SYSTEM", "system", COLUMN_TEXT, 1 },
+    { "STATE", "state", COLUMN_STATE, 0 },
+    { 0 },
+  };
   static const struct column items[] = {
     { "ITEM", "path", COLUMN_NAME, 0 },
     { "BUILD", "build", COLUMN_TEXT, 0 },
@@ -97,13 +104,15 @@ print_found(struct cli *cli, const json_t *answer)
     { 0 },
   };
   size_t count = cli_print_section(cli, "Jobs", jobs, json_object_get(answer, "jobs"));
+  count += cli_print_section(cli, "Other builds", builds, json_object_get(answer, "builds"));
   count += cli_print_section(cli, "Store items", items, json_object_get(answer, "store_items"));
   count += cli_print_section(cli, "Commits", commits, json_object_get(answer, "commits"));
   count += cli_print_section(cli, "By name or number", things, json_object_get(answer, "things"));
   if (count > 0)
     return CLI_DONE;
-  puts("Nothing fits. Jobs are found by a part of their name, store items by their path or the\n"
-       "beginning of its hash, commits by hash or subject.");
+  puts("Nothing fits. Jobs and builds are found by a part of their name, store items by their path "
+       "or\n"
+       "the beginning of its hash, commits by hash or subject.");
   return CLI_FAILED;
 }
 

@@ -20,18 +20,24 @@
 
 static const struct
 {
-  const char *name;
+  const char *name, *word;
   char letter;
 } changes[JOB_CHANGE_MAX] = {
-  [JOB_SAME] = { "same", '.' },   [JOB_BROKEN] = { "broken", 'b' },
-  [JOB_FIXED] = { "fixed", 'x' }, [JOB_FAILING] = { "failing", 'f' },
-  [JOB_ADDED] = { "added", 'a' }, [JOB_REMOVED] = { "removed", 'r' },
+  [JOB_SAME] = { "same", "", '.' },        [JOB_BROKEN] = { "broken", "broken", 'b' },
+  [JOB_FIXED] = { "fixed", "fixed", 'x' }, [JOB_FAILING] = { "failing", "still failing", 'f' },
+  [JOB_ADDED] = { "added", "new", 'a' },   [JOB_REMOVED] = { "removed", "removed", 'r' },
 };
 
 const char *
 job_change_name(enum job_change change)
 {
   return changes[change].name;
+}
+
+const char *
+job_change_word(enum job_change change)
+{
+  return changes[change].word;
 }
 
 char
@@ -493,11 +499,63 @@ contains(struct str text, struct str part)
   return false;
 }
 
-static bool
-is_behind(const struct compared_job *job, const struct comparison_page *page)
+int
+job_rank(int16_t state, enum job_change change)
 {
+  static const int ranks[FARM_BUILD_STATE_MAX] = {
+    [FARM_BUILD_FAILED] = 1,  [FARM_BUILD_DEPENDENCY_FAILED] = 2, [FARM_BUILD_CANCELLED] = 3,
+    [FARM_BUILD_RUNNING] = 4, [FARM_BUILD_WAITING] = 5,           [FARM_BUILD_SUCCEEDED] = 8,
+  };
+  if (change == JOB_BROKEN)
+    return 0;
+  if (state < 0)
+    return JOB_RANKS - 1;
+  if (state == FARM_BUILD_SUCCEEDED && change == JOB_FIXED)
+    return 6;
+  return state == FARM_BUILD_SUCCEEDED && change == JOB_ADDED ? 7 : ranks[state];
+}
+
+static int
+rank_of(const struct comparison *comparison, size_t index)
+{
+  return job_rank(comparison->states[index], comparison->changes[index]);
+}
+
+static bool
+is_behind(const struct comparison *comparison, size_t index, const struct comparison_page *page)
+{
+  const struct compared_job *job = &comparison->jobs[index];
   int order = str_compare(job->name, page->after_name);
-  return order > 0 || (order == 0 && job->derivation_id > page->after_id);
+  if (page->after_name.size == 0 && page->after_id == 0)
+    return true;
+  if (order == 0)
+    order = (job->derivation_id > page->after_id) - (job->derivation_id < page->after_id);
+  if (!page->by_rank)
+    return page->falls ? order < 0 : order > 0;
+  int further = rank_of(comparison, index) - page->after_rank;
+  if (further != 0)
+    return page->falls ? further < 0 : further > 0;
+  return order > 0;
+}
+
+/* One walk through all jobs by name; of that rank alone, or of all when it is -1. False when the
+   page is full and there are more. */
+static bool
+list_rank(const struct comparison *comparison, const struct comparison_page *page, int rank,
+          size_t *ret, size_t *count)
+{
+  bool is_backwards = page->falls && !page->by_rank;
+  for (size_t step = 0; step < comparison->jobs_count; step++) {
+    size_t i = is_backwards ? comparison->jobs_count - 1 - step : step;
+    if ((rank >= 0 && rank_of(comparison, i) != rank)
+        || !comparison_shows(comparison, i, page->show) || !is_behind(comparison, i, page)
+        || !contains(comparison->jobs[i].name, page->name))
+      continue;
+    if (*count == page->limit)
+      return false;
+    ret[(*count)++] = i;
+  }
+  return true;
 }
 
 size_t
@@ -506,15 +564,44 @@ comparison_list(const struct comparison *comparison, const struct comparison_pag
 {
   size_t count = 0;
   *ret_more = false;
-  for (size_t i = 0; i < comparison->jobs_count && !*ret_more; i++) {
-    const struct compared_job *job = &comparison->jobs[i];
-    if (!is_behind(job, page) || !comparison_shows(comparison, i, page->show)
-        || !contains(job->name, page->name))
-      continue;
-    *ret_more = count == page->limit;
-    if (!*ret_more)
-      ret[count++] = i;
+  if (!page->by_rank)
+    *ret_more = !list_rank(comparison, page, -1, ret, &count);
+  for (int step = 0; step < JOB_RANKS && page->by_rank && !*ret_more; step++) {
+    int rank = page->falls ? JOB_RANKS - 1 - step : step;
+    *ret_more = !list_rank(comparison, page, rank, ret, &count);
   }
+  return count;
+}
+
+static int
+by_id(const void *left, const void *right)
+{
+  const int64_t *a = left;
+  const int64_t *b = right;
+  return (*a > *b) - (*a < *b);
+}
+
+size_t
+comparison_failed(const struct comparison *comparison, const struct comparison_page *page,
+                  int64_t *ret)
+{
+  CLEANUP_FREE int64_t *ids = mem_array(comparison->jobs_count + 1, sizeof *ids);
+  size_t found = 0;
+  size_t count = 0;
+  for (size_t i = 0; i < comparison->jobs_count; i++) {
+    int16_t state = comparison->states[i];
+    if ((state == FARM_BUILD_FAILED || state == FARM_BUILD_DEPENDENCY_FAILED)
+        && comparison_shows(comparison, i, page->show)
+        && contains(comparison->jobs[i].name, page->name))
+      ids[found++] = comparison->jobs[i].build_id;
+  }
+  qsort(ids, found, sizeof *ids, by_id);
+  for (size_t i = 0; i < found; i++)
+    if (i == 0 || ids[i] != ids[i - 1]) {
+      if (ret != NULL)
+        ret[count] = ids[i];
+      count++;
+    }
   return count;
 }
 
@@ -524,4 +611,27 @@ comparison_cursor(const struct comparison *comparison, size_t index, struct aren
   const struct compared_job *job = &comparison->jobs[index];
   return str_of(
       arena_printf(arena, "%.*s/%lld", STR_FMT(job->name), (long long) job->derivation_id));
+}
+
+struct str
+comparison_rank_cursor(const struct comparison *comparison, size_t index, struct arena *arena)
+{
+  struct str cursor = comparison_cursor(comparison, index, arena);
+  return str_of(arena_printf(arena, "%d/%.*s", rank_of(comparison, index), STR_FMT(cursor)));
+}
+
+int
+comparison_cursor_parse(struct str cursor, struct comparison_page *ret, struct error *err)
+{
+  if (ret->by_rank && cursor.size > 0) {
+    struct str rank;
+    int64_t value = -1;
+    struct str rest = cursor;
+    if (!str_split(&rest, '/', &rank) || rest.data == NULL || str_to_i64(rank, &value) < 0
+        || value < 0 || value >= JOB_RANKS)
+      return error_set(err, -EINVAL, "\"%.*s\" is no place in this list", STR_FMT(cursor));
+    ret->after_rank = (int) value;
+    cursor = rest;
+  }
+  return evaluation_job_cursor(cursor, &ret->after_name, &ret->after_id, err);
 }

@@ -17,7 +17,9 @@ enum job_change
   JOB_CHANGE_MAX,
 };
 
-const char *job_change_name(enum job_change change); /* "same", "broken", ... */
+const char *job_change_name(
+    enum job_change change); /* "same", "broken", ...: in addresses and the API */
+const char *job_change_word(enum job_change change); /* to people: "", "broken", "still failing" */
 /* One letter each, for scripts: ".bxfar" in that order; "wrsfdc", and "-" for a job that
    is not there. */
 char job_change_letter(enum job_change change);
@@ -75,12 +77,21 @@ void comparisons_expire(struct evaluations *evaluations);
 /* Whether the job of that index is among SHOW; -1 = among all that are there. */
 bool comparison_shows(const struct comparison *comparison, size_t index, int show);
 
-/* A part of the list: jobs of SHOW whose name contains NAME, behind a cursor. */
+/* What somebody should look at first stands first: 0 is a job that broke. */
+#define JOB_RANKS 10
+
+int job_rank(int16_t state, enum job_change change);
+
+/* A part of the list: jobs of SHOW whose name contains NAME, behind a cursor. In order of name
+   and derivation, or BY_RANK, and within a rank of name; or the other way round. */
 struct comparison_page
 {
   int show; /* -1 = all that are there */
   struct str name;
-  struct str after_name; /* of evaluation_job_cursor */
+  bool by_rank;
+  bool falls;
+  int after_rank;
+  struct str after_name; /* of evaluation_job_cursor; empty, and no id: from the beginning */
   int64_t after_id;
   size_t limit;
 };
@@ -88,9 +99,18 @@ struct comparison_page
 /* Indexes of at most LIMIT jobs in RET; *RET_MORE: there are more. */
 size_t comparison_list(const struct comparison *comparison, const struct comparison_page *page,
                        size_t *ret, bool *ret_more);
+/* Builds that failed, themselves or by what they need, among all jobs of SHOW whose name contains
+   NAME: each once, in order of id. How many; RET may be NULL, or has room for as many as there
+   are jobs. */
+size_t comparison_failed(const struct comparison *comparison, const struct comparison_page *page,
+                         int64_t *ret);
 /* Behind the job of that index: "NAME/DERIVATION". */
 struct str comparison_cursor(const struct comparison *comparison, size_t index,
                              struct arena *arena);
+/* The same for a list by rank: "RANK/NAME/DERIVATION"; and back. -EINVAL. */
+struct str comparison_rank_cursor(const struct comparison *comparison, size_t index,
+                                  struct arena *arena);
+int comparison_cursor_parse(struct str cursor, struct comparison_page *ret, struct error *err);
 
 /* ---- a question about an evaluation and the one that it is held against ---- */
 

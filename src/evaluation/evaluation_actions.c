@@ -3,9 +3,11 @@
 #include <errno.h>
 
 #include "evaluation/comparison.h"
+#include "ui/list.h"
 #include "ui/ui.h"
 
 #define FORM_LIMIT 8192
+#define NAMES_SHOWN 8
 
 static const char *
 evaluation_path(struct http_request *request, int64_t id, const char *rest)
@@ -85,18 +87,117 @@ post_api_restart(struct http_request *request, void *context, struct error *err)
   return evaluations_later(context, request, api_restart);
 }
 
+/* ---- what the page's list shows of it ---- */
+
+/* The restart that a page asks for: all that failed, or what the list on the page, whose
+   filters the address has, shows of it. */
+struct asked_restart
+{
+  struct changes_question changes;
+  struct comparison_page page;
+  bool is_narrowed;
+  const char *back;
+  int64_t *ids;
+  size_t count;
+  struct str names; /* of the first few of a narrowed one */
+};
+
+static const char *const kept[] = { "show", "name", "against", "sort", NULL };
+
+static int
+ask_for_restart(struct http_request *request, struct evaluations *evaluations,
+                struct asked_restart *ret, struct error *err)
+{
+  *ret = (struct asked_restart) { .page.name = http_query(request, "name") };
+  int r = changes_ask(request, evaluations, &ret->changes, err);
+  if (r == 0)
+    r = job_show_parse(http_query(request, "show"), &ret->page.show, err);
+  ret->is_narrowed =
+      http_query(request, "all").size == 0 && (ret->page.show >= 0 || ret->page.name.size > 0);
+  const struct ui_list list = { request, evaluation_path(request, ret->changes.id, ""),
+                                ret->is_narrowed || http_query(request, "all").size > 0 ? "#jobs"
+                                                                                        : NULL,
+                                kept };
+  ret->back = ui_list_address(&list, NULL, STR(""));
+  return r;
+}
+
+/* "a, b and 3 others" */
+static struct str
+name_some(const struct comparison *comparison, const struct asked_restart *asked)
+{
+  struct arena *arena = asked->changes.arena;
+  struct str names = STR("");
+  size_t shown = asked->count < NAMES_SHOWN ? asked->count : NAMES_SHOWN;
+  size_t named = 0;
+  for (size_t i = 0; i < shown; i++)
+    for (size_t j = 0; j < comparison->jobs_count; j++)
+      if (comparison->jobs[j].build_id == asked->ids[i]) {
+        struct str name = comparison->jobs[j].name;
+        names = str_of(arena_printf(arena, "%.*s%s%.*s", STR_FMT(names), named++ > 0 ? ", " : "",
+                                    STR_FMT(name)));
+        break;
+      }
+  if (asked->count > shown)
+    names =
+        str_of(arena_printf(arena, "%.*s and %zu others", STR_FMT(names), asked->count - shown));
+  return names;
+}
+
+static int
+read_restart(struct db *db, void *context, struct error *err)
+{
+  struct asked_restart *asked = context;
+  int r = changes_read(db, &asked->changes, err);
+  if (r < 0)
+    return r;
+  const struct comparison *comparison = asked->changes.comparison;
+  struct comparison_page page = asked->page;
+  if (!asked->is_narrowed)
+    page = (struct comparison_page) { .show = -1 };
+  asked->ids = arena_array(asked->changes.arena, comparison->jobs_count + 1, sizeof *asked->ids);
+  asked->count = comparison_failed(comparison, &page, asked->ids);
+  asked->names = asked->is_narrowed ? name_some(comparison, asked) : STR("");
+  return 0;
+}
+
+/* On a page that was open for a while: its builds were restarted meanwhile. */
+static int
+nothing_failed(struct http_request *request, const struct asked_restart *asked)
+{
+  return ui_done(request, asked->back,
+                 "There is nothing to restart: no build of it is failed now.");
+}
+
+static int
+find_restart(struct http_request *request, struct evaluations *evaluations,
+             struct asked_restart *ret, struct error *err)
+{
+  int r = ask_for_restart(request, evaluations, ret, err);
+  if (r == 0) {
+    comparisons_expire(evaluations); /* orders are given by what is so now */
+    r = db_pool_run(evaluations->options.pool, DB_READ, read_restart, ret, err);
+  }
+  comparison_drop(ret->changes.comparison);
+  ret->changes.comparison = NULL;
+  return r;
+}
+
 static int
 page_restart(struct http_request *request, void *context, struct error *err)
 {
-  int64_t id = 0;
-  size_t count = 0;
-  int r = http_param_id(request, "id", &id, err);
+  struct evaluations *evaluations = context;
+  struct asked_restart asked;
+  int r = find_restart(request, evaluations, &asked, err);
+  if (r == 0 && asked.count == 0)
+    return nothing_failed(request, &asked);
   if (r == 0)
-    r = evaluations_restart_failed(context, id, &count, err);
+    r = farm_builds_restart(evaluations->options.farm, asked.ids, asked.count, err);
   if (r < 0)
     return r;
-  return ui_done(request, evaluation_path(request, id, ""), "%zu %s restarted.", count,
-                 count == 1 ? "build is" : "builds are");
+  comparisons_expire(evaluations);
+  return ui_done(request, asked.back, "%zu %s restarted.", asked.count,
+                 asked.count == 1 ? "build is" : "builds are");
 }
 
 static int
@@ -113,21 +214,16 @@ struct asked
   struct arena *arena;
   int64_t id;
   struct changes_head_row head;
-  size_t failed;
 };
 
 static int
 read_asked(struct db *db, void *context, struct error *err)
 {
   struct asked *asked = context;
-  struct changes_failed_rows rows = { 0 };
   int r = changes_head(db, NULL, asked->id, asked->arena, &asked->head, err);
   if (r == 0)
     return error_set(err, -ENOENT, "there is no evaluation %lld", (long long) asked->id);
-  if (r > 0)
-    r = changes_failed(db, asked->id, asked->arena, &rows, err);
-  asked->failed = rows.count;
-  return r;
+  return r < 0 ? r : 0;
 }
 
 static int
@@ -151,24 +247,29 @@ ask(struct evaluations *evaluations, struct http_request *request,
 static int
 ask_restart(struct http_request *request, void *context, struct error *err)
 {
-  struct asked asked;
-  int r = find_asked(context, request, &asked, err);
+  struct asked_restart asked;
+  int r = find_restart(request, context, &asked, err);
   if (r < 0)
     return r;
-  if (asked.failed == 0)
-    return error_set(err, -EEXIST, "no build of evaluation %lld has failed", (long long) asked.id);
+  if (asked.count == 0)
+    return nothing_failed(request, &asked);
+  struct arena *arena = asked.changes.arena;
+  const char *them = asked.count == 1 ? "it" : "them";
   const struct ui_question question = {
-    .title = str_of(arena_printf(asked.arena, "Restart what failed of evaluation %lld of %.*s?",
-                                 (long long) asked.id, STR_FMT(asked.head.specification))),
-    .what =
-        str_of(arena_printf(asked.arena,
-                            "%zu %s tried again, and with %s whatever failed through %s, "
-                            "also of other evaluations.",
-                            asked.failed, asked.failed == 1 ? "build is" : "builds are",
-                            asked.failed == 1 ? "it" : "them", asked.failed == 1 ? "it" : "them")),
-    .button = STR("Restart them"),
-    .action = evaluation_path(request, asked.id, "/restart"),
-    .back = evaluation_path(request, asked.id, ""),
+    .title = str_of(
+        arena_printf(arena,
+                     asked.is_narrowed ? "Restart what the list shows of evaluation %lld of %.*s?"
+                                       : "Restart what failed of evaluation %lld of %.*s?",
+                     (long long) asked.changes.id, STR_FMT(asked.changes.head.specification))),
+    .what = str_of(arena_printf(
+        arena,
+        "%zu %s tried again%s%.*s, and with %s whatever failed through %s, also of other "
+        "evaluations.",
+        asked.count, asked.count == 1 ? "build is" : "builds are", asked.is_narrowed ? ": " : "",
+        STR_FMT(asked.names), them, them)),
+    .button = str_of(arena_printf(arena, "Restart %s", them)),
+    .action = arena_str(arena, http_target(request)).data,
+    .back = asked.back,
   };
   return ask(context, request, &question);
 }

@@ -5,6 +5,7 @@
 #include "channels/channels.h"
 #include "evaluation/evaluation_sql.h"
 #include "ui/frame.h"
+#include "ui/list.h"
 
 struct specifications_view
 {
@@ -44,7 +45,7 @@ struct specification_form
 /* A count that narrows the list of jobs to what was counted. */
 struct job_chip
 {
-  const char *show, *label;
+  const char *label, *address;
   const char *mark; /* of marks.svg */
   int64_t count;
   bool is_current;
@@ -63,7 +64,7 @@ struct job_line
   const char *state;
   int64_t before_id; /* in the other evaluation; 0 = added */
   const char *before;
-  const char *change; /* "" = none */
+  const char *change, *change_word; /* "" = none */
 };
 
 struct revision_line
@@ -94,11 +95,17 @@ struct error_line
 struct evaluation_view
 {
   struct changes_head_row evaluation;
-  int64_t against;          /* 0 = there is nothing to hold it against */
-  struct str asked_against; /* as it stands in the query; "" = not at all */
-  bool is_compared;         /* its jobs and errors are; else only its commits */
-  bool is_open;             /* waits or runs */
-  bool has_failed;          /* there is something to restart */
+  int64_t against;                         /* 0 = there is nothing to hold it against */
+  struct str asked_against;                /* as it stands in the query; "" = not at all */
+  struct str against_typed;                /* what its field says */
+  struct str problem;                      /* with `against`; "" = none */
+  int64_t superseded_by;                   /* it was not begun, for a newer one came; 0 = not so */
+  bool is_compared;                        /* its jobs and errors are; else only its commits */
+  bool is_open;                            /* waits or runs */
+  bool has_failed;                         /* there is something to restart */
+  bool is_filtered;                        /* the list is narrowed by `show` or a name */
+  const char *restart_all, *restart_these; /* addresses; "" = nothing to restart */
+  int64_t failed_these;                    /* builds of the list that restart_these means */
 
   struct job_chips changes, states;
   const char *show;       /* "" = all */
@@ -110,8 +117,13 @@ struct evaluation_view
   {
     struct job_line *items;
     size_t count;
-  } jobs;
-  struct str cursor; /* of the next page of jobs; "" = none */
+  } jobs, broken;         /* broken: the first of them, whatever the list shows */
+  int64_t broken_count;   /* of all */
+  const char *all_broken; /* address of the whole list */
+  struct ui_heads heads;
+  struct str sort;         /* as it stands in the query */
+  const char *all_address; /* of the list with all states */
+  const char *next_jobs;   /* address of the next page of jobs; "" = none */
 
   struct revision_lines
   {

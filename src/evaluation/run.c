@@ -450,6 +450,8 @@ check_yield(const struct run *run, struct error *err)
   if (results->jobs_count > 0 || results->errors_count == 0)
     return 0;
   const struct result_error *first = &results->errors[0];
+  if (str_starts(first->message, first->name)) /* Guix's own words begin with it, too */
+    return error_set(err, -ENOMSG, "nothing could be evaluated; %.*s", STR_FMT(first->message));
   return error_set(err, -ENOMSG, "nothing could be evaluated; %.*s: %.*s", STR_FMT(first->name),
                    STR_FMT(first->message));
 }

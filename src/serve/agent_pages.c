@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Agents, and one of them. */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "serve/agent_day.h"
 #include "serve/routes.h"
@@ -37,14 +38,81 @@ read_agents(struct db *db, void *context, struct error *err)
   return r;
 }
 
+/* ---- order ---- */
+
+static int
+by_name(const struct serve_agents_row *a, const struct serve_agents_row *b)
+{
+  return str_compare(a->name, b->name);
+}
+
+static int
+by_state(const struct serve_agents_row *a, const struct serve_agents_row *b)
+{
+  return str_compare(a->state, b->state);
+}
+
+static int
+by_taken(const struct serve_agents_row *a, const struct serve_agents_row *b)
+{
+  return (a->running > b->running) - (a->running < b->running);
+}
+
+static int
+by_load(const struct serve_agents_row *a, const struct serve_agents_row *b)
+{
+  return (a->load > b->load) - (a->load < b->load);
+}
+
+static int
+by_disk(const struct serve_agents_row *a, const struct serve_agents_row *b)
+{
+  return (a->disk_free > b->disk_free) - (a->disk_free < b->disk_free);
+}
+
+static int
+by_seen(const struct serve_agents_row *a, const struct serve_agents_row *b)
+{
+  return (a->seen_at > b->seen_at) - (a->seen_at < b->seen_at);
+}
+
+static const struct ui_column agent_columns[] = {
+  { "Agent", "name", false, false },  { "State", "state", false, false },
+  { "Works on", NULL, false, false }, { "Taken", "busy", true, true },
+  { "Load", "load", true, true },     { "Disk free", "disk", false, true },
+  { "Systems", NULL, false, false },  { "Seen", "seen", true, false },
+};
+
+static int (*const agent_orders[])(const struct serve_agents_row *,
+                                   const struct serve_agents_row *) = {
+  by_name, by_state, NULL, by_taken, by_load, by_disk, NULL, by_seen,
+};
+
+/* Equal ones stay in order of name. */
+static int
+compare_agents(const void *left, const void *right, void *context)
+{
+  const struct ui_sort *sort = context;
+  int order = agent_orders[sort->column](left, right);
+  return order == 0 ? by_name(left, right) : sort->falls ? -order : order;
+}
+
 static int
 get_agents(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   struct agents_question question = { .serve = serve, .arena = http_arena(request) };
-  int r = db_pool_run(serve->pool, DB_READ, read_agents, &question, err);
+  struct agents_view *view = &question.view;
+  const struct ui_list list = { request, "/agents", NULL, (const char *const[]) { NULL } };
+  struct ui_sort sort = { 0, false };
+  int r = ui_sort_read(request, agent_columns, ARRAY_SIZE(agent_columns), &sort, err);
+  if (r == 0)
+    r = db_pool_run(serve->pool, DB_READ, read_agents, &question, err);
   if (r < 0)
     return r;
+  qsort_r(view->agents.items, view->agents.count, sizeof *view->agents.items, compare_agents,
+          &sort);
+  view->heads = ui_list_heads(&list, agent_columns, ARRAY_SIZE(agent_columns), &sort);
   CLEANUP_BUF struct buf page = { 0 };
   struct ui_frame frame;
   accounts_frame(request, serve->pool, &frame);

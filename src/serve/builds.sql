@@ -7,35 +7,96 @@
 -- may be absent, and one plan for all cases walks all builds.
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true) AS "mode!";
 
+-- name: serve_build_place :one
+-- Where a build stands in the orders of lists: its derivation by name, and what its newest
+-- attempt took in microseconds (-1 = it has not ended).
+SELECT substr(basename, 34) AS "name!", derivation_id,
+       coalesce((SELECT (extract(epoch FROM finished_at - created_at) * 1000000)::bigint
+                 FROM attempt WHERE build_id = build.id ORDER BY attempt.id DESC LIMIT 1), -1) AS "took!"
+FROM build JOIN store_path ON store_path.id = derivation_id
+WHERE build.id = :id;
+
+-- name: serve_build_ids :many
+-- A part of a list: behind the build ID, or from its beginning when FROM_START. In order of
+-- id, or BY_NAME, or BY_TOOK, what the newest attempt took (only those of which one has ended).
+-- It RISES or falls. Once the parameters are in place, an index gives the order
+-- (090-lists.migration.sql).
+SELECT build.id AS "id!"
+FROM build
+JOIN derivation ON derivation.id = derivation_id
+JOIN store_path ON store_path.id = derivation_id
+LEFT JOIN attempt AS timed ON :by_took::boolean AND timed.build_id = build.id
+WHERE (:state?::smallint IS NULL OR build.state = :state?)
+  AND (:system?::text IS NULL
+       OR system_id = (SELECT system.id FROM system WHERE system.name = :system?))
+  AND (:name?::text IS NULL OR strpos(basename, :name?) > 33)
+  AND (:evaluation?::bigint IS NULL
+       OR build.id IN (SELECT build_id FROM job WHERE evaluation_id = :evaluation?))
+  AND (:specification?::bigint IS NULL
+       OR build.id IN (SELECT build_id FROM job JOIN evaluation ON evaluation.id = evaluation_id
+                       WHERE specification_id = :specification?))
+  AND (:agent?::bigint IS NULL
+       OR build.id IN (SELECT build_id FROM attempt WHERE agent_id = :agent?))
+  AND (NOT :by_name::boolean OR basename LIKE '%.drv')
+  AND (NOT :by_took
+       OR (timed.finished_at IS NOT NULL
+           AND NOT EXISTS (SELECT FROM attempt AS later
+                           WHERE later.build_id = timed.build_id AND later.id > timed.id)))
+  AND (:from_start::boolean
+       OR CASE WHEN :by_name AND :rises::boolean
+               THEN (substr(basename, 34), store_path.id) > (:at_name::text, :at_derivation::bigint)
+               WHEN :by_name
+               THEN (substr(basename, 34), store_path.id) < (:at_name, :at_derivation)
+               WHEN :by_took AND :rises
+               THEN ((extract(epoch FROM timed.finished_at - timed.created_at) * 1000000)::bigint,
+                     timed.build_id) > (:at_took::bigint, :at_id::bigint)
+               WHEN :by_took
+               THEN ((extract(epoch FROM timed.finished_at - timed.created_at) * 1000000)::bigint,
+                     timed.build_id) < (:at_took, :at_id)
+               WHEN :rises THEN build.id > :at_id
+               ELSE build.id < :at_id END)
+ORDER BY CASE WHEN :by_name AND :rises THEN substr(basename, 34) END,
+         CASE WHEN :by_name AND NOT :rises THEN substr(basename, 34) END DESC,
+         CASE WHEN :by_took AND :rises
+              THEN (extract(epoch FROM timed.finished_at - timed.created_at) * 1000000)::bigint END,
+         CASE WHEN :by_took AND NOT :rises
+              THEN (extract(epoch FROM timed.finished_at - timed.created_at) * 1000000)::bigint END DESC,
+         CASE WHEN NOT :rises THEN NULL WHEN :by_name THEN store_path.id
+              WHEN :by_took THEN timed.build_id ELSE build.id END,
+         CASE WHEN :rises THEN NULL WHEN :by_name THEN store_path.id
+              WHEN :by_took THEN timed.build_id ELSE build.id END DESC
+LIMIT :limit::bigint;
+
 -- name: serve_builds :many
--- Newest first; those next to AFTER, oldest first, when IS_FORWARD. The name is the
--- derivation's, without ".drv"; begun_at and ran_until are of the newest attempt.
+-- These, in their order. The name is the derivation's, without ".drv"; begun_at and
+-- ran_until are of the newest attempt.
 SELECT build.id AS "id!", left(substr(basename, 34), -4) AS "name!",
        '/gnu/store/' || basename AS "derivation!", derivation_id AS "derivation_id!",
        system.name AS "system!", build_state_name(build.state) AS "state!",
        priority AS "priority!", timeout_s AS "timeout_s!", max_silent_s AS "max_silent_s!",
        build.created_at AS "created_at!", build.finished_at, failed_build_id,
        newest.created_at AS begun_at, newest.finished_at AS ran_until
-FROM build
+FROM unnest(:ids::bigint[]) WITH ORDINALITY AS listed (id, place)
+JOIN build ON build.id = listed.id
 JOIN derivation ON derivation.id = derivation_id
 JOIN system ON system.id = system_id
 JOIN store_path ON store_path.id = derivation_id
 LEFT JOIN LATERAL (SELECT created_at, finished_at FROM attempt
                    WHERE attempt.build_id = build.id
                    ORDER BY attempt.id DESC LIMIT 1) AS newest ON true
-WHERE build.id < :before AND build.id > :after
-  AND (:state?::smallint IS NULL OR build.state = :state?)
-  AND (:system?::text IS NULL
-       OR system_id = (SELECT system.id FROM system WHERE system.name = :system?))
-  AND (:name?::text IS NULL OR strpos(basename, :name?) > 33)
-  AND (:evaluation?::bigint IS NULL
-       OR build.id IN (SELECT build_id FROM job WHERE evaluation_id = :evaluation?))
-  AND (:agent?::text IS NULL
-       OR build.id IN (SELECT build_id FROM attempt
-                       WHERE agent_id = (SELECT agent.id FROM agent WHERE agent.name = :agent?)))
-ORDER BY CASE WHEN :is_forward::boolean THEN build.id END,
-         CASE WHEN NOT :is_forward THEN build.id END DESC
-LIMIT :limit::bigint;
+ORDER BY place;
+
+-- name: serve_build_choices :many
+-- What a list of builds can be narrowed to.
+SELECT 'system' AS "kind!", name AS "name!" FROM system
+UNION ALL SELECT 'specification', name FROM specification
+UNION ALL SELECT 'agent', name FROM agent
+ORDER BY 1, 2;
+
+-- name: serve_filter_names :one
+-- Ids of what a list is narrowed to by name; 0 = there is no such thing.
+SELECT coalesce((SELECT id FROM specification WHERE name = :specification), 0) AS "specification!",
+       coalesce((SELECT id FROM agent WHERE name = :agent), 0) AS "agent!";
 
 -- name: serve_build :one
 -- One, as in that list, and its outputs in order of name (a size of 0: not offered).
@@ -63,9 +124,6 @@ CROSS JOIN LATERAL (
   LEFT JOIN nar ON nar.path_id = derivation_output.path_id
   WHERE derivation_output.derivation_id = build.derivation_id) AS output
 WHERE build.id = :id;
-
--- name: serve_systems :many
-SELECT name FROM system ORDER BY name;
 
 -- name: serve_build_attempts :many
 -- Newest first; COUNT is of all behind BEFORE.

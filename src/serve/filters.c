@@ -27,10 +27,11 @@ build_filter_read(struct http_request *request, int64_t limit, struct build_filt
 {
   *ret = (struct build_filter) { .system = http_query(request, "system"),
                                  .name = http_query(request, "name"),
+                                 .specification = http_query(request, "specification"),
                                  .agent = http_query(request, "agent") };
   int r = http_query_i64(request, "limit", 1, LIMIT_MAX, limit, &ret->limit, err);
   if (r == 0)
-    r = http_query_i64(request, "before", 1, INT64_MAX, INT64_MAX, &ret->before, err);
+    r = http_query_i64(request, "before", 1, INT64_MAX, 0, &ret->before, err);
   if (r == 0)
     r = http_query_i64(request, "after", 0, INT64_MAX, 0, &ret->after, err);
   if (r == 0)
@@ -41,10 +42,10 @@ build_filter_read(struct http_request *request, int64_t limit, struct build_filt
 }
 
 static void
-turn_round(struct serve_builds_rows *rows)
+turn_round(struct serve_build_ids_rows *rows)
 {
   for (size_t i = 0; i < rows->count / 2; i++) {
-    struct serve_builds_row row = rows->items[i];
+    struct serve_build_ids_row row = rows->items[i];
     rows->items[i] = rows->items[rows->count - 1 - i];
     rows->items[rows->count - 1 - i] = row;
   }
@@ -61,14 +62,71 @@ check_evaluation(struct db *db, int64_t id, struct error *err)
   return error_set(err, -ENOENT, "there is no evaluation %lld", (long long) id);
 }
 
+/* The ids of what a filter names. */
 static int
-check_agent(struct db *db, struct str name, struct arena *arena, struct error *err)
+find_names(struct db *db, const struct build_filter *filter, struct serve_filter_names_row *ret,
+           struct error *err)
 {
-  struct serve_agents_rows rows;
-  int r = serve_agents(db, name, STR(""), 1, arena, &rows, err);
-  if (r < 0 || rows.count > 0)
+  struct str specification = filter->specification, agent = filter->agent;
+  if (specification.data == NULL && agent.data == NULL)
+    return 0;
+  int r = serve_filter_names(db, specification, agent, ret, err);
+  if (r < 0)
     return r;
-  return error_set(err, -ENOENT, "there is no agent \"%.*s\"", STR_FMT(name));
+  if (specification.data != NULL && ret->specification == 0)
+    return error_set(err, -ENOENT, "there is no specification \"%.*s\"", STR_FMT(specification));
+  if (agent.data != NULL && ret->agent == 0)
+    return error_set(err, -ENOENT, "there is no agent \"%.*s\"", STR_FMT(agent));
+  return 0;
+}
+
+/* Of the build that a part of the list begins behind. By id it stands where its id says, even
+   if there is none. */
+static int
+find_place(struct db *db, const struct build_filter *filter, int64_t id, struct arena *arena,
+           struct serve_build_place_row *ret, struct error *err)
+{
+  if (id == 0 || filter->order == BUILDS_BY_ID)
+    return 0;
+  int r = serve_build_place(db, id, arena, ret, err);
+  return r == 0 ? error_set(err, -ENOENT, "there is no build %lld", (long long) id)
+                : (r < 0 ? r : 0);
+}
+
+static int
+find_ids(struct db *db, struct build_filter *filter, struct arena *arena,
+         struct serve_build_ids_rows *ret, struct error *err)
+{
+  struct serve_filter_names_row names = { 0 };
+  struct serve_build_place_row place = { 0 };
+  bool is_backwards = filter->after > 0;
+  int64_t at = is_backwards ? filter->after : filter->before;
+  int r = find_names(db, filter, &names, err);
+  if (r == 0)
+    r = find_place(db, filter, at, arena, &place, err);
+  if (r == 0)
+    r = serve_build_ids(
+        db, filter->order == BUILDS_BY_TOOK, filter->state, filter->system, filter->name,
+        filter->evaluation, filter->specification.data != NULL ? &names.specification : NULL,
+        filter->agent.data != NULL ? &names.agent : NULL, filter->order == BUILDS_BY_NAME, at == 0,
+        filter->rises != is_backwards, place.name, place.derivation_id, place.took, at,
+        filter->limit + 1, arena, ret, err);
+  if (r < 0)
+    return r;
+  filter->has_more = api_cut(&ret->count, filter->limit);
+  if (is_backwards)
+    turn_round(ret);
+  return 0;
+}
+
+static int
+read_builds(struct db *db, const struct serve_build_ids_rows *rows, struct arena *arena,
+            struct serve_builds_rows *ret, struct error *err)
+{
+  int64_t *ids = arena_array(arena, rows->count + 1, sizeof *ids);
+  for (size_t i = 0; i < rows->count; i++)
+    ids[i] = rows->items[i].id;
+  return serve_builds(db, (struct db_i64s) { ids, rows->count }, arena, ret, err);
 }
 
 int
@@ -76,23 +134,14 @@ build_filter_run(struct db *db, struct build_filter *filter, struct arena *arena
                  struct serve_builds_rows *ret, struct error *err)
 {
   struct serve_plan_anew_row plan;
+  struct serve_build_ids_rows ids = { 0 };
   int r = serve_plan_anew(db, arena, &plan, err);
   if (r < 0)
     return r;
-  bool is_forward = filter->after > 0;
-  r = serve_builds(db, filter->before, filter->after, filter->state, filter->system, filter->name,
-                   filter->evaluation, filter->agent, is_forward, filter->limit + 1, arena, ret,
-                   err);
-  if (r < 0)
-    return r;
-  filter->has_more = api_cut(&ret->count, filter->limit);
-  if (is_forward)
-    turn_round(ret);
-  if (r == 0 && ret->count == 0 && filter->evaluation != NULL)
+  r = find_ids(db, filter, arena, &ids, err);
+  if (r == 0 && ids.count == 0 && filter->evaluation != NULL)
     r = check_evaluation(db, *filter->evaluation, err);
-  if (r == 0 && ret->count == 0 && filter->agent.data != NULL)
-    r = check_agent(db, filter->agent, arena, err);
-  return r;
+  return r < 0 ? r : read_builds(db, &ids, arena, ret, err);
 }
 
 static struct serve_builds_row

@@ -1,29 +1,41 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Builds, as lists that a request's query narrows, and single ones. */
+/* Builds, as lists that a request's query narrows and sorts, and single ones. */
 #pragma once
 
 #include "serve/routes.h"
 #include "serve/serve_sql.h"
 
+enum build_order
+{
+  BUILDS_BY_ID, /* the order in which they were wanted */
+  BUILDS_BY_NAME,
+  BUILDS_BY_TOOK, /* what their newest attempt took; without those that none has ended of */
+};
+
 struct build_filter
 {
-  int64_t before;
-  int64_t after; /* 0 = none; else those next to it */
+  enum build_order order;
+  bool rises;     /* else the newest, greatest or longest first */
+  int64_t before; /* those behind this build; 0 = from the beginning */
+  int64_t after;  /* or: those in front of it, next to it; 0 = none */
   int64_t limit;
   int16_t state_value;
-  const int16_t *state; /* NULL = any */
-  struct str system;    /* data NULL = any */
-  struct str name;      /* likewise */
+  const int16_t *state;     /* NULL = any */
+  struct str system;        /* data NULL = any */
+  struct str name;          /* likewise; in any place of it */
+  struct str specification; /* likewise */
+  struct str agent;         /* likewise; one that tried to build them */
   int64_t evaluation_value;
   const int64_t *evaluation;
-  struct str agent; /* that tried it; data NULL = any */
   bool has_more;    /* behind those that were found, whichever way */
 };
 
-/* Reads state, system, name, evaluation, agent, before, after and limit; -EINVAL with ERR set. */
+/* Reads state, system, name, specification, agent, evaluation, before, after and limit;
+   -EINVAL with ERR set. Newest first. */
 int build_filter_read(struct http_request *request, int64_t limit, struct build_filter *ret,
                       struct error *err);
-/* Newest first, in any case; sets has_more. -ENOENT when what the filter names is not there. */
+/* In the list's order, whichever way it is gone through; sets has_more. -ENOENT when what the
+   filter names is not there. */
 int build_filter_run(struct db *db, struct build_filter *filter, struct arena *arena,
                      struct serve_builds_rows *ret, struct error *err);
 struct build_output
@@ -44,7 +56,7 @@ struct build_outputs
 /* One build, and its outputs; -ENOENT when there is none. RET_OUTPUTS may be NULL. */
 int build_find(struct db *db, int64_t id, struct arena *arena, struct serve_builds_row *ret,
                struct build_outputs *ret_outputs, struct error *err);
-/* The cursor for older ones; 0 = there are none. */
+/* The cursor for those behind; 0 = there are none. */
 int64_t build_filter_next(const struct build_filter *filter, const struct serve_builds_rows *rows);
 
 /* The members of a build in a list, into the object that JSON has open (api_builds.c). */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What waits, by system and by specification. */
+/* What waits: what cannot run, what comes next, and how much by system and specification. */
 #include <errno.h>
 
 #include "base/clock.h"
@@ -7,11 +7,76 @@
 #include "serve/routes.h"
 #include "serve/serve_pages.h"
 #include "serve/views.h"
+#include "ui/list.h"
 #include "ui/ui.h"
 
-#define OLDEST_SHOWN 50
+#define SHOWN 50
+#define WINDOW 1000 /* waiting builds that are looked at for one page */
 #define KEEP_MS 2000
 #define KEEP_TIMES 20 /* what reading took: at most a twentieth of the time goes into it */
+
+/* ---- what comes next ---- */
+
+/* Systems that agents work for now. */
+static struct db_strs
+served_systems(const struct queue_systems_rows *systems, struct arena *arena)
+{
+  struct str *names = arena_array(arena, systems->count + 1, sizeof *names);
+  size_t count = 0;
+  for (size_t i = 0; i < systems->count; i++)
+    if (systems->items[i].agents > 0)
+      names[count++] = systems->items[i].system;
+  return (struct db_strs) { names, count };
+}
+
+/* Of ROWS the first that can be built; the rest of the window counts as passed. */
+static void
+take_ready(const struct queue_next_rows *rows, size_t limit, struct queue_part *ret)
+{
+  *ret = (struct queue_part) { .builds = { rows->items, 0 } };
+  size_t i = 0;
+  for (; i < rows->count && ret->builds.count < limit; i++) {
+    if (rows->items[i].ready)
+      rows->items[ret->builds.count++] = rows->items[i];
+    else
+      ret->passed++;
+    ret->last = rows->items[i].id;
+  }
+  if (i == rows->count && rows->count < WINDOW)
+    ret->last = 0;
+}
+
+/* Behind the build AFTER; 0 = from the front. */
+static int
+read_part(struct db *db, const struct queue_systems_rows *systems, int64_t after, int64_t limit,
+          struct arena *arena, struct queue_part *ret, struct error *err)
+{
+  struct queue_place_row place = { 0 };
+  struct queue_next_rows rows = { 0 };
+  int r = after == 0 ? 1 : queue_place(db, after, &place, err);
+  if (r == 0)
+    return error_set(err, -ENOENT, "there is no build %lld", (long long) after);
+  if (r > 0)
+    r = queue_next(db, served_systems(systems, arena), after == 0, place.priority, place.created_at,
+                   after, WINDOW, arena, &rows, err);
+  if (r == 0)
+    take_ready(&rows, (size_t) limit, ret);
+  return r;
+}
+
+static void
+count_all(struct queue_view *view)
+{
+  view->waiting = view->running = view->stuck = 0;
+  for (size_t i = 0; i < view->systems.count; i++) {
+    const struct queue_systems_row *system = &view->systems.items[i];
+    view->waiting += system->waiting;
+    view->running += system->running;
+    view->stuck += system->agents == 0 ? system->waiting : 0;
+  }
+}
+
+/* ---- what is kept ---- */
 
 static int
 read_queue(struct db *db, void *context, struct error *err)
@@ -23,7 +88,11 @@ read_queue(struct db *db, void *context, struct error *err)
   if (r == 0)
     r = queue_specifications(db, &queue->arena, &view->specifications, err);
   if (r == 0)
-    r = queue_oldest(db, OLDEST_SHOWN, &queue->arena, &view->oldest, err);
+    r = read_part(db, &view->systems, 0, SHOWN, &queue->arena, &view->part, err);
+  if (r == 0)
+    r = queue_oldest(db, SHOWN, &queue->arena, &view->oldest, err);
+  view->is_first = true;
+  count_all(view);
   return r;
 }
 
@@ -45,17 +114,49 @@ refresh(struct serve_context *serve, struct error *err)
   return r;
 }
 
+/* ---- the page ---- */
+
+struct further
+{
+  struct arena *arena;
+  int64_t after, limit;
+  struct queue_view view; /* what is kept, with a part of its own */
+};
+
+static int
+read_further(struct db *db, void *context, struct error *err)
+{
+  struct further *further = context;
+  return read_part(db, &further->view.systems, further->after, further->limit, further->arena,
+                   &further->view.part, err);
+}
+
 static int
 show_queue(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
+  struct further further = { .arena = http_arena(request) };
   struct ui_frame frame;
   CLEANUP_BUF struct buf page = { 0 };
   accounts_frame(request, serve->pool, &frame);
-  pthread_mutex_lock(&serve->queue.lock);
-  int r = refresh(serve, err);
+  const struct ui_list list = { request, "/queue", NULL, (const char *const[]) { "limit", NULL } };
+  int r = http_query_i64(request, "after", 1, INT64_MAX, 0, &further.after, err);
   if (r == 0)
-    queue_page(&page, &serve->queue.view, &frame);
+    r = http_query_i64(request, "limit", 1, SHOWN, SHOWN, &further.limit, err);
+  if (r < 0)
+    return r;
+  pthread_mutex_lock(&serve->queue.lock);
+  r = refresh(serve, err);
+  further.view = serve->queue.view;
+  further.view.is_first = further.after == 0;
+  if (r == 0 && (further.after != 0 || further.limit != SHOWN))
+    r = db_pool_run(serve->pool, DB_READ, read_further, &further, err);
+  further.view.front = ui_list_address(&list, NULL, STR(""));
+  const char *last = arena_printf(further.arena, "%lld", (long long) further.view.part.last);
+  further.view.next =
+      further.view.part.last != 0 ? ui_list_address(&list, "after", str_of(last)) : "";
+  if (r == 0)
+    queue_page(&page, &further.view, &frame);
   pthread_mutex_unlock(&serve->queue.lock);
   return r < 0 ? r : ui_reply(request, &frame, &page);
 }
@@ -108,20 +209,35 @@ put_specifications(struct json *json, const struct queue_specifications_rows *sp
 }
 
 static void
-put_oldest(struct json *json, const struct queue_oldest_rows *oldest)
+put_build(struct json *json, const struct queue_oldest_row *row)
 {
+  json_object_open(json);
+  json_put_i64(json, "build", row->id);
+  json_put_text(json, "name", row->name);
+  json_put_text(json, "system", row->system);
+  json_put_i64(json, "priority", row->priority);
+  json_put_time(json, "waiting_since", row->created_at, false);
+  json_object_close(json);
+}
+
+static void
+put_builds(struct json *json, const struct queue_view *view)
+{
+  json_key(json, "next");
+  json_array_open(json);
+  for (size_t i = 0; i < view->part.builds.count; i++) {
+    const struct queue_next_row *row = &view->part.builds.items[i];
+    put_build(json, &(struct queue_oldest_row) { .id = row->id,
+                                                 .name = row->name,
+                                                 .system = row->system,
+                                                 .priority = row->priority,
+                                                 .created_at = row->created_at });
+  }
+  json_array_close(json);
   json_key(json, "waiting_longest");
   json_array_open(json);
-  for (size_t i = 0; i < oldest->count; i++) {
-    const struct queue_oldest_row *row = &oldest->items[i];
-    json_object_open(json);
-    json_put_i64(json, "build", row->id);
-    json_put_text(json, "name", row->name);
-    json_put_text(json, "system", row->system);
-    json_put_i64(json, "priority", row->priority);
-    json_put_time(json, "waiting_since", row->created_at, false);
-    json_object_close(json);
-  }
+  for (size_t i = 0; i < view->oldest.count; i++)
+    put_build(json, &view->oldest.items[i]);
   json_array_close(json);
 }
 
@@ -137,7 +253,7 @@ tell_queue(struct http_request *request, void *context, struct error *err)
     json_object_open(&json);
     put_systems(&json, &serve->queue.view.systems);
     put_specifications(&json, &serve->queue.view.specifications);
-    put_oldest(&json, &serve->queue.view.oldest);
+    put_builds(&json, &serve->queue.view);
     json_object_close(&json);
   }
   pthread_mutex_unlock(&serve->queue.lock);

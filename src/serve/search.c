@@ -15,9 +15,13 @@
 #define HASH_BEGINNING 4 /* digits from which on a store item is looked for by them */
 #define STORE "/gnu/store/"
 
+#define BEGINNING_MAX 200 /* builds by the beginning of their name */
+#define NEWEST_MAX 20000  /* builds that are looked at for any part of it */
+
 struct search
 {
   struct arena *arena;
+  struct str name;  /* of derivations: as typed, but "name@version" is "name-version" */
   struct str word;  /* lower case, without spaces around */
   struct str items; /* the beginning of store items to look for; size 0 = none */
   int64_t number;   /* 0 = it is none */
@@ -35,18 +39,48 @@ lower_case(struct arena *arena, struct str text)
   return lower;
 }
 
-/* A whole path, a basename, or the beginning of its hash: digits of Nix's base32. */
+/* As Guix names versions to people, and as its derivations have them. */
+static struct str
+derivation_name(struct arena *arena, struct str word)
+{
+  struct str name = arena_str(arena, word);
+  ptrdiff_t at = str_find(name, '@');
+  if (at > 0)
+    ((char *) name.data)[at] = '-';
+  return name;
+}
+
+/* A path of the store or inside one of its items, a basename, or the beginning of its hash:
+   digits of Nix's base32. */
 static struct str
 item_beginning(struct str word)
 {
   static const struct str digits = { "0123456789abcdfghijklmnpqrsvwxyz", 32 };
   if (str_starts(word, STR(STORE)))
     word = str_from(word, strlen(STORE));
+  ptrdiff_t slash = str_find(word, '/');
+  if (slash > (ptrdiff_t) digits.size)
+    word.size = (size_t) slash;
   size_t size = 0;
   while (size < word.size && size < digits.size && str_find(digits, word.data[size]) >= 0)
     size++;
   bool is_whole = size == digits.size && (word.size == size || word.data[size] == '-');
   return is_whole || (size == word.size && size >= HASH_BEGINNING) ? word : STR("");
+}
+
+/* Those that a job has shown are not shown again. */
+static void
+drop_shown(const struct search_jobs_rows *jobs, struct search_builds_rows *builds)
+{
+  size_t count = 0;
+  for (size_t i = 0; i < builds->count; i++) {
+    bool is_shown = false;
+    for (size_t j = 0; j < jobs->count && !is_shown; j++)
+      is_shown = jobs->items[j].build == builds->items[i].id;
+    if (!is_shown)
+      builds->items[count++] = builds->items[i];
+  }
+  builds->count = count;
 }
 
 /* One more than is wanted was asked for. */
@@ -64,11 +98,12 @@ cut_all(struct search *search)
 {
   struct search_view *view = &search->view;
   view->jobs_are_cut = cut(&view->jobs.count, search->limit);
+  view->builds_are_cut = cut(&view->builds.count, search->limit);
   view->items_are_cut = cut(&view->items.count, search->limit);
   view->commits_are_cut = cut(&view->commits.count, search->limit);
   view->names_are_cut = cut(&view->names.count, search->limit);
-  view->is_empty = view->jobs.count + view->names.count + view->commits.count + view->items.count
-                       + view->numbers.count
+  view->is_empty = view->jobs.count + view->builds.count + view->names.count + view->commits.count
+                       + view->items.count + view->numbers.count
                    == 0;
 }
 
@@ -81,6 +116,9 @@ run_search(struct db *db, void *context, struct error *err)
   int64_t limit = search->limit + 1;
   int r = search_jobs(db, search->word, limit, arena, &view->jobs, err);
   if (r == 0)
+    r = search_builds(db, search->name, limit > BEGINNING_MAX ? limit : BEGINNING_MAX, NEWEST_MAX,
+                      limit, arena, &view->builds, err);
+  if (r == 0)
     r = search_names(db, search->word, limit, arena, &view->names, err);
   if (r == 0)
     r = search_commits(db, search->word, limit, arena, &view->commits, err);
@@ -88,9 +126,11 @@ run_search(struct db *db, void *context, struct error *err)
     r = search_store_items(db, search->items, limit, arena, &view->items, err);
   if (r == 0 && search->number > 0)
     r = search_number(db, search->number, arena, &view->numbers, err);
-  if (r >= 0)
-    cut_all(search);
-  return r;
+  if (r < 0)
+    return r;
+  drop_shown(&view->jobs, &view->builds);
+  cut_all(search);
+  return 0;
 }
 
 static int
@@ -105,6 +145,7 @@ search_for(struct http_request *request, struct serve_context *serve, struct sea
   if (asked.size > WORD_MAX)
     return error_set(err, -EINVAL, "what is searched for may have %d bytes", WORD_MAX);
   search->word = lower_case(arena, asked);
+  search->name = derivation_name(arena, asked);
   search->items = item_beginning(asked);
   if (str_to_i64(asked, &search->number) < 0)
     search->number = 0;
@@ -151,6 +192,23 @@ put_jobs(struct json *json, const struct search_jobs_rows *jobs)
     json_put_i64(json, "evaluation", job->evaluation);
     json_put_i64(json, "build", job->build);
     json_put_text(json, "state", job->state);
+    json_object_close(json);
+  }
+  json_array_close(json);
+}
+
+static void
+put_builds(struct json *json, const struct search_builds_rows *builds)
+{
+  json_key(json, "builds");
+  json_array_open(json);
+  for (size_t i = 0; i < builds->count; i++) {
+    const struct search_builds_row *build = &builds->items[i];
+    json_object_open(json);
+    json_put_i64(json, "id", build->id);
+    json_put_text(json, "name", build->name);
+    json_put_text(json, "system", build->system);
+    json_put_text(json, "state", build->state);
     json_object_close(json);
   }
   json_array_close(json);
@@ -225,6 +283,8 @@ put_cuts(struct json *json, const struct search_view *view)
   json_array_open(json);
   if (view->jobs_are_cut)
     json_cstr(json, "jobs");
+  if (view->builds_are_cut)
+    json_cstr(json, "builds");
   if (view->items_are_cut)
     json_cstr(json, "store_items");
   if (view->commits_are_cut)
@@ -248,6 +308,7 @@ tell_search(struct http_request *request, void *context, struct error *err)
   struct json json = json_begin(&body);
   json_object_open(&json);
   put_jobs(&json, &view->jobs);
+  put_builds(&json, &view->builds);
   put_items(&json, &view->items);
   put_commits(&json, &view->commits);
   put_things(&json, view);

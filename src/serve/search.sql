@@ -17,6 +17,29 @@ JOIN build ON build.id = job.build_id
 ORDER BY length(job_name.name), job_name.name, specification.name, job.build_id
 LIMIT :limit::bigint;
 
+-- name: search_builds :many
+-- Builds whose derivation's name begins with WORD, by an index; behind them those among the
+-- NEWEST ones that have it anywhere else.
+SELECT build.id, left(substr(basename, 34), -4) AS "name!", build_state_name(state) AS "state!",
+       system.name AS system, created_at
+FROM ((SELECT build.id AS build_id, 0 AS rank
+       FROM store_path JOIN build ON build.derivation_id = store_path.id
+       WHERE basename LIKE '%.drv' AND substr(basename, 34) >= :word
+         AND substr(basename, 34) < :word || '~'
+       ORDER BY substr(basename, 34), store_path.id LIMIT :beginning::bigint)
+      UNION ALL
+      (SELECT newest.id, 1
+       FROM (SELECT id, derivation_id FROM build ORDER BY id DESC LIMIT :newest::bigint) AS newest
+       JOIN store_path ON store_path.id = derivation_id
+       WHERE strpos(lower(left(basename, -4)), lower(:word)) > 33
+         AND NOT (substr(basename, 34) >= :word AND substr(basename, 34) < :word || '~')
+       LIMIT :limit::bigint)) AS found
+JOIN build ON build.id = build_id
+JOIN store_path ON store_path.id = derivation_id
+JOIN derivation ON derivation.id = derivation_id
+JOIN system ON system.id = system_id
+ORDER BY rank, length(basename), build.id DESC LIMIT :limit;
+
 -- name: search_store_items :many
 -- Store items whose basename begins with BEGINNING, with the build that makes them or,
 -- for a derivation, carries it out.

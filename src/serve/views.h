@@ -9,6 +9,7 @@
 #include "serve/serve_sql.h"
 #include "serve/story.h"
 #include "ui/frame.h"
+#include "ui/list.h"
 
 struct overview_view
 {
@@ -28,26 +29,31 @@ struct state_chip
 {
   struct str state;
   int64_t count;
+  const char *address;
   bool is_chosen;
 };
 
 struct builds_view
 {
   struct serve_builds_rows builds;
-  struct serve_systems_rows systems;
+  struct serve_build_choices_rows choices;
   struct
   {
     struct state_chip *items;
     size_t count;
   } chips;
   struct state_chip chip_room[FARM_BUILD_STATE_MAX];
-  int64_t all;          /* builds there are */
-  const char *state;    /* the filter; "" = all */
-  struct str name;      /* likewise */
-  struct str system;    /* likewise */
-  int64_t evaluation;   /* likewise; 0 = all */
-  bool is_paged;        /* not the newest */
-  int64_t older, newer; /* cursors; 0 = there are none */
+  int64_t all; /* builds there are */
+  const char *all_address;
+  struct ui_heads heads;
+
+  /* What the list is narrowed to, and its order; "" or 0 = all. */
+  struct str state, name, system, specification, agent, sort;
+  int64_t evaluation;
+  bool is_narrowed;
+  bool is_counted; /* the counts of states are its own: only the state narrows it */
+  bool by_time;    /* the newest first */
+  const char *first, *previous, *next; /* addresses; "" = this is it, or there is none */
 };
 
 struct attempt_view
@@ -140,6 +146,7 @@ struct log_view
 
 struct agents_view
 {
+  struct ui_heads heads;
   struct serve_agents_rows agents;
   struct serve_running_rows running;
 };
@@ -201,11 +208,13 @@ struct search_view
   struct str asked; /* size 0 = nothing yet */
   bool is_empty;    /* nothing was found */
   struct search_jobs_rows jobs;
+  struct search_builds_rows builds; /* that are none of these jobs */
   struct search_store_items_rows items;
   struct search_commits_rows commits;
   struct search_number_rows numbers;
   struct search_names_rows names;
-  bool jobs_are_cut, items_are_cut, commits_are_cut, names_are_cut; /* there are more */
+  /* There are more: */
+  bool jobs_are_cut, builds_are_cut, items_are_cut, commits_are_cut, names_are_cut;
 };
 
 struct substitutes_view

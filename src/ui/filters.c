@@ -45,20 +45,31 @@ static const struct
   { HOUR, "hour" },      { MINUTE, "minute" },  { SECOND, "second" },
 };
 
+/* SPAN between two words; INSTEAD, when it is less than a second. */
+static struct ui_text
+span_text(int64_t span, const char *before, const char *behind, const char *instead)
+{
+  for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+    int64_t number = span / units[i].size;
+    if (number > 0)
+      return text_printf("%s%" PRId64 " %s%s%s", before, number, units[i].name,
+                         number == 1 ? "" : "s", behind);
+  }
+  return text_printf("%s", instead);
+}
+
 struct ui_text
 ui_filter_relative_time(int64_t time)
 {
   int64_t span = clock_now_us() - time;
-  bool is_past = span >= 0;
-  if (!is_past)
-    span = -span;
-  for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
-    int64_t number = span / units[i].size;
-    if (number > 0)
-      return text_printf("%s%" PRId64 " %s%s%s", is_past ? "" : "in ", number, units[i].name,
-                         number == 1 ? "" : "s", is_past ? " ago" : "");
-  }
-  return text_printf("now");
+  return span >= 0 ? span_text(span, "", " ago", "now") : span_text(-span, "in ", "", "now");
+}
+
+struct ui_text
+ui_filter_span_since(int64_t time)
+{
+  int64_t span = clock_now_us() - time;
+  return span_text(span > 0 ? span : 0, "", "", "a moment");
 }
 
 struct ui_text

@@ -157,6 +157,7 @@ bool ui_is_equal_cstr(const char *a, struct str b);
 
 /* Times are microseconds since 1970, durations microseconds. */
 struct ui_text ui_filter_iso_time(int64_t time);      /* "2026-11-23T03:31:01.123Z" */
+struct ui_text ui_filter_span_since(int64_t time);    /* "3 minutes" */
 struct ui_text ui_filter_relative_time(int64_t time); /* "3 minutes ago", "in 2 hours" */
 struct ui_text ui_filter_duration(int64_t duration);  /* "3.2 s", "4 min 5 s", "2 h 14 min" */
 struct ui_text ui_filter_bytes(int64_t size);         /* "312 bytes", "1.5 MiB" */

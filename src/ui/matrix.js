@@ -14,7 +14,7 @@ const STATE_WORDS = {
   s: "succeeded", f: "failed", d: "dependency-failed", r: "running", w: "waiting",
   c: "cancelled", "-": "removed",
 };
-const CHANGE_WORDS = { b: "newly broken", x: "fixed", f: "still failing", a: "new" };
+const CHANGE_WORDS = { b: "broken", x: "fixed", f: "still failing", a: "new" };
 const PAPERS = { s: "good", f: "bad", d: "bad", r: "busy", w: "", c: "warn", "-": "" };
 const LEGEND = [["s", "."], ["x", "x"], ["f", "b"], ["f", "."], ["d", "."], ["r", "."], ["w", "."],
   ["c", "."], ["s", "a"]];
@@ -53,6 +53,7 @@ function drawSquare(context, state, change, x, y, size, colour) {
   context.globalAlpha = plain ? 0.35 : 1;
   context.fillRect(0, 0, size, size);
   context.globalAlpha = 1;
+  if (state === "w") context.strokeStyle = colour("edge");
   if (!plain) context.strokeRect(line / 2, line / 2, size - line, size - line);
   context.strokeStyle = strong ? colour("paper") : ink;
   context.fillStyle = context.strokeStyle;
@@ -64,11 +65,11 @@ function drawSquare(context, state, change, x, y, size, colour) {
   if (state === "r") context.fillRect(0, 0, size / 2, size);
   if (change === "x") context.fillRect(size / 3, size / 3, size / 3, size / 3);
   if (change === "a") {
-    context.fillStyle = colour("ink");
+    context.fillStyle = colour("quiet");
     context.beginPath();
-    context.moveTo(size / 2, 0);
+    context.moveTo(size * 0.6, 0);
     context.lineTo(size, 0);
-    context.lineTo(size, size / 2);
+    context.lineTo(size, size * 0.4);
     context.fill();
   }
   context.restore();

@@ -13,21 +13,23 @@ export function noteServerTime(date) {
   if (!Number.isNaN(time)) ahead = Date.now() - time;
 }
 
-function words(time) {
+// IS_AGE: how long it has lasted, not when it was.
+function words(time, isAge) {
   const span = (Date.now() - ahead - time) / 1000;
   for (const [name, size] of UNITS) {
     const number = Math.floor(Math.abs(span) / size);
     if (number === 0) continue;
     const count = `${number} ${name}${number === 1 ? "" : "s"}`;
+    if (isAge) return span < 0 ? "a moment" : count;
     return span < 0 ? `in ${count}` : `${count} ago`;
   }
-  return "now";
+  return isAge ? "a moment" : "now";
 }
 
 function look() {
   if (document.hidden) return;
   for (const element of document.querySelectorAll("time[datetime]")) {
-    const text = words(Date.parse(element.dateTime));
+    const text = words(Date.parse(element.dateTime), "age" in element.dataset);
     if (element.textContent !== text) element.textContent = text;
   }
 }

@@ -5,6 +5,7 @@
 
 #include "http/http.h"
 #include "ui/frame.h"
+#include "ui/list.h"
 
 /* GET /static/{name}: the files of this folder, with their contents' hash as
    ETag, to be asked for again each time (a 304 costs little). */
