@@ -103,7 +103,8 @@ class Lists(Case):
         self.assertEqual(ids("specification=boats"), of_boats)
         self.assertEqual(ids(f"evaluation={self.boats['id']}&sort=name"), of_boats)
         self.assertEqual(ids("specification=boats&state=succeeded"), set())
-        self.assertEqual(ids("specification=none"), set())
+        for nothing in ("specification=none", "agent=none", "evaluation=999"):
+            self.assertEqual(self.client.request("GET", f"/builds?{nothing}").status, 404, nothing)
         by = {name: ids(f"agent={name}") for name in ("builder-1", "builder-2")}
         for name, built in by.items():
             self.assertTrue(built, name)
@@ -157,7 +158,7 @@ class Lists(Case):
 
     def ahead(self, number: int) -> int:
         """How many go first, as the scheduler itself has it."""
-        return self.client.api("GET", f"/builds/{number}/explain").get("ahead", -1)
+        return self.client.api("GET", f"/builds/{number}/explain")["ahead_count"]
 
     def occupy_agents(self) -> None:
         """Both agents build what does not end."""
@@ -205,6 +206,6 @@ class Lists(Case):
         assert ids_of(part)[:1] == [number] and len(ids_of(part)) == 4, ids_of(part)
         return part.partition("</table>")[0] + page
 
-    def all_paused(self) -> None:
+    def all_paused(self) -> bool:
         page = self.queue()
-        assert "all are paused" in page and 'id="next"' not in page, page
+        return "all are paused" in page and 'id="next"' not in page
