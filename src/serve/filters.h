@@ -27,7 +27,7 @@ struct build_filter
   struct str agent;         /* likewise; one that tried to build them */
   int64_t evaluation_value;
   const int64_t *evaluation;
-  bool has_more;    /* behind those that were found, whichever way */
+  bool has_more; /* behind those that were found, whichever way */
 };
 
 /* Reads state, system, name, specification, agent, evaluation, before, after and limit;
