@@ -754,7 +754,7 @@ class Finding(OfFarm):
 
     def test_queue(self):
         queue = self.told("queue")
-        self.assertEqual(set(queue), {"systems", "specifications", "waiting_longest"})
+        self.assertEqual(set(queue), {"systems", "specifications", "next", "waiting_longest"})
         self.command("agents", "pause", "builder-1")
         self.addCleanup(self.command, "agents", "resume", "builder-1")
         self.farm.channel.set_version("libtide", "9.1")

@@ -103,8 +103,8 @@ class Lists(Case):
         self.assertEqual(ids("specification=boats"), of_boats)
         self.assertEqual(ids(f"evaluation={self.boats['id']}&sort=name"), of_boats)
         self.assertEqual(ids("specification=boats&state=succeeded"), set())
-        for query in ("specification=none", "agent=none", "evaluation=999"):
-            self.assertEqual(self.client.request("GET", f"/builds?{query}").status, 404, query)
+        for nothing in ("specification=none", "agent=none", "evaluation=999"):
+            self.assertEqual(self.client.request("GET", f"/builds?{nothing}").status, 404, nothing)
         by = {name: ids(f"agent={name}") for name in ("builder-1", "builder-2")}
         for name, built in by.items():
             self.assertTrue(built, name)
@@ -158,7 +158,7 @@ class Lists(Case):
 
     def ahead(self, number: int) -> int:
         """How many go first, as the scheduler itself has it."""
-        return self.client.api("GET", f"/builds/{number}/explain").get("ahead_count", -1)
+        return self.client.api("GET", f"/builds/{number}/explain")["ahead_count"]
 
     def occupy_agents(self) -> None:
         """Both agents build what does not end."""

@@ -49,8 +49,7 @@ by_name(const struct serve_agents_row *a, const struct serve_agents_row *b)
 static int
 by_state(const struct serve_agents_row *a, const struct serve_agents_row *b)
 {
-  int order = str_compare(a->state, b->state);
-  return order != 0 ? order : a->paused - b->paused;
+  return str_compare(a->state, b->state);
 }
 
 static int

@@ -5,7 +5,7 @@
 -- All, or the one with this name; those behind AFTER.
 SELECT agent.id, agent.name, array_to_string(systems, ', ') AS "systems!",
        systems AS "systems_list!", jobs, paused, connected_at IS NOT NULL AS "connected!",
-       CASE WHEN revoked_at IS NOT NULL THEN 'released'
+       CASE WHEN revoked_at IS NOT NULL THEN 'released' WHEN paused THEN 'paused'
             WHEN connected_at IS NOT NULL THEN 'connected' ELSE 'away' END AS "state!",
        connected_at, seen_at, enrolled_at, revoked_at IS NOT NULL AS "released!",
        facts::text AS "facts!", told_at AS "told_at?", load::double precision AS "load?",

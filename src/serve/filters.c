@@ -51,21 +51,32 @@ turn_round(struct serve_build_ids_rows *rows)
   }
 }
 
+/* No builds of an evaluation that is not there are a slip, and not an answer. */
+static int
+check_evaluation(struct db *db, int64_t id, struct error *err)
+{
+  struct serve_evaluation_known_row row = { 0 };
+  int r = serve_evaluation_known(db, id, &row, err);
+  if (r < 0 || row.known)
+    return r < 0 ? r : 0;
+  return error_set(err, -ENOENT, "there is no evaluation %lld", (long long) id);
+}
+
 /* The ids of what a filter names. */
 static int
 find_names(struct db *db, const struct build_filter *filter, struct serve_filter_names_row *ret,
            struct error *err)
 {
-  if (filter->specification.data == NULL && filter->agent.data == NULL)
+  struct str specification = filter->specification, agent = filter->agent;
+  if (specification.data == NULL && agent.data == NULL)
     return 0;
-  int r = serve_filter_names(db, filter->specification, filter->agent, ret, err);
+  int r = serve_filter_names(db, specification, agent, ret, err);
   if (r < 0)
     return r;
-  if (filter->specification.data != NULL && ret->specification == 0)
-    return error_set(err, -ENOENT, "there is no specification \"%.*s\"",
-                     STR_FMT(filter->specification));
-  if (filter->agent.data != NULL && ret->agent == 0)
-    return error_set(err, -ENOENT, "there is no agent \"%.*s\"", STR_FMT(filter->agent));
+  if (specification.data != NULL && ret->specification == 0)
+    return error_set(err, -ENOENT, "there is no specification \"%.*s\"", STR_FMT(specification));
+  if (agent.data != NULL && ret->agent == 0)
+    return error_set(err, -ENOENT, "there is no agent \"%.*s\"", STR_FMT(agent));
   return 0;
 }
 
@@ -116,17 +127,6 @@ read_builds(struct db *db, const struct serve_build_ids_rows *rows, struct arena
   for (size_t i = 0; i < rows->count; i++)
     ids[i] = rows->items[i].id;
   return serve_builds(db, (struct db_i64s) { ids, rows->count }, arena, ret, err);
-}
-
-/* No builds of an evaluation that is not there are a slip, and not an answer. */
-static int
-check_evaluation(struct db *db, int64_t id, struct error *err)
-{
-  struct serve_evaluation_known_row row = { 0 };
-  int r = serve_evaluation_known(db, id, &row, err);
-  if (r < 0 || row.known)
-    return r < 0 ? r : 0;
-  return error_set(err, -ENOENT, "there is no evaluation %lld", (long long) id);
 }
 
 int

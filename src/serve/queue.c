@@ -88,9 +88,9 @@ read_queue(struct db *db, void *context, struct error *err)
   if (r == 0)
     r = queue_specifications(db, &queue->arena, &view->specifications, err);
   if (r == 0)
-    r = queue_oldest(db, SHOWN, &queue->arena, &view->oldest, err);
-  if (r == 0)
     r = read_part(db, &view->systems, 0, SHOWN, &queue->arena, &view->part, err);
+  if (r == 0)
+    r = queue_oldest(db, SHOWN, &queue->arena, &view->oldest, err);
   view->is_first = true;
   count_all(view);
   return r;
@@ -209,20 +209,35 @@ put_specifications(struct json *json, const struct queue_specifications_rows *sp
 }
 
 static void
-put_oldest(struct json *json, const struct queue_oldest_rows *oldest)
+put_build(struct json *json, const struct queue_oldest_row *row)
 {
+  json_object_open(json);
+  json_put_i64(json, "build", row->id);
+  json_put_text(json, "name", row->name);
+  json_put_text(json, "system", row->system);
+  json_put_i64(json, "priority", row->priority);
+  json_put_time(json, "waiting_since", row->created_at, false);
+  json_object_close(json);
+}
+
+static void
+put_builds(struct json *json, const struct queue_view *view)
+{
+  json_key(json, "next");
+  json_array_open(json);
+  for (size_t i = 0; i < view->part.builds.count; i++) {
+    const struct queue_next_row *row = &view->part.builds.items[i];
+    put_build(json, &(struct queue_oldest_row) { .id = row->id,
+                                                 .name = row->name,
+                                                 .system = row->system,
+                                                 .priority = row->priority,
+                                                 .created_at = row->created_at });
+  }
+  json_array_close(json);
   json_key(json, "waiting_longest");
   json_array_open(json);
-  for (size_t i = 0; i < oldest->count; i++) {
-    const struct queue_oldest_row *row = &oldest->items[i];
-    json_object_open(json);
-    json_put_i64(json, "build", row->id);
-    json_put_text(json, "name", row->name);
-    json_put_text(json, "system", row->system);
-    json_put_i64(json, "priority", row->priority);
-    json_put_time(json, "waiting_since", row->created_at, false);
-    json_object_close(json);
-  }
+  for (size_t i = 0; i < view->oldest.count; i++)
+    put_build(json, &view->oldest.items[i]);
   json_array_close(json);
 }
 
@@ -238,7 +253,7 @@ tell_queue(struct http_request *request, void *context, struct error *err)
     json_object_open(&json);
     put_systems(&json, &serve->queue.view.systems);
     put_specifications(&json, &serve->queue.view.specifications);
-    put_oldest(&json, &serve->queue.view.oldest);
+    put_builds(&json, &serve->queue.view);
     json_object_close(&json);
   }
   pthread_mutex_unlock(&serve->queue.lock);

@@ -33,6 +33,17 @@ JOIN build ON build.id = build_id AND finished_at IS NULL
 GROUP BY specification.name, evaluation_id, specification.priority
 ORDER BY specification.priority DESC, specification.name;
 
+-- name: queue_oldest :many
+-- What has waited longest.
+SELECT build.id, left(substr(basename, 34), -4) AS "name!", system.name AS system, priority,
+       build.created_at
+FROM build
+JOIN derivation ON derivation.id = derivation_id
+JOIN system ON system.id = system_id
+JOIN store_path ON store_path.id = derivation_id
+WHERE finished_at IS NULL AND state = 0
+ORDER BY build.created_at, build.id LIMIT :limit::bigint;
+
 -- name: queue_place :one
 -- Where a build stands in the queue, or stood.
 SELECT priority, created_at FROM build WHERE id = :id;
@@ -72,14 +83,3 @@ FROM (SELECT build.id, derivation_id, priority, build.created_at, system.name AS
       ORDER BY -priority, build.created_at, build.id LIMIT :limit::bigint) AS place
 JOIN store_path ON store_path.id = derivation_id
 ORDER BY -place.priority, place.created_at, place.id;
-
--- name: queue_oldest :many
--- What has waited longest.
-SELECT build.id, left(substr(basename, 34), -4) AS "name!", system.name AS system, priority,
-       created_at
-FROM build
-JOIN derivation ON derivation.id = derivation_id
-JOIN system ON system.id = system_id
-JOIN store_path ON store_path.id = derivation_id
-WHERE finished_at IS NULL AND state = 0
-ORDER BY created_at, build.id LIMIT :limit::bigint;
