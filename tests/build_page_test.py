@@ -154,11 +154,11 @@ class BuildPages(Case):
                          {"Restart", "Restart with dependents"})
         before = len(self.farm.build(self.newer["sextant"]["id"])["attempts"])
         page = self.visitor.press(self.path("sextant"), "Restart")
-        self.assertIn("is built again", page)
+        self.assertIn("was restarted", page)
         self.farm.wait_for_build(self.newer["sextant"]["id"], lambda it:
                                  len(it["attempts"]) == before + 1 and it["state"] == "failed")
         page = self.visitor.press(self.path("sextant"), "Restart with dependents")
-        self.assertIn("and so is what failed with it", page)
+        self.assertIn("and so was what failed with it", page)
         self.farm.wait_for_build(self.newer["sextant"]["id"], lambda it:
                                  len(it["attempts"]) == before + 2 and it["state"] == "failed")
 
@@ -352,6 +352,13 @@ class BuildPages(Case):
         for query in ("line=x", "line=0", "line=5-2", "from=-1", "line=99999999999999999999"):
             answer = self.visitor.request("GET", f"{self.path('loud')}/log?{query}")
             self.assertEqual(answer.status, 400, query)
+            if query.startswith("line="):  # told beside the field, on the page itself
+                page = answer.body.decode()
+                field = re.search(r'<input name="line"[^>]*>', page)[0]
+                self.assertIn('aria-invalid="true"', field)
+                self.assertIn(f'value="{query.removeprefix("line=")}"', field)
+                self.assertIn("must be the number of a line", page)
+                self.assertTrue(self.lines(page))
         self.assertTrue(self.lines(self.log("loud", "line=999999999")))
         for path in ("/builds/1/log?attempt=999999", "/builds/999999/log"):
             self.assertEqual(self.visitor.request("GET", path).status, 404, path)

@@ -112,6 +112,9 @@ class Lists(Case):
                 self.assertIn(name, {it["agent"] for it in self.farm.build(number)["attempts"]})
         self.assertEqual(by["builder-1"] | by["builder-2"],
                          {it["id"] for it in self.builds if self.farm.build(it["id"])["attempts"]})
+        # The form as it is sent, with nothing in its fields, narrows nothing.
+        self.assertEqual(ids("name=&system=&specification=&evaluation=&agent="),
+                         {it["id"] for it in self.builds})
         # What narrows the list stays, whatever is chosen besides.
         page = self.page("/builds?specification=boats&agent=builder-1&name=tide&sort=name")
         for found in re.findall(r'<a [^>]*href="(/builds\?[^"]*)"', page):

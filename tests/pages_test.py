@@ -10,7 +10,7 @@ from support.case import Case
 from support.panoply import API, Client
 
 OF_A_KIND = 3  # links with the same parameters that are followed
-SCRIPTS = ("copy", "drawing", "log", "matrix")
+SCRIPTS = ("copy", "fields", "drawing", "log", "matrix")
 SCRIPT = "<script>alert(1)</script>\"'&"
 HOSTILE = f"{SCRIPT} \x1b[31mred\u202e {'x' * 10000}"
 STATEMENTS_MAX = 8  # that a page may have the database run

@@ -345,7 +345,7 @@ set_paused(struct http_request *request, struct evaluations *evaluations, bool p
   evaluations_look_now(evaluations);
   return ui_done(request, specification_path(request, ""), "%s",
                  paused ? "Paused: its channels are looked at on demand only."
-                        : "Resumed: its channels are looked at by its period again.");
+                        : "Resumed: its channels are looked at again, by its period or on demand.");
 }
 
 static int

@@ -112,6 +112,7 @@ get_agents(struct http_request *request, void *context, struct error *err)
     return r;
   qsort_r(view->agents.items, view->agents.count, sizeof *view->agents.items, compare_agents,
           &sort);
+  view->url = serve_own_url(request);
   view->heads = ui_list_heads(&list, agent_columns, ARRAY_SIZE(agent_columns), &sort);
   CLEANUP_BUF struct buf page = { 0 };
   struct ui_frame frame;

@@ -228,8 +228,8 @@ restart_build(struct http_request *request, void *context, struct error *err)
     r = farm_build_restart(serve->farm, id, dependents, err);
   if (r < 0)
     return r;
-  return ui_done(request, build_path(request, id), "Build %lld is built again%s.", (long long) id,
-                 dependents ? ", and so is what failed with it" : "");
+  return ui_done(request, build_path(request, id), "Build %lld was restarted%s.", (long long) id,
+                 dependents ? ", and so was what failed with it" : "");
 }
 
 static int

@@ -21,20 +21,21 @@ struct log_page_question
   struct log_view view;
 };
 
-/* `line`: "12" or "12-20". */
-static int
-read_mark(struct http_request *request, struct log_page_question *question, struct error *err)
+/* `line`: "12" or "12-20". What somebody typed and is neither is told beside its field. */
+static void
+read_mark(struct http_request *request, struct log_page_question *question)
 {
   struct str first, rest = http_query(request, "line");
   if (rest.size == 0)
-    return 0;
+    return;
   (void) str_split(&rest, '-', &first);
   struct str last = rest.data != NULL ? rest : first;
   if (str_to_i64(str_trim(first), &question->mark_from) < 0
       || str_to_i64(str_trim(last), &question->mark_to) < 0 || question->mark_from < 1
-      || question->mark_to < question->mark_from)
-    return error_set(err, -EINVAL, "a line is a number, or two: 12-20");
-  return 0;
+      || question->mark_to < question->mark_from) {
+    question->mark_from = question->mark_to = 0;
+    question->view.line_typed = http_query(request, "line");
+  }
 }
 
 static int
@@ -49,7 +50,8 @@ read_question(struct http_request *request, struct log_page_question *ret, struc
   ret->unfold = str_equal(unfold, STR("yes"));
   if (r == 0 && unfold.size > 0 && !ret->unfold)
     r = error_set(err, -EINVAL, "unfold must be \"yes\"");
-  return r == 0 ? read_mark(request, ret, err) : r;
+  read_mark(request, ret);
+  return r;
 }
 
 static int
@@ -164,7 +166,7 @@ show_log(struct http_request *request, void *context, struct error *err)
   struct ui_frame frame;
   accounts_frame(request, serve->pool, &frame);
   log_page(&page, view, &frame);
-  return ui_reply(request, &frame, &page);
+  return ui_reply_status(request, &frame, view->line_typed.size > 0 ? 400 : 200, &page);
 }
 
 /* A log must be unpacked. */

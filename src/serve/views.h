@@ -137,6 +137,7 @@ struct log_view
   struct attempt_view attempt; /* whose log this is; id 0 = there was none */
   struct build_now now;        /* without an attempt */
   struct log_window window;
+  struct str line_typed;  /* what could not be gone to; size 0 = nothing */
   struct log_folds folds; /* the window's lines */
   bool unfolded;          /* all of them, as was asked for */
   int64_t first, last;    /* lines that are shown; 0 = none */
@@ -146,6 +147,7 @@ struct log_view
 
 struct agents_view
 {
+  struct str url; /* of this server, as the visitor knows it */
   struct ui_heads heads;
   struct serve_agents_rows agents;
   struct serve_running_rows running;

@@ -130,6 +130,22 @@ async function checkSigningOut(tab) {
   same(await tab.locator("a", { hasText: "Sign in" }).count(), 1, "links to sign in");
 }
 
+// After a refusal the keyboard is on the field that was wrong.
+async function checkWrongFields(context) {
+  for (const [path, name] of [[`/evaluations/${farm.evaluation}`, "against"],
+    [`/builds/${farm.builds.sextant}/log`, "line"]]) {
+    const tab = await context.newPage();
+    await tab.goto(path);
+    await tab.fill(`main [name="${name}"]`, "abc");
+    await Promise.all([tab.waitForEvent("load"), tab.press(`main [name="${name}"]`, "Enter")]);
+    const field = tab.locator(`main [name="${name}"]`);
+    same(await field.getAttribute("aria-invalid"), "true", `${path}: the wrong field`);
+    await tab.waitForFunction((it) => document.activeElement?.name === it, name);
+    same(await field.inputValue(), "abc", `${path}: what was typed`);
+    await tab.close();
+  }
+}
+
 await run(async (browser) => {
   const context = await newContext(browser);
   const tab = await context.newPage();
@@ -141,6 +157,7 @@ await run(async (browser) => {
   await checkAction(tab);
   await checkLines(tab);
   tab.removeAllListeners();
+  await checkWrongFields(context);
   await eachPage(context, pagesFor(true), checkStops);
   await checkSigningOut(tab);
   await context.close();

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A form that comes back with something wrong: the keyboard stands on the first field that is.
+// (`autofocus` does the same without scripts, but not where the address leads to a part of the page.)
+
+const wrong = document.querySelector('main [aria-invalid="true"]');
+if (wrong && document.activeElement === document.body) wrong.focus();
