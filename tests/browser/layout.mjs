@@ -28,7 +28,8 @@ async function checkWidths(tab, page, how) {
 // How many rows the head of the page takes.
 function headRows() {
   const parts = [...document.querySelectorAll(".bar > .name, .bar nav a, .bar input, .bar button")];
-  const middles = parts.map((part) => part.getBoundingClientRect()).map((box) => box.top + box.height / 2);
+  const middles = parts.map((part) => part.getBoundingClientRect())
+    .filter((box) => box.height > 0).map((box) => box.top + box.height / 2);
   return middles.sort((a, b) => a - b).filter((it, at, all) => at === 0 || it - all[at - 1] > 8).length;
 }
 
