@@ -120,7 +120,7 @@ class BuildPages(Case):
                          {self.path("sextant")})
         self.assertIn('value="sex"', page)
         self.assertRegex(page, r"<option selected>x86_64-linux")
-        self.assertRegex(page, r'href="/builds\?state=running&amp;name=sex&amp;system=x86_64-linux"')
+        self.assertRegex(page, r'href="/builds\?name=sex&amp;system=x86_64-linux&amp;state=running"')
         self.assertIn("No build is like this", self.visitor.page("/builds?name=nothing-is-called-so"))
         ids = [it["id"] for it in self.farm.client.api("GET", "/builds?limit=1000")["items"]]
         path, seen = "/builds?limit=7", []

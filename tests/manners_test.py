@@ -74,7 +74,7 @@ class Manners(Case):
                              (f"/evaluations/{id_}?errors=zzz", 400),
                              (f"/evaluations/{id_}?errors=all", 200),
                              (f"/evaluations/{id_}?show=odd", 400),
-                             (f"/evaluations/{id_}?against=999", 404),
+                             (f"/evaluations/{id_}?against=999", 400),  # beside its field
                              (f"/evaluations/{id_}/matrix?part=odd", 400),
                              ("/add-specification?as=odd", 400), (f"{log}?unfold=odd", 400),
                              (f"{log}?line=", 200), ("/builds?utm_source=a-newsletter", 200)):

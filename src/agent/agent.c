@@ -121,17 +121,6 @@ dial_until_stopped(struct agent *agent, struct error *err)
   return 0;
 }
 
-int
-agent_check_daemon(const struct agent *agent, struct error *err)
-{
-  struct guix_daemon *daemon = NULL;
-  int r = guix_daemon_open(agent->socket, &daemon, err);
-  guix_daemon_close(daemon);
-  if (r < 0)
-    return error_hint(err, "Start guix-daemon, or name its socket with --daemon-socket.");
-  return 0;
-}
-
 static void
 cancel_all(struct agent *agent)
 {
@@ -169,8 +158,6 @@ agent_run(const struct agent_options *options, volatile int *stop, int wake, str
   (void) file_allow_descriptors(DESCRIPTORS_WANTED);
   guix_init();
   int r = agent_prepare(&agent, err);
-  if (r == 0)
-    r = agent_check_daemon(&agent, err);
   if (r == 0)
     r = run_enrolled(&agent, stop, wake, err);
   file_closep(&agent.lock_fd);

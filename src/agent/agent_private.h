@@ -39,10 +39,9 @@ struct agent
 
 /* ---- enrol.c ---- */
 
-/* Settles name, systems, folders; takes the lock; reads or earns the token. */
+/* Settles name, systems, folders; takes the lock; sees whether guix-daemon answers, and only
+   then reads or earns the token: what cannot build has no place among the agents. */
 int agent_prepare(struct agent *agent, struct error *err);
-/* Whether guix-daemon answers. */
-int agent_check_daemon(const struct agent *agent, struct error *err);
 /* Earns a token with the joining one. A token that it has is shown to the server, which
    gives another in its place if the administrator has released the agent. */
 int agent_earn_token(struct agent *agent, struct error *err);

@@ -237,16 +237,23 @@ agent_earn_token(struct agent *agent, struct error *err)
   return r;
 }
 
-int
-agent_prepare(struct agent *agent, struct error *err)
+static int
+check_daemon(const struct agent *agent, struct error *err)
 {
-  settle_options(agent);
-  int r = lock_state(agent, err);
+  struct guix_daemon *daemon = NULL;
+  int r = guix_daemon_open(agent->socket, &daemon, err);
+  guix_daemon_close(daemon);
   if (r < 0)
-    return r;
-  const char *token = NULL;
+    return error_hint(err, "Start guix-daemon, or name its socket with --daemon-socket.");
+  return 0;
+}
+
+static int
+take_token(struct agent *agent, struct error *err)
+{
   if (file_exists(agent->token_file)) {
-    r = read_token(agent->token_file, &agent->arena, &token, err);
+    const char *token = NULL;
+    int r = read_token(agent->token_file, &agent->arena, &token, err);
     agent->token = token;
     return r;
   }
@@ -254,6 +261,15 @@ agent_prepare(struct agent *agent, struct error *err)
     error_set(err, -ENOENT, "there is no token in %s", agent->token_file);
     return error_hint(err, "Give --join-token-file: the server has one in its state folder.");
   }
-  r = agent_check_daemon(agent, err); /* what cannot build has no place among the agents */
-  return r < 0 ? r : agent_earn_token(agent, err);
+  return agent_earn_token(agent, err);
+}
+
+int
+agent_prepare(struct agent *agent, struct error *err)
+{
+  settle_options(agent);
+  int r = lock_state(agent, err);
+  if (r == 0)
+    r = check_daemon(agent, err);
+  return r < 0 ? r : take_token(agent, err);
 }
