@@ -81,7 +81,6 @@ read_changes(struct db *db, struct evaluation_query *query, struct error *err)
   if (r == -ENOENT && query->changes.against != NULL) {
     query->changes.against = NULL;
     query->view.problem = arena_str(query->changes.arena, str_of(why.message));
-    query->view.status = 404;
     return changes_read(db, &query->changes, err);
   }
   if (r < 0)
@@ -392,7 +391,6 @@ read_against(struct http_request *request, struct evaluations *evaluations,
     return r;
   query->changes.against = NULL;
   query->view.problem = STR("It must be the number of an evaluation.");
-  query->view.status = 400;
   return 0;
 }
 
@@ -448,7 +446,7 @@ answer_page(struct http_request *request, void *context, struct error *err)
   struct ui_frame frame;
   accounts_frame(request, evaluations->options.pool, &frame);
   evaluation_page(&page, &query.view, &frame);
-  return ui_reply_status(request, &frame, query.view.status != 0 ? query.view.status : 200, &page);
+  return ui_reply_status(request, &frame, query.view.problem.size > 0 ? 400 : 200, &page);
 }
 
 /* It asks a clone and reads a log, and may count a hundred thousand jobs. */

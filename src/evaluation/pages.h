@@ -99,7 +99,6 @@ struct evaluation_view
   struct str asked_against;                /* as it stands in the query; "" = not at all */
   struct str against_typed;                /* what its field says */
   struct str problem;                      /* with `against`; "" = none */
-  int status;                              /* of the reply: what that makes it; 0 = all is well */
   int64_t superseded_by;                   /* it was not begun, for a newer one came; 0 = not so */
   bool is_compared;                        /* its jobs and errors are; else only its commits */
   bool is_open;                            /* waits or runs */

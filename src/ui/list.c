@@ -23,13 +23,10 @@ ui_list_address(const struct ui_list *list, const char *name, struct str value)
   CLEANUP_BUF struct buf out = { 0 };
   bool first = true;
   buf_append_str(&out, str_of(list->path));
-  bool is_put = name == NULL;
-  for (const char *const *kept = list->kept; *kept != NULL; kept++) {
-    bool is_name = name != NULL && strcmp(*kept, name) == 0;
-    put_parameter(&out, *kept, is_name ? value : http_query(list->request, *kept), &first);
-    is_put |= is_name;
-  }
-  if (!is_put)
+  for (const char *const *kept = list->kept; *kept != NULL; kept++)
+    if (name == NULL || strcmp(*kept, name) != 0)
+      put_parameter(&out, *kept, http_query(list->request, *kept), &first);
+  if (name != NULL)
     put_parameter(&out, name, value, &first);
   buf_append_str(&out, str_of(list->anchor));
   return arena_str(http_arena(list->request), buf_str(&out)).data;
