@@ -24,6 +24,8 @@
 
 static atomic_int state_made, state_freed, body_ended, begin_called;
 static atomic_llong upload_bytes;
+static atomic_bool hold_upload; /* keeps the server's thread in the next piece of one */
+static atomic_int uploads_held;
 
 static int
 say_bytes(struct http_request *request, void *context, struct error *err)
@@ -87,6 +89,9 @@ upload_piece(struct http_request *request, struct str piece, void *context, stru
   (void) context;
   assert_non_null(http_state(request));
   atomic_fetch_add(&upload_bytes, (long long) piece.size);
+  atomic_fetch_add(&uploads_held, 1);
+  while (atomic_load(&hold_upload))
+    clock_sleep_ms(1);
   if (http_query(request, "full").data != NULL && piece.size > 0)
     return error_set(err, -EBUSY, "the disk is full");
   if (piece.size > 0)
@@ -546,6 +551,23 @@ test_cut_body_leaves_nothing_behind(void **state)
   assert_int_equal(atomic_load(&body_ended), ended); /* never taken for a whole body */
 }
 
+/* The last bytes and the hang-up are both there before the server reads again. */
+static void
+test_a_hang_up_behind_unread_bytes_is_noticed(void **state)
+{
+  (void) state;
+  int freed = atomic_load(&state_freed), held = atomic_load(&uploads_held);
+  atomic_store(&hold_upload, true);
+  struct wire wire = dial();
+  wire_send(&wire, "PUT /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\nhalf");
+  wait_for(&uploads_held, held + 1);
+  wire_send(&wire, "more");
+  wire_close(&wire);
+  clock_sleep_ms(200); /* for the door; were it too late, that would be the easier case */
+  atomic_store(&hold_upload, false);
+  wait_for(&state_freed, freed + 1);
+}
+
 int
 main(void)
 {
@@ -564,6 +586,7 @@ main(void)
     cmocka_unit_test(test_upload_is_refused_before_the_first_byte),
     cmocka_unit_test(test_upload_refused_midway),
     cmocka_unit_test(test_cut_body_leaves_nothing_behind),
+    cmocka_unit_test(test_a_hang_up_behind_unread_bytes_is_noticed),
   };
   return cmocka_run_group_tests_name("body", tests, start_server, stop_server);
 }

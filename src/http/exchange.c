@@ -194,6 +194,7 @@ accept_piece(struct http_request *request, struct str piece, struct error *err)
 static enum MHD_Result
 take_piece(struct http_request *request, struct str piece)
 {
+  wait_has_read(&request->wait);
   if (request->reply != NULL) {
     request->discarded += piece.size;
     return request->discarded <= DISCARD_MAX ? MHD_YES : MHD_NO;

@@ -38,6 +38,15 @@ watch(struct http_wait *wait, enum wait_watch what)
     wait->watch = what;
 }
 
+/* libmicrohttpd 0.9.75 loses a hang-up that comes together with the last bytes, as its epoll is
+   edge-triggered and it reads once an edge. This makes a new edge and changes nothing else: what
+   was received stays readable. */
+static void
+make_edge(struct http_wait *wait)
+{
+  shutdown(socket_of(wait->connection), SHUT_RD);
+}
+
 void
 wait_init(struct http_wait *wait, struct http_server *server, struct MHD_Connection *connection)
 {
@@ -56,6 +65,17 @@ wait_open(struct http_wait *wait, enum wait_watch what)
       watch(wait, what);
   }
   pthread_mutex_unlock(&server->lock);
+}
+
+/* An edge that was made before the last bytes were read is gone with them; with this one there
+   is always an edge after the last read. */
+void
+wait_has_read(struct http_wait *wait)
+{
+  pthread_mutex_lock(&wait->server->lock);
+  if (wait->hung_up)
+    make_edge(wait);
+  pthread_mutex_unlock(&wait->server->lock);
 }
 
 enum wait_result
@@ -125,10 +145,8 @@ wait_hung_up(struct http_server *server, int64_t id)
     wait->gone = true;
     resume(wait);
   } else if (wait != NULL) {
-    /* libmicrohttpd 0.9.75 loses a hang-up that comes together with the last
-       bytes, as its epoll is edge-triggered. This makes a new edge and changes
-       nothing else: what was received stays readable. */
-    shutdown(socket_of(wait->connection), SHUT_RD);
+    wait->hung_up = true;
+    make_edge(wait);
   }
   pthread_mutex_unlock(&server->lock);
 }

@@ -34,6 +34,7 @@ struct http_wait
   bool suspended; /* in libmicrohttpd */
   bool woken;     /* since the last sleep */
   bool gone;      /* nobody is there any more: waking is pointless */
+  bool hung_up;   /* the sender did, perhaps before its last bytes were read */
 };
 
 enum wait_result
@@ -48,6 +49,9 @@ void wait_init(struct http_wait *wait, struct http_server *server,
                struct MHD_Connection *connection);
 /* On the connection's thread, before the first sleep; later calls do nothing. */
 void wait_open(struct http_wait *wait, enum wait_watch watch);
+/* On the connection's thread, after bytes of the body were read: has it look for more, where
+   the sender hung up. */
+void wait_has_read(struct http_wait *wait);
 /* On the connection's thread only. */
 enum wait_result wait_sleep(struct http_wait *wait);
 /* From any thread. False when the connection is gone. */
