@@ -162,6 +162,7 @@ struct joining_view
   struct str name;    /* as typed */
   struct str days;    /* likewise */
   struct str problem; /* with what was typed; size 0 = none */
+  struct str wrong;   /* name of the field that PROBLEM is about */
 };
 
 /* A bar of the picture of an agent's last day; in units of the picture. */
