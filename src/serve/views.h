@@ -218,6 +218,7 @@ struct search_view
   struct search_names_rows names;
   /* There are more: */
   bool jobs_are_cut, builds_are_cut, items_are_cut, commits_are_cut, names_are_cut;
+  int64_t limit_further; /* of each kind, for who wants more; 0 = more cannot be had */
 };
 
 struct substitutes_view
