@@ -95,7 +95,7 @@ struct build_view
   struct build_now now;
   struct history history;
   struct reproduction reproduction;
-  int64_t needs, needed_by; /* counts, up to 5,000 */
+  int64_t needs, needed_by; /* counts, up to BUILD_NEIGHBOURS_MAX */
   bool can_restart;
   bool is_drawn;         /* there can be a picture of them */
   int64_t attempt_id;    /* whose log is shown; 0 = none */
@@ -118,10 +118,11 @@ struct needs_view
   int64_t build;
   struct str name;
   bool users;               /* what needs it; else what it needs */
-  bool has_more;            /* there may be more than were looked at */
+  bool has_more;            /* there may be more of it than were looked at */
   int64_t needs, needed_by; /* counts */
-  const char *part;         /* as in addresses */
-  struct str sort;          /* "step", "state", "name" */
+  bool more_needs, more_needed_by;
+  const char *part; /* as in addresses */
+  struct str sort;  /* "step", "state", "name" */
   int64_t page, pages;
   struct
   {
