@@ -65,7 +65,7 @@ async function checkWhole(tab, place) {
   await untilTick(tab, place, LINES - 1);
   const shown = await ticks(tab, place);
   const expected = Array.from({ length: LINES }, (_, at) => `tick ${at}`);
-  const found = shown.filter((line) => /tick/.test(line)).map((line) => line.replace(/^\d+ /, ""));
+  const found = shown.filter((line) => /tick \d/.test(line)).map((line) => line.replace(/^\d+ /, ""));
   same(found.join(), expected.join(), `the whole log at ${tab.url()}`);
   await tab.locator("main [data-state=failed]").first().waitFor();
   check(await tab.evaluate(() => window.isSame === true), `${tab.url()} was loaded anew`);
