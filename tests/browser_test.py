@@ -2,7 +2,6 @@
 """What people see: the pages in Chromium and w3m, driven by the scripts of tests/browser, on one
 farm that has built what means harm."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -224,19 +223,20 @@ class Follows(Driven):
         for agent in self.farm.builders:
             self.set_paused(agent.name, "resume")
 
+    def builds_it(self) -> str:
+        return self.farm.build(self.ticker)["attempts"][0]["agent"]
+
     def go_on(self) -> None:
-        """Has the ticker end, wherever it is built; its folder may be yet to come."""
-        def ended() -> bool:
-            for machine in self.farm.builders:
-                for folder in machine.outside("/tmp").glob("guix-build-ticker-1.0.drv-*/top"):
-                    with contextlib.suppress(FileNotFoundError):
-                        (folder / "go-on").touch()
-            return self.farm.build(self.ticker)["finished_at"] is not None
-        wait_until(ended, 90, "the ticker ends", pause=0.5)
+        """Has the ticker go on where it waits."""
+        self.farm.wait_for_build(self.ticker, "running")
+        wait_until(lambda: "tick 0" in self.farm.log(self.ticker), 60, "it ticks")
+        machine = next(it for it in self.farm.builders if it.name == self.builds_it())
+        for folder in machine.outside("/tmp").glob("guix-build-ticker-1.0.drv-*/top"):
+            (folder / "go-on").touch()
 
     def kill(self) -> str:
         """The agent that builds it."""
-        name = self.farm.build(self.ticker)["attempts"][0]["agent"]
+        name = self.builds_it()
         self.killed = next(it for it in self.farm.agents if it.name == f"agent {name}")
         self.killed.kill()
         return name

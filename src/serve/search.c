@@ -96,8 +96,8 @@ cut_all(struct search *search)
   view->is_empty = view->jobs.count + view->builds.count + view->names.count + view->commits.count
                        + view->items.count + view->numbers.count
                    == 0;
-  if (search->limit < FOUND_MAX)
-    view->limit_further = search->limit * 10 < FOUND_MAX ? search->limit * 10 : FOUND_MAX;
+  if (search->limit < API_LIST_MAX)
+    view->limit_further = search->limit * 10 < API_LIST_MAX ? search->limit * 10 : API_LIST_MAX;
 }
 
 static int
