@@ -211,6 +211,8 @@ fetch_and_record(struct channels *channels, const char *branch, struct sighting 
     return lock;
   int r = ensure_commit(channels, clone, sighting->url, branch, sighting->commit, err);
   if (r == 0)
+    r = git_check_size(clone, sighting->commit, err);
+  if (r == 0)
     r = git_read_commit(clone, sighting->commit, &arena, &sighting->details, err);
   if (r == 0)
     r = db_pool_run(channels->pool, DB_WRITE, find_or_add_revision, sighting, err);
