@@ -264,6 +264,32 @@ test_what_came_between(void **state)
               < 0);
 }
 
+/* Who asks for many pairs of commits keeps one thread busy, and others hear what is known. */
+static void
+test_one_asks_at_a_time(void **state)
+{
+  const struct fixture *fixture = *state;
+  CLEANUP_ARENA struct arena arena = { 0 };
+  CLEANUP_FREE char *clones = mem_printf("%s/clones", fixture->folder);
+  struct channels *channels = channels_new(&(struct channels_options) { .folder = clones });
+  struct channels_range range;
+  char first[GIT_COMMIT_SIZE], last[GIT_COMMIT_SIZE];
+  assert_int_equal(git_remote_tip(fixture->remote, "main", &limits, first, NULL), 0);
+  shell(fixture, COMMIT "'second' --allow-empty");
+  assert_int_equal(git_remote_tip(fixture->remote, "main", &limits, last, NULL), 0);
+  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "main", &limits, NULL), 0);
+  struct str from = str_of(first), to = str_of(last);
+  pthread_mutex_lock(&channels->asking);
+  assert_int_equal(channels_range(channels, 1, from, to, INT64_MAX, &arena, &range, NULL), -EBUSY);
+  pthread_mutex_unlock(&channels->asking);
+  assert_int_equal(channels_range(channels, 1, from, to, 0, &arena, &range, NULL), -EBUSY);
+  assert_int_equal(channels_range(channels, 1, from, to, INT64_MAX, &arena, &range, NULL), 0);
+  assert_int_equal(range.total, 1);
+  assert_int_equal(channels_range(channels, 1, from, to, 0, &arena, &range, NULL), 0);
+  assert_int_equal(range.total, 1);
+  channels_free(channels);
+}
+
 static void
 test_a_rewritten_branch_is_followed(void **state)
 {
@@ -392,6 +418,7 @@ main(void)
     cmocka_unit_test_setup_teardown(test_times_of_no_calendar, setup, teardown),
     cmocka_unit_test_setup_teardown(test_a_password_is_told_to_its_own_host_alone, setup, teardown),
     cmocka_unit_test_setup_teardown(test_what_came_between, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_one_asks_at_a_time, setup, teardown),
     cmocka_unit_test_setup_teardown(test_repository_of_another_account, setup, teardown),
     cmocka_unit_test_setup_teardown(test_a_rewritten_branch_is_followed, setup, teardown),
     cmocka_unit_test_setup_teardown(test_the_default_branch_is_what_head_names, setup, teardown),
