@@ -28,10 +28,9 @@ evaluation_list(struct cli *cli, int count, char **words)
 /* ---- one ---- */
 
 static const char *
-state_of(const json_t *evaluation)
+state_of(struct cli *cli, const json_t *evaluation)
 {
-  const char *state = json_string_value(json_object_get(evaluation, "state"));
-  return state != NULL ? state : "-";
+  return cli_text(cli, json_object_get(evaluation, "state"));
 }
 
 /* Its builds may go on for long. */
@@ -54,7 +53,7 @@ print_next_steps(struct cli *cli, const json_t *evaluation)
                                      "evaluated.",
                                      id));
   cli_print_text(
-      cli, strcmp(state_of(evaluation), "succeeded") == 0
+      cli, strcmp(state_of(cli, evaluation), "succeeded") == 0
                ? arena_printf(&cli->arena,
                               "'panoply evaluation changes %s' shows what it broke and "
                               "mended.",
@@ -86,7 +85,7 @@ print_evaluation(struct cli *cli, const json_t *evaluation)
                      arena_printf(&cli->arena, "Evaluation %s of %s",
                                   cli_text(cli, json_object_get(evaluation, "id")),
                                   cli_text(cli, json_object_get(evaluation, "specification"))),
-                     state_of(evaluation));
+                     state_of(cli, evaluation));
   if (json_string_length(message) > 0)
     cli_print_text(cli, cli_text(cli, message));
   fputc('\n', cli->out);
