@@ -172,6 +172,7 @@ run_git(const char *const *argv, const struct call *call, const struct git_limit
   struct child_options options = CHILD_OPTIONS_INIT;
   options.argv = argv;
   options.environment = environment;
+  options.folder = "/"; /* git looks for a repository in its own, which may be unreadable to it */
   options.die_with_parent = true;
   options.quit = limits->quit;
   options.limit_memory = MEMORY_MAX;

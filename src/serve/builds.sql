@@ -135,27 +135,25 @@ FROM attempt JOIN agent ON agent.id = agent_id
 WHERE build_id = :build_id AND attempt.id < :before
 ORDER BY attempt.id DESC LIMIT :limit::bigint;
 
--- name: serve_build_dependencies :many
--- Builds of the derivations that this one's derivation takes as inputs.
-SELECT DISTINCT needed.id, left(substr(basename, 34), -4) AS "name!",
-       build_state_name(needed.state) AS "state!"
-FROM derivation_input
-JOIN derivation ON derivation.id = input_id
-JOIN build AS needed ON needed.output_key = derivation.output_key
-JOIN store_path ON store_path.id = needed.derivation_id
-WHERE derivation_input.derivation_id = :derivation_id AND needed.id > :after
-ORDER BY needed.id LIMIT :limit::bigint;
-
--- name: serve_build_dependents :many
-SELECT DISTINCT dependent.id, left(substr(basename, 34), -4) AS "name!",
-       build_state_name(dependent.state) AS "state!"
-FROM derivation AS own
-JOIN derivation AS same ON same.output_key = own.output_key
-JOIN derivation_input ON input_id = same.id
-JOIN build AS dependent ON dependent.derivation_id = derivation_input.derivation_id
-JOIN store_path ON store_path.id = dependent.derivation_id
-WHERE own.id = :derivation_id AND dependent.id > :after
-ORDER BY dependent.id LIMIT :limit::bigint;
+-- name: serve_build_side :many
+-- Builds next to a derivation's, behind AFTER: what it needs or, WANTS_DEPENDENTS, what needs it.
+SELECT side.id AS "id!", left(substr(basename, 34), -4) AS "name!",
+       build_state_name(side.state) AS "state!"
+FROM (SELECT needed.id, needed.state, needed.derivation_id
+      FROM derivation_input
+      JOIN derivation ON derivation.id = input_id
+      JOIN build AS needed ON needed.output_key = derivation.output_key
+      WHERE NOT :wants_dependents::boolean AND derivation_input.derivation_id = :derivation_id
+      UNION
+      SELECT dependent.id, dependent.state, dependent.derivation_id
+      FROM derivation AS own
+      JOIN derivation AS same ON same.output_key = own.output_key
+      JOIN derivation_input ON input_id = same.id
+      JOIN build AS dependent ON dependent.derivation_id = derivation_input.derivation_id
+      WHERE :wants_dependents AND own.id = :derivation_id) AS side
+JOIN store_path ON store_path.id = side.derivation_id
+WHERE side.id > :after
+ORDER BY side.id LIMIT :limit::bigint;
 
 -- name: serve_build_jobs :many
 -- Newest evaluations first; with the first one, from what that evaluation was made, for

@@ -27,6 +27,7 @@ export const pages = [
   { name: "specification-add-wrong", path: "/add-specification?as=json", signedIn: true,
     sends: { definition: `{"name": "${SCRIPT}"}` }, status: 400, hostile: SCRIPT },
   { name: "specification-edit", path: "/specifications/example/edit", signedIn: true },
+  { name: "specification-edit-json", path: "/specifications/example/edit?as=json", signedIn: true },
   { name: "specification-delete", path: "/specifications/example/delete", signedIn: true },
   { name: "evaluation", path: `/evaluations/${evaluation}`, hostile: SCRIPT,
     says: [`Evaluation ${evaluation}`, "succeeded", "lighthouse", "dependency-failed", "almanac"] },
