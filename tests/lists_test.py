@@ -8,7 +8,7 @@ import re
 
 from support.case import Case
 from support.farm import Farm
-from support.panoply import API
+from support.panoply import API, Server
 from support.waiting import wait_until
 
 
@@ -212,3 +212,103 @@ class Lists(Case):
     def all_paused(self) -> bool:
         page = self.queue()
         return "all are paused" in page and 'id="next"' not in page
+
+
+LOOKED_AT = 20000
+BUILDS = LOOKED_AT + 10
+RARE = 5  # the number of a build
+PAST = f"""
+INSERT INTO system (name) VALUES ('x86_64-linux');
+INSERT INTO store_path (id, basename)
+SELECT number, repeat('0', 27) || to_char(number, 'FM00000') || '-'
+               || CASE number WHEN {RARE} THEN 'needle' ELSE 'straw' END || '-1.drv'
+FROM generate_series(1, {BUILDS}) AS number;
+INSERT INTO store_path (id, basename)
+SELECT {BUILDS} + number, repeat('1', 27) || to_char(number, 'FM00000') || '-out'
+FROM generate_series(1, {BUILDS}) AS number;
+INSERT INTO derivation (id, system_id, output_key, fixed_output, text_size, text_zstd)
+SELECT number, 1, {BUILDS} + number, false, 0, '' FROM generate_series(1, {BUILDS}) AS number;
+INSERT INTO build (id, derivation_id, output_key, state, priority, timeout_s, max_silent_s, finished_at)
+SELECT number, number, {BUILDS} + number, 2, 0, 0, 0, now() FROM generate_series(1, {BUILDS}) AS number;
+INSERT INTO agent (name, token_id, systems, jobs) VALUES ('anvil', 1, '{{x86_64-linux}}', 1);
+INSERT INTO attempt (id, build_id, agent_id, fence, state, created_at, started_at, finished_at)
+SELECT 1000 * number, number, 1, 1, CASE WHEN number % 2 = 0 THEN 1 ELSE 2 END, now() - interval '1 hour',
+       now(), now() - interval '1 hour' + number * interval '1 second'
+FROM generate_series(1, 10) AS number;
+INSERT INTO specification (name, definition, period_s, priority) VALUES ('rare', '{{}}', 0, 0);
+INSERT INTO evaluation (specification_id, definition, state, finished_at) VALUES (1, '{{}}', 2, now());
+INSERT INTO job_name (id, name) VALUES (1, 'needle.x86_64-linux');
+INSERT INTO job (evaluation_id, name_id, derivation_id, build_id) VALUES (1, 1, {RARE}, {RARE});
+ANALYZE;
+"""
+
+
+class LongLists(Case):
+    """Of a farm that has been there for years, as its database would have it."""
+    timeout = 120
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.server = Server("--no-fsync", "--roles", "web")
+        cls.addClassCleanup(cls.server.stop)
+        cls.client = cls.server.client
+        cls.server.sql(PAST)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.watch("server", self.server.log)
+
+    def test_what_is_rare_takes_steps(self):
+        """No step looks at more than so many builds, and each says where it goes on."""
+        for asked in ("name=needle", "name=needle&state=succeeded&sort=name", "specification=rare",
+                      "name=needle&sort=name&limit=1", "agent=anvil&name=needle"):
+            page = self.client.text(f"/builds?{asked}")
+            if "sort=name" in asked:  # the first of that order
+                self.assertEqual(ids_of(page), [RARE], asked)
+                continue
+            self.assertIn("None of the 20,000 builds that were looked at is like this.", page, asked)
+            page = self.client.text(link(page, 'rel="next"'))
+            self.assertEqual(ids_of(page), [RARE], asked)
+            self.assertIsNone(link(page, 'rel="next"'), asked)
+        page = self.client.text("/builds?name=needle&sort=wanted")
+        self.assertEqual(ids_of(page), [RARE])
+        self.assertIn("20,000 builds were looked at for these.", page)
+        self.assertEqual(len(ids_of(self.client.text("/builds?evaluation=1"))), 1)
+
+    def test_what_is_rare_by_the_api(self):
+        first = self.client.request("GET", f"{API}/builds?name=needle&limit=3")
+        found = self.client.api("GET", "/builds?name=needle&limit=3")
+        self.assertEqual(found, {"items": [], "next": str(BUILDS - LOOKED_AT + 1)})
+        self.assertIn(f"before={found['next']}", first.headers["Link"])
+        found = self.client.api("GET", f"/builds?name=needle&limit=3&before={found['next']}")
+        self.assertEqual([it["id"] for it in found["items"]], [RARE])
+        self.assertIsNone(found["next"])
+        self.assertIn(f"(none so far: go on with --before {BUILDS - LOOKED_AT + 1})",
+                      self.server.command_line("build", "list", "--name", "needle").stdout)
+
+    def test_what_takes_long_is_not_live(self):
+        for asked, is_live in (("state=succeeded", True), ("name=straw", False)):
+            page = self.client.text(f"/builds?{asked}")
+            self.assertTrue(ids_of(page), asked)
+            self.assertEqual("data-live" in page.partition("<main")[2], is_live, asked)
+
+    def test_a_place_outlasts_its_build(self):
+        """A list by time goes on although its last build was restarted."""
+        page = self.client.text("/builds?sort=-took&limit=4")
+        self.assertEqual(ids_of(page), [10, 9, 8, 7])
+        self.server.sql("UPDATE attempt SET finished_at = NULL, state = 0 WHERE build_id = 7;")
+        try:
+            self.assertEqual(ids_of(self.client.text(link(page, 'rel="next"'))), [6, 5, 4, 3])
+        finally:
+            self.server.sql("""UPDATE attempt SET state = 2,
+                               finished_at = created_at + interval '7 seconds' WHERE build_id = 7;""")
+        for cursor in ("7", "x/7", "7/x", "/"):
+            self.assertEqual(self.client.request("GET", f"/builds?sort=-took&before={cursor}").status,
+                             400, cursor)
+
+    def test_what_an_agent_did(self):
+        page = self.client.text("/agents/anvil")
+        failed, built = page.partition("Failed last")[2].split("Built last")
+        self.assertEqual(ids_of(failed), [9, 7, 5, 3, 1])
+        self.assertEqual(ids_of(built), list(range(10, 0, -1)))
+        self.assertIn('data-live-agent="anvil"', page)

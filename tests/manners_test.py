@@ -2,6 +2,7 @@
 """Where pages and API say the same of the same mistake; what is asked before it is done; and what
 nobody on the way may keep."""
 
+import html
 import json
 import re
 
@@ -126,6 +127,72 @@ class Manners(Case):
             {"name": "example", "channels": [{"name": "a", "url": "https://example.org/a"}],
              "build": "all"}), {"Content-Type": "application/json"})
         self.assertEqual(answer.status, 409, answer.body)
+
+    # ---- editing a specification ----
+
+    def add(self, name: str, **members) -> None:
+        answer = self.client.request("POST", f"{API}/specifications", json_of(
+            {"name": name, "period": 0, "channels": [{"name": "a", "url": "https://example.org/a"}],
+             **members}), {"Content-Type": "application/json"})
+        self.assertEqual(answer.status, 201, answer.body)
+        self.addCleanup(self.client.api, "DELETE", f"/specifications/{name}")
+
+    def definition(self, name: str) -> dict:
+        return self.client.api("GET", f"/specifications/{name}")["definition"]
+
+    def fields(self, path: str) -> dict[str, str]:
+        """What the form at PATH would send, were nothing changed."""
+        page = self.visitor.page(path)
+        found = dict(re.findall(r'<input[^>]* name="(\w+)" value="([^"]*)"', page))
+        if "<select" in page:
+            found["build"] = re.search(r'<option value="(\w+)" selected', page)[1]
+        if text := re.search(r'<textarea[^>]*>\n?(.*?)</textarea>', page, re.DOTALL):
+            found["definition"] = html.unescape(text[1])
+        return {name: value for name, value in found.items() if name not in ("csrf", "q")}
+
+    def test_the_simple_form_edits_what_it_shows_and_keeps_the_rest(self):
+        self.add("edited", build={"packages": ["hello", "tar"]}, priority=7, memory_limit_mb=512)
+        path = "/specifications/edited/edit"
+        before = self.definition("edited")
+        fields = self.fields(path)
+        self.assertEqual(fields["names"], "hello tar")
+        self.assertEqual(self.send(path, **fields).status, 303)
+        self.assertEqual(self.definition("edited"), before)
+        fields = self.fields(path)
+        self.assertEqual(self.send(path, **{**fields, "build": "channels", "period": "60"}).status,
+                         303)
+        self.assertEqual(self.definition("edited"),
+                         {**before, "build": {"channels": ["a"]}, "period": 60})
+        answer = self.send(path, **{**self.fields(path), "url": "nonsense"})
+        self.assertEqual(answer.status, 400)
+        self.assertIn('value="nonsense"', answer.body.decode())
+
+    def test_what_the_simple_form_cannot_show_is_edited_as_json(self):
+        self.add("custom", build={"custom": ["(my ci)"]})
+        page = self.visitor.page("/specifications/custom/edit")
+        self.assertIn("<textarea", page)
+        self.assertNotIn("?as=json", page)
+        self.assertIn("<textarea", self.visitor.page("/specifications/example/edit?as=json"))
+
+    def test_two_who_edit_at_once(self):
+        self.add("shared")
+        for path, mine in (("/specifications/shared/edit", {"period": "60"}),
+                           ("/specifications/shared/edit?as=json", {})):
+            with self.subTest(path):
+                fields = {**self.fields(path), **mine}
+                self.send(path, **{**self.fields("/specifications/shared/edit"), "branch": "theirs"})
+                theirs = self.definition("shared")
+                answer = self.send("/specifications/shared/edit", **fields)
+                page = answer.body.decode()
+                self.assertEqual(answer.status, 409, page[-300:])
+                self.assertEqual(self.definition("shared"), theirs)
+                self.assertIn("somebody else has changed it", page)
+                self.assertIn("&quot;theirs&quot;", page)  # what it says now
+                again = re.search(r'name="changed_at" value="(\d+)"', page)[1]
+                self.assertEqual(self.send("/specifications/shared/edit",
+                                           **{**fields, "changed_at": again}).status, 303)
+                self.assertNotEqual(self.definition("shared"), theirs)
+        self.assertEqual(self.send("/specifications/shared/edit", definition="{}").status, 400)
 
     def test_a_long_url(self):
         for size, status in ((1000, 201), (1001, 400)):

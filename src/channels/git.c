@@ -137,6 +137,7 @@ git(const char *const *arguments, const char *index, const struct git_limits *li
   struct child_options options = CHILD_OPTIONS_INIT;
   options.argv = argv;
   options.environment = environment;
+  options.folder = "/"; /* git looks for a repository in its own, which may be unreadable to it */
   options.die_with_parent = true;
   options.quit = limits->quit;
   CLEANUP_BUF struct buf own = { 0 };

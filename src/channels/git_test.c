@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -81,6 +82,24 @@ test_repository_of_another_account(void **state)
   assert_int_equal(git_remote_tip(url, "main", &limits, commit, &err), 0);
   assert_int_equal(git_fetch(fixture->clone, url, "main", &limits, &err), 0);
   assert_true(git_has_commit(fixture->clone, commit));
+}
+
+/* The server may have been started where git cannot be. */
+static void
+test_the_folder_that_we_are_in_is_of_no_matter(void **state)
+{
+  const struct fixture *fixture = *state;
+  struct error err = { 0 };
+  char commit[GIT_COMMIT_SIZE];
+  CLEANUP_FREE char *gone = mem_printf("%s/gone", fixture->folder);
+  CLEANUP_FREE char *before = getcwd(NULL, 0);
+  assert_non_null(before);
+  assert_true(mkdir(gone, 0755) == 0 && chdir(gone) == 0 && rmdir(gone) == 0);
+  int r = git_remote_tip(fixture->remote, "main", &limits, commit, &err);
+  if (r == 0)
+    r = git_fetch(fixture->clone, fixture->remote, "main", &limits, &err);
+  assert_int_equal(chdir(before), 0);
+  assert_int_equal(r, 0);
 }
 
 static void
@@ -269,8 +288,10 @@ int
 main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test_setup_teardown(test_tip_fetch_export, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_the_folder_that_we_are_in_is_of_no_matter, setup,
+                                    teardown),
     cmocka_unit_test_setup_teardown(test_what_came_between, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_tip_fetch_export, setup, teardown),
     cmocka_unit_test_setup_teardown(test_repository_of_another_account, setup, teardown),
     cmocka_unit_test_setup_teardown(test_a_rewritten_branch_is_followed, setup, teardown),
     cmocka_unit_test_setup_teardown(test_the_default_branch_is_what_head_names, setup, teardown),

@@ -184,10 +184,12 @@ cli_print_list(struct cli *cli, const json_t *answer, const struct column *colum
 {
   const json_t *items = json_object_get(answer, "items");
   const json_t *next = json_object_get(answer, "next");
-  if (json_array_size(items) == 0)
-    fprintf(cli->out, "%s\n", cli->before != NULL ? "There is nothing more." : empty);
-  else
+  bool is_empty = json_array_size(items) == 0, has_next = json_is_string(next);
+  if (!is_empty)
     cli_print_table(cli, columns, items);
-  if (json_array_size(items) > 0 && json_is_string(next))
-    fprintf(cli->out, "(there are more: go on with --before %s)\n", cli_text(cli, next));
+  else if (!has_next)
+    fprintf(cli->out, "%s\n", cli->before != NULL ? "There is nothing more." : empty);
+  if (has_next)
+    fprintf(cli->out, "(%s: go on with --before %s)\n", is_empty ? "none so far" : "there are more",
+            cli_text(cli, next));
 }

@@ -147,7 +147,7 @@ put_specification(struct http_request *request, void *context, struct error *err
 {
   struct evaluations *evaluations = context;
   struct str name = http_param(request, "name");
-  int r = specification_edit(evaluations->options.pool, name, http_body(request), err);
+  int r = specification_edit(evaluations->options.pool, name, http_body(request), 0, err);
   if (r < 0)
     return r;
   evaluations_look_now(evaluations);

@@ -83,9 +83,11 @@ struct specification /* all in the arena of the parse */
 int specification_parse(struct str json, struct arena *arena, struct specification *ret,
                         struct error *err);
 
-/* Adds (-EEXIST), replaces (-ENOENT), deletes. JSON as specification_parse. */
+/* Adds (-EEXIST), replaces (-ENOENT), deletes. JSON as specification_parse. SEEN_AT: replaced only
+   if it was last changed then (microseconds), else -ESTALE; 0 = in any case. */
 int specification_add(struct db_pool *pool, struct str json, int64_t *ret_id, struct error *err);
-int specification_edit(struct db_pool *pool, struct str name, struct str json, struct error *err);
+int specification_edit(struct db_pool *pool, struct str name, struct str json, int64_t seen_at,
+                       struct error *err);
 int specification_delete(struct db_pool *pool, struct str name, struct error *err);
 /* A paused one is not polled by its period; evaluations_request works all the same.
    -ENOENT. */

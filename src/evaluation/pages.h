@@ -26,7 +26,9 @@ struct specification_view
 struct specification_form
 {
   bool is_new;
-  bool as_json; /* shows the definition alone */
+  const char *address; /* where it is, and is sent to */
+  bool has_fields;     /* it can be said by the fields: there are two forms to choose from */
+  bool as_json;        /* shows the definition alone */
   struct str definition;
   struct str name; /* the rest as typed */
   struct str channel;
@@ -36,6 +38,8 @@ struct specification_form
   struct str names; /* of packages or manifests */
   struct str systems;
   struct str period;
+  int64_t changed_at; /* of the one that is edited: microseconds, as it was seen */
+  struct str other;   /* what somebody else made of it in the meantime; size 0 = nothing */
   struct str problem; /* size 0 = none */
   struct str wrong;   /* name of the field that PROBLEM is about; "" = of none alone */
 };

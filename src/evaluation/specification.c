@@ -440,6 +440,7 @@ struct change
   struct str name; /* of the one to replace, delete, pause or resume */
   struct specification parsed;
   bool active;
+  int64_t seen_at; /* microseconds; 0 = whatever it is now is replaced */
   int64_t id;
 };
 
@@ -490,23 +491,40 @@ specification_add(struct db_pool *pool, struct str json, int64_t *ret_id, struct
   return r;
 }
 
+/* Keeps others from changing it until the end of the transaction. */
+static int
+check_unchanged(struct db *db, const struct change *change, struct error *err)
+{
+  struct specification_changed_at_row row;
+  int r = specification_changed_at(db, change->name, &row, err);
+  if (r <= 0)
+    return r < 0 ? r : no_specification(change->name, err);
+  if (change->seen_at != 0 && row.changed_at != change->seen_at)
+    return error_set(err, -ESTALE, "somebody else has changed it since you opened this form");
+  return 0;
+}
+
 static int
 replace(struct db *db, void *context, struct error *err)
 {
   const struct change *change = context;
   struct specification_update_row row;
-  int r = specification_update(db, change->json, change->parsed.period_s, change->parsed.priority,
-                               change->name, &row, err);
+  int r = check_unchanged(db, change, err);
+  if (r < 0)
+    return r;
+  r = specification_update(db, change->json, change->parsed.period_s, change->parsed.priority,
+                           change->name, &row, err);
   if (r == 0)
     return no_specification(change->name, err);
   return r < 0 ? r : append_event(db, "specification.changed", row.id, change->name, err);
 }
 
 int
-specification_edit(struct db_pool *pool, struct str name, struct str json, struct error *err)
+specification_edit(struct db_pool *pool, struct str name, struct str json, int64_t seen_at,
+                   struct error *err)
 {
   CLEANUP_ARENA struct arena arena = { 0 };
-  struct change change = { .json = json, .name = name };
+  struct change change = { .json = json, .name = name, .seen_at = seen_at };
   int r = specification_parse(json, &arena, &change.parsed, err);
   if (r == 0 && !str_equal(change.parsed.name, name))
     r = error_set(err, -EINVAL, "a specification's name cannot be changed");

@@ -18,6 +18,9 @@ SET definition = :definition::jsonb, period_s = :period_s, priority = :priority,
 WHERE name = :name
 RETURNING id;
 
+-- name: specification_changed_at :one
+SELECT changed_at FROM specification WHERE name = :name FOR NO KEY UPDATE;
+
 -- name: specification_set_active :one
 UPDATE specification SET active = :active
 FROM (SELECT id, active FROM specification WHERE name = :name FOR UPDATE) AS before

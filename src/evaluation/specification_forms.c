@@ -3,10 +3,10 @@
    simple form becomes the same JSON that everybody else sends, so there is one check. */
 #include <errno.h>
 
-#include "base/json.h"
 #include "evaluation/evaluation_pages.h"
 #include "evaluation/evaluation_private.h"
 #include "evaluation/pages.h"
+#include "evaluation/specification_fields.h"
 #include "ui/ui.h"
 
 #define FORM_LIMIT 8192
@@ -44,17 +44,28 @@ field_of_error(const struct error *err)
   return "";
 }
 
+static const char *
+specification_path(struct http_request *request, const char *rest)
+{
+  return arena_printf(http_arena(request), "/specifications/%.*s%s",
+                      STR_FMT(http_param(request, "name")), rest);
+}
+
 static int
 show_form(struct http_request *request, struct evaluations *evaluations,
           struct specification_form *form, const struct error *problem)
 {
   struct ui_frame frame;
-  int status = problem == NULL ? 200 : problem->code == -EEXIST ? 409 : 400; /* as the API's */
+  /* As the API's; -ESTALE, which is 410 elsewhere, is a conflict of two people here. */
+  int status = problem == NULL ? 200 : problem->code == -EINVAL ? 400 : 409;
   CLEANUP_BUF struct buf page = { 0 };
   accounts_frame(request, evaluations->options.pool, &frame);
+  form->address = form->is_new ? "/add-specification" : specification_path(request, "/edit");
   if (problem != NULL) {
     form->problem = str_of(problem->message);
-    form->wrong = str_of(form->as_json ? "definition" : field_of_error(problem));
+    form->wrong = STR("");
+    if (problem->code != -ESTALE)
+      form->wrong = str_of(form->as_json ? "definition" : field_of_error(problem));
   }
   specification_form_page(&page, form, &frame);
   return ui_reply_status(request, &frame, status, &page);
@@ -64,7 +75,7 @@ show_form(struct http_request *request, struct evaluations *evaluations,
 static bool
 is_about_the_form(int r)
 {
-  return r == -EINVAL || r == -EEXIST;
+  return r == -EINVAL || r == -EEXIST || r == -ESTALE;
 }
 
 /* ---- adding ---- */
@@ -91,84 +102,23 @@ read_form(struct http_request *request, struct specification_form *form)
   form->period = form_field(request, "period");
 }
 
-static bool
-is_between_words(char c)
-{
-  return c == ' ' || c == ',' || c == '\n' || c == '\r' || c == '\t';
-}
-
-/* The words of TEXT, between spaces, commas and newlines. */
-static void
-put_words(struct json *json, const char *key, struct str text)
-{
-  json_key(json, key);
-  json_array_open(json);
-  while (text.size > 0) {
-    size_t size = 0;
-    while (size < text.size && !is_between_words(text.data[size]))
-      size++;
-    if (size > 0)
-      json_text(json, str_make(text.data, size));
-    text = str_from(text, size + (size < text.size));
-  }
-  json_array_close(json);
-}
-
-static void
-put_build(struct json *json, const struct specification_form *form, struct str channel)
-{
-  json_key(json, "build");
-  bool is_subset = str_equal(form->build, STR("packages"))
-                   || str_equal(form->build, STR("manifests"))
-                   || str_equal(form->build, STR("channels")) || form->build.size == 0;
-  if (!is_subset) { /* "all", or what specification_parse will refuse */
-    json_text(json, form->build);
-    return;
-  }
-  json_object_open(json);
-  if (str_equal(form->build, STR("packages")))
-    put_words(json, "packages", form->names);
-  else if (str_equal(form->build, STR("manifests")))
-    put_words(json, "manifests", form->names);
-  else
-    put_words(json, "channels", channel);
-  json_object_close(json);
-}
-
-static void
-write_definition(const struct specification_form *form, struct buf *out)
-{
-  struct json json = json_begin(out);
-  struct str channel = form->channel.size > 0 ? form->channel : form->name;
-  int64_t period = -1;
-  json_object_open(&json);
-  json_put_text(&json, "name", form->name);
-  json_key(&json, "channels");
-  json_array_open(&json);
-  json_object_open(&json);
-  json_put_text(&json, "name", channel);
-  json_put_text(&json, "url", form->url);
-  if (form->branch.size > 0)
-    json_put_text(&json, "branch", form->branch);
-  json_object_close(&json);
-  json_array_close(&json);
-  put_build(&json, form, channel);
-  if (form->systems.size > 0)
-    put_words(&json, "systems", form->systems);
-  if (form->period.size > 0 && str_to_i64(form->period, &period) == 0)
-    json_put_i64(&json, "period", period);
-  else if (form->period.size > 0)
-    json_put_text(&json, "period", form->period);
-  json_object_close(&json);
-}
-
-extern const char specification_md[]; /* doc/specification.md */
-
+/* Microseconds, as the form was given them. */
 static int
-get_help(struct http_request *request, void *context, struct error *err)
+form_time(struct http_request *request, const char *name, int64_t *ret, struct error *err)
 {
-  (void) context, (void) err;
-  return http_reply_text(request, 200, "text/plain; charset=utf-8", specification_md);
+  if (str_to_i64(form_field(request, name), ret) < 0 || *ret <= 0)
+    return error_set(err, -EINVAL, "\"%s\" is missing: open the form again", name);
+  return 0;
+}
+
+/* Which form is wanted: "json", or "" for the simple one where there is one. */
+static int
+read_as(struct http_request *request, struct str *ret, struct error *err)
+{
+  *ret = http_query(request, "as");
+  if (ret->size > 0 && !str_equal(*ret, STR("json")))
+    return error_set(err, -EINVAL, "there is no form \"%.*s\", only \"json\"", STR_FMT(*ret));
+  return 0;
 }
 
 /* What the field of the JSON form begins with. */
@@ -185,10 +135,12 @@ get_help(struct http_request *request, void *context, struct error *err)
 static int
 get_add(struct http_request *request, void *context, struct error *err)
 {
-  struct str as = http_query(request, "as");
-  if (as.size > 0 && !str_equal(as, STR("json")))
-    return error_set(err, -EINVAL, "there is no form \"%.*s\", only \"json\"", STR_FMT(as));
+  struct str as;
+  int r = read_as(request, &as, err);
+  if (r < 0)
+    return r;
   struct specification_form form = { .is_new = true,
+                                     .has_fields = true,
                                      .as_json = as.size > 0,
                                      .definition = STR(EXAMPLE),
                                      .branch = STR(""),
@@ -201,15 +153,15 @@ static int
 post_add(struct http_request *request, void *context, struct error *err)
 {
   struct evaluations *evaluations = context;
-  struct specification_form form = { .is_new = true };
+  struct specification_form form = { .is_new = true, .has_fields = true };
   struct specification parsed;
   CLEANUP_BUF struct buf made = { 0 };
   int64_t id = 0;
   read_form(request, &form);
-  if (!form.as_json)
-    write_definition(&form, &made);
+  int r = form.as_json ? 0 : specification_fields_write(&form, STR(""), &made, err);
   struct str definition = form.as_json ? form.definition : buf_str(&made);
-  int r = specification_parse(definition, http_arena(request), &parsed, err);
+  if (r == 0)
+    r = specification_parse(definition, http_arena(request), &parsed, err);
   if (r == 0)
     r = specification_add(evaluations->options.pool, definition, &id, err);
   if (is_about_the_form(r))
@@ -223,13 +175,6 @@ post_add(struct http_request *request, void *context, struct error *err)
 }
 
 /* ---- one that exists ---- */
-
-static const char *
-specification_path(struct http_request *request, const char *rest)
-{
-  return arena_printf(http_arena(request), "/specifications/%.*s%s",
-                      STR_FMT(http_param(request, "name")), rest);
-}
 
 struct definition_question
 {
@@ -261,31 +206,78 @@ static int
 get_edit(struct http_request *request, void *context, struct error *err)
 {
   struct definition_question question;
-  int r = find_definition(request, context, &question, err);
+  struct str as;
+  int r = read_as(request, &as, err);
+  if (r == 0)
+    r = find_definition(request, context, &question, err);
   if (r < 0)
     return r;
-  struct specification_form form = { .as_json = true,
-                                     .name = question.name,
-                                     .definition = question.row.definition };
+  struct specification_form form = { .name = question.name,
+                                     .definition = question.row.definition,
+                                     .changed_at = question.row.changed_at };
+  form.has_fields = specification_fields_read(question.row.definition, http_arena(request), &form);
+  form.as_json = as.size > 0 || !form.has_fields;
   return show_form(request, context, &form, NULL);
+}
+
+/* As whole JSON, or the definition that is there with the fields of the form in it. */
+static int
+write_edited(struct specification_form *form, struct str definition, struct buf *out,
+             struct error *err)
+{
+  if (!form->as_json)
+    return specification_fields_write(form, definition, out, err);
+  buf_append_str(out, form->definition);
+  return 0;
+}
+
+/* Somebody was faster: what they made of it is shown beside what was typed, and the next try is
+   made with knowledge of it. */
+static int
+show_conflict(struct http_request *request, struct evaluations *evaluations,
+              struct specification_form *form, const struct error *problem)
+{
+  struct definition_question now;
+  struct error err = { 0 };
+  int r = find_definition(request, evaluations, &now, &err);
+  if (r < 0) {
+    http_reply_failure(request, &err);
+    return 0;
+  }
+  form->other = now.row.definition;
+  form->changed_at = now.row.changed_at;
+  return show_form(request, evaluations, form, problem);
 }
 
 static int
 post_edit(struct http_request *request, void *context, struct error *err)
 {
   struct evaluations *evaluations = context;
-  struct str name = http_param(request, "name");
-  struct specification_form form = { .as_json = true,
-                                     .name = name,
-                                     .definition = form_field(request, "definition") };
-  int r = specification_edit(evaluations->options.pool, name, form.definition, err);
+  struct definition_question question;
+  struct specification_form form = { 0 };
+  CLEANUP_BUF struct buf edited = { 0 };
+  read_form(request, &form);
+  form.name = http_param(request, "name");
+  int r = find_definition(request, evaluations, &question, err);
+  if (r == 0)
+    r = form_time(request, "changed_at", &form.changed_at, err);
+  if (r < 0)
+    return r;
+  form.has_fields = !form.as_json;
+  r = write_edited(&form, question.row.definition, &edited, err);
+  if (r == 0)
+    r = specification_edit(evaluations->options.pool, form.name, buf_str(&edited), form.changed_at,
+                           err);
+  if (r == -ESTALE)
+    return show_conflict(request, evaluations, &form, err);
   if (is_about_the_form(r))
     return show_form(request, evaluations, &form, err);
   if (r < 0)
     return r;
   evaluations_look_now(evaluations);
   return ui_done(request, specification_path(request, ""),
-                 "Specification %.*s is changed. Its channels are looked at now.", STR_FMT(name));
+                 "Specification %.*s is changed. Its channels are looked at now.",
+                 STR_FMT(form.name));
 }
 
 static int
@@ -363,14 +355,14 @@ post_resume(struct http_request *request, void *context, struct error *err)
 #define FORM(limit) .form = true, .role = "admin", .body_limit = (limit)
 
 static const struct http_route routes[] = {
-  { "GET", "/help/specification", get_help, .summary = "All fields of a specification" },
   { "GET", "/add-specification", get_add, .role = "admin", .summary = "A form for a new one" },
   { "POST", "/add-specification", post_add, FORM(DEFINITION_LIMIT),
     .members = "definition name channel url branch build names systems period",
     .summary = "Add it" },
   { "GET", "/specifications/{name}/edit", get_edit, .role = "admin", .summary = "A form for it" },
   { "POST", "/specifications/{name}/edit", post_edit, FORM(DEFINITION_LIMIT),
-    .members = "definition", .summary = "Change it" },
+    .members = "definition name channel url branch build names systems period changed_at",
+    .summary = "Change it" },
   { "GET", "/specifications/{name}/delete", get_delete, .role = "admin", .summary = "Delete it?" },
   { "POST", "/specifications/{name}/delete", post_delete, FORM(FORM_LIMIT),
     .summary = "Delete it" },

@@ -166,10 +166,11 @@ mirror_succeeded(struct mirror *mirror, struct attempt *attempt, int64_t log_siz
 {
   struct node *node = attempt->node;
   int64_t id = attempt->id;
+  struct str agent = str_of(attempt->agent->name);
   struct change_end *end = attempt_end(mirror, attempt, FARM_CAUSE_NONE, STR(""));
   end->log_size = log_size;
   end->reported = true;
-  node_succeed(mirror, node, id);
+  node_succeed(mirror, node, id, agent);
 }
 
 /* 1, 4, 16 ... times the pause. A machine that went away, or gave its work back,
@@ -269,7 +270,7 @@ mirror_start_spared(struct mirror *mirror, int64_t attempt_id)
   struct attempt *attempt = int_map_get(&mirror->attempts, attempt_id);
   struct node *node = attempt->node;
   attempt_free(mirror, attempt);
-  node_succeed(mirror, node, 0);
+  node_succeed(mirror, node, 0, (struct str) { 0 });
 }
 
 static void

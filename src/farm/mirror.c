@@ -392,13 +392,16 @@ mirror_need(struct mirror *mirror, struct node *from, struct node *needs)
 /* ---- ends ---- */
 
 void
-node_succeed(struct mirror *mirror, struct node *node, int64_t attempt_id)
+node_succeed(struct mirror *mirror, struct node *node, int64_t attempt_id, struct str agent)
 {
   node->state = FARM_BUILD_SUCCEEDED;
   node->cause = FARM_CAUSE_NONE;
   node->failed_id = 0;
   node_touch(mirror, node);
-  tell_build(mirror, EVENT_BUILD_SUCCEEDED, node)->attempt_id = attempt_id;
+  struct change_event *event = tell_build(mirror, EVENT_BUILD_SUCCEEDED, node);
+  event->attempt_id = attempt_id;
+  if (agent.data != NULL)
+    event->agent = arena_str(&mirror->changes.arena, agent);
   struct node_list done = { 0 };
   list_add(&done, node);
   retire_all(mirror, &done);
@@ -407,7 +410,7 @@ node_succeed(struct mirror *mirror, struct node *node, int64_t attempt_id)
 void
 mirror_offered(struct mirror *mirror, struct node *node)
 {
-  node_succeed(mirror, node, 0);
+  node_succeed(mirror, node, 0, (struct str) { 0 });
 }
 
 /* What stops: nodes that leave together, each alive until the list is freed. */

@@ -13,8 +13,8 @@ void node_touch(struct mirror *mirror, struct node *node);
    and its rest say. */
 void node_settle(struct mirror *mirror, struct node *node);
 
-/* Its attempt ended: what becomes of the build. */
-void node_succeed(struct mirror *mirror, struct node *node, int64_t attempt_id);
+/* Its attempt ended: what becomes of the build. AGENT: whose it was; data NULL = there was none. */
+void node_succeed(struct mirror *mirror, struct node *node, int64_t attempt_id, struct str agent);
 void node_fail(struct mirror *mirror, struct node *node, enum farm_cause cause,
                const struct attempt *attempt, struct str message);
 void node_rest(struct mirror *mirror, struct node *node, int64_t pause_ms);

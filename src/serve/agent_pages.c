@@ -98,7 +98,7 @@ compare_agents(const void *left, const void *right, void *context)
 }
 
 static int
-get_agents(struct http_request *request, void *context, struct error *err)
+show_agents(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   struct agents_question question = { .serve = serve, .arena = http_arena(request) };
@@ -119,6 +119,13 @@ get_agents(struct http_request *request, void *context, struct error *err)
   accounts_frame(request, serve->pool, &frame);
   agents_page(&page, &question.view, &frame);
   return ui_reply(request, &frame, &page);
+}
+
+static int
+get_agents(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, show_agents);
 }
 
 /* ---- one agent ---- */
@@ -191,14 +198,16 @@ count_hours(struct arena *arena, const struct agent_day_rows *day, struct agent_
   view->hours.count = count;
 }
 
-/* One agent, or -ENOENT. */
-static int
-find_agent(struct db *db, struct str name, struct arena *arena, struct serve_agents_rows *ret,
-           struct error *err)
+int
+serve_find_agent(struct db *db, struct str name, struct arena *arena, struct serve_agents_row *ret,
+                 struct error *err)
 {
-  int r = serve_agents(db, name, STR(""), 1, arena, ret, err);
-  if (r == 0 && ret->count == 0)
+  struct serve_agents_rows found = { 0 };
+  int r = serve_agents(db, name, STR(""), 1, arena, &found, err);
+  if (r == 0 && found.count == 0)
     r = error_set(err, -ENOENT, "there is no agent \"%.*s\"", STR_FMT(name));
+  if (r == 0)
+    *ret = found.items[0];
   return r;
 }
 
@@ -209,14 +218,15 @@ read_agent(struct db *db, void *context, struct error *err)
   struct arena *arena = question->arena;
   struct agent_view *view = &question->view;
   static const int16_t failed = 2;
-  struct serve_agents_rows found = { 0 };
+  struct serve_plan_anew_row plan;
   struct agent_day_rows day = { 0 };
-  int r = find_agent(db, question->name, arena, &found, err);
+  int r = serve_find_agent(db, question->name, arena, &view->agent, err);
   if (r < 0)
     return r;
-  view->agent = found.items[0];
   int64_t id = view->agent.id;
-  r = serve_running(db, question->name, arena, &view->running, err);
+  r = serve_plan_anew(db, arena, &plan, err);
+  if (r >= 0)
+    r = serve_running(db, question->name, arena, &view->running, err);
   if (r == 0)
     r = agent_facts(db, id, arena, &view->facts, err);
   if (r == 0)
@@ -233,7 +243,7 @@ read_agent(struct db *db, void *context, struct error *err)
 }
 
 static int
-get_agent(struct http_request *request, void *context, struct error *err)
+show_agent(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   struct agent_question question = { .arena = http_arena(request),
@@ -246,6 +256,13 @@ get_agent(struct http_request *request, void *context, struct error *err)
   accounts_frame(request, serve->pool, &frame);
   agent_page(&page, &question.view, &frame);
   return ui_reply(request, &frame, &page);
+}
+
+static int
+get_agent(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, show_agent);
 }
 
 /* ---- what can be done ---- */
@@ -299,9 +316,9 @@ static int
 check_releasable(struct db *db, void *context, struct error *err)
 {
   struct release_question *question = context;
-  struct serve_agents_rows found = { 0 };
-  int r = find_agent(db, question->name, question->arena, &found, err);
-  if (r == 0 && found.items[0].released)
+  struct serve_agents_row agent;
+  int r = serve_find_agent(db, question->name, question->arena, &agent, err);
+  if (r == 0 && agent.released)
     r = error_set(err, -EEXIST, "agent \"%.*s\" was released before", STR_FMT(question->name));
   return r;
 }

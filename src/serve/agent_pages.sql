@@ -32,7 +32,8 @@ SELECT step AS "step!",
 FROM shares GROUP BY step ORDER BY step;
 
 -- name: agent_attempts :many
--- Its attempts that have ended, newest first, behind BEFORE and BEFORE_ID; in that STATE.
+-- Its attempts that have ended, newest first, behind BEFORE and BEFORE_ID; in that STATE. With
+-- serve_plan_anew, so that failed ones have an index of their own (093-failures.migration.sql).
 SELECT attempt.id, build_id AS build, left(substr(basename, 34), -4) AS "name!",
        (ARRAY['running', 'succeeded', 'failed'])[attempt.state + 1] AS "state!",
        attempt.cause, message, attempt.created_at, attempt.finished_at

@@ -5,12 +5,13 @@
 #include "serve/agent_day.h"
 #include "serve/api_list.h"
 #include "serve/routes.h"
+#include "serve/views.h"
 
 struct past
 {
   struct arena *arena;
   struct str name;
-  struct serve_agents_rows found; /* one */
+  struct serve_agents_row agent;
   int64_t limit;
   const int16_t *state;
   const int64_t *before; /* NULL = the newest */
@@ -19,25 +20,14 @@ struct past
   struct agent_attempts_rows attempts;
 };
 
-static int
-find_agent(struct db *db, struct past *past, struct error *err)
-{
-  int r = serve_agents(db, past->name, STR(""), 1, past->arena, &past->found, err);
-  if (r == 0 && past->found.count == 0)
-    r = error_set(err, -ENOENT, "there is no agent \"%.*s\"", STR_FMT(past->name));
-  return r;
-}
-
 /* ---- its last day ---- */
 
 static int
 query_day(struct db *db, void *context, struct error *err)
 {
   struct past *past = context;
-  int r = find_agent(db, past, err);
-  return r < 0 ? r
-               : agent_day(db, past->found.items[0].id, AGENT_DAY_STEP_S, past->arena, &past->day,
-                           err);
+  int r = serve_find_agent(db, past->name, past->arena, &past->agent, err);
+  return r < 0 ? r : agent_day(db, past->agent.id, AGENT_DAY_STEP_S, past->arena, &past->day, err);
 }
 
 static void
@@ -52,19 +42,19 @@ put_step(struct json *json, struct arena *arena, const struct agent_day_row *ste
 }
 
 static int
-get_day(struct http_request *request, void *context, struct error *err)
+tell_day(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   struct past past = { .arena = http_arena(request), .name = http_param(request, "name") };
   int r = db_pool_run(serve->pool, DB_READ, query_day, &past, err);
   if (r < 0)
     return r;
-  const struct agent_day_sum sum = agent_day_sum(&past.day, past.found.items[0].jobs);
+  const struct agent_day_sum sum = agent_day_sum(&past.day, past.agent.jobs);
   CLEANUP_BUF struct buf body = { 0 };
   struct json json = json_begin(&body);
   json_object_open(&json);
   json_put_text(&json, "agent", past.name);
-  json_put_i64(&json, "places", past.found.items[0].jobs);
+  json_put_i64(&json, "places", past.agent.jobs);
   json_put_i64(&json, "busy_percent", sum.busy_percent);
   json_put_i64(&json, "failures_count", sum.failures);
   json_put_i64(&json, "step_s", AGENT_DAY_STEP_S);
@@ -75,17 +65,26 @@ get_day(struct http_request *request, void *context, struct error *err)
   return api_list_reply(request, &json, &body, NULL);
 }
 
+static int
+get_day(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, tell_day);
+}
+
 /* ---- its attempts ---- */
 
 static int
 query_attempts(struct db *db, void *context, struct error *err)
 {
   struct past *past = context;
-  int r = find_agent(db, past, err);
-  return r < 0
-             ? r
-             : agent_attempts(db, past->found.items[0].id, past->state, past->before,
-                              past->before_id, past->limit + 1, past->arena, &past->attempts, err);
+  struct serve_plan_anew_row plan;
+  int r = serve_find_agent(db, past->name, past->arena, &past->agent, err);
+  if (r == 0)
+    r = serve_plan_anew(db, past->arena, &plan, err);
+  return r < 0 ? r
+               : agent_attempts(db, past->agent.id, past->state, past->before, past->before_id,
+                                past->limit + 1, past->arena, &past->attempts, err);
 }
 
 static void
@@ -134,7 +133,7 @@ read_attempts_question(struct http_request *request, struct past *ret, struct er
 }
 
 static int
-get_attempts(struct http_request *request, void *context, struct error *err)
+tell_attempts(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   struct past past = { .arena = http_arena(request), .name = http_param(request, "name") };
@@ -156,6 +155,13 @@ get_attempts(struct http_request *request, void *context, struct error *err)
   for (size_t i = 0; i < rows->count; i++)
     put_attempt(&json, &rows->items[i]);
   return api_list_reply(request, &json, &body, next);
+}
+
+static int
+get_attempts(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, tell_attempts);
 }
 
 static const struct http_route routes[] = {

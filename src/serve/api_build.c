@@ -171,8 +171,8 @@ struct list_question
   int64_t id;
   int64_t limit, before, after;
   struct build_facts facts; /* those that were asked for; one more than the limit */
-  struct serve_build_dependencies_rows dependencies;
-  struct serve_build_dependents_rows dependents;
+  bool wants_dependents;
+  struct serve_build_side_rows side;
 };
 
 /* Runs QUERY for the build of `{id}`. */
@@ -223,14 +223,14 @@ get_attempts(struct http_request *request, void *context, struct error *err)
 }
 
 static int
-query_dependencies(struct db *db, void *context, struct error *err)
+query_side(struct db *db, void *context, struct error *err)
 {
   struct list_question *question = context;
   int r = build_find(db, question->id, question->arena, &question->facts.build, NULL, err);
   return r < 0 ? r
-               : serve_build_dependencies(db, question->facts.build.derivation_id, question->after,
-                                          question->limit + 1, question->arena,
-                                          &question->dependencies, err);
+               : serve_build_side(db, question->wants_dependents,
+                                  question->facts.build.derivation_id, question->after,
+                                  question->limit + 1, question->arena, &question->side, err);
 }
 
 /* These go on upwards: the cursor is the last one that was shown. */
@@ -242,13 +242,14 @@ read_upwards(struct http_request *request, struct list_question *question, struc
 }
 
 static int
-get_dependencies(struct http_request *request, void *context, struct error *err)
+reply_side(struct http_request *request, const struct serve_context *serve, bool dependents,
+           struct error *err)
 {
-  struct list_question question = { 0 };
-  struct serve_build_dependencies_rows *rows = &question.dependencies;
+  struct list_question question = { .wants_dependents = dependents };
+  struct serve_build_side_rows *rows = &question.side;
   int r = read_upwards(request, &question, err);
   if (r == 0)
-    r = ask_list(request, context, query_dependencies, &question, err);
+    r = ask_list(request, serve, query_side, &question, err);
   if (r < 0)
     return r;
   bool has_more = api_cut(&rows->count, question.limit);
@@ -263,35 +264,15 @@ get_dependencies(struct http_request *request, void *context, struct error *err)
 }
 
 static int
-query_dependents(struct db *db, void *context, struct error *err)
+get_dependencies(struct http_request *request, void *context, struct error *err)
 {
-  struct list_question *question = context;
-  int r = build_find(db, question->id, question->arena, &question->facts.build, NULL, err);
-  return r < 0 ? r
-               : serve_build_dependents(db, question->facts.build.derivation_id, question->after,
-                                        question->limit + 1, question->arena, &question->dependents,
-                                        err);
+  return reply_side(request, context, false, err);
 }
 
 static int
 get_dependents(struct http_request *request, void *context, struct error *err)
 {
-  struct list_question question = { 0 };
-  struct serve_build_dependents_rows *rows = &question.dependents;
-  int r = read_upwards(request, &question, err);
-  if (r == 0)
-    r = ask_list(request, context, query_dependents, &question, err);
-  if (r < 0)
-    return r;
-  bool has_more = api_cut(&rows->count, question.limit);
-  CLEANUP_BUF struct buf body = { 0 };
-  struct json json = json_begin(&body);
-  api_list_open(&json);
-  for (size_t i = 0; i < rows->count; i++)
-    put_neighbour(&json, rows->items[i].id, rows->items[i].name, rows->items[i].state);
-  return api_list_reply(
-      request, &json, &body,
-      cursor_of(question.arena, has_more, has_more ? rows->items[rows->count - 1].id : 0));
+  return reply_side(request, context, true, err);
 }
 
 static int

@@ -39,7 +39,7 @@ build_write(struct json *json, const struct serve_builds_row *row)
 }
 
 static int
-get_builds(struct http_request *request, void *context, struct error *err)
+tell_builds(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   struct list_question question = { .arena = http_arena(request) };
@@ -56,9 +56,16 @@ get_builds(struct http_request *request, void *context, struct error *err)
     build_write(&json, &question.rows.items[i]);
     json_object_close(&json);
   }
-  int64_t next = build_filter_next(&question.filter, &question.rows);
-  const char *cursor = next == 0 ? NULL : arena_printf(question.arena, "%lld", (long long) next);
-  return api_list_reply(request, &json, &body, cursor);
+  return api_list_reply(request, &json, &body,
+                        question.filter.has_more ? question.filter.last : NULL);
+}
+
+/* It may look at many builds for a few. */
+static int
+get_builds(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, tell_builds);
 }
 
 /* ---- log ---- */

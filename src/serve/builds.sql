@@ -7,64 +7,79 @@
 -- may be absent, and one plan for all cases walks all builds.
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true) AS "mode!";
 
--- name: serve_build_place :one
--- Where a build stands in the orders of lists: its derivation by name, and what its newest
--- attempt took in microseconds (-1 = it has not ended).
-SELECT substr(basename, 34) AS "name!", derivation_id,
-       coalesce((SELECT (extract(epoch FROM finished_at - created_at) * 1000000)::bigint
-                 FROM attempt WHERE build_id = build.id ORDER BY attempt.id DESC LIMIT 1), -1) AS "took!"
-FROM build JOIN store_path ON store_path.id = derivation_id
-WHERE build.id = :id;
-
 -- name: serve_build_ids :many
--- A part of a list: behind the build ID, or from its beginning when FROM_START. In order of
+-- A part of a list: behind a place, or from its beginning when FROM_START. In order of
 -- id, or BY_NAME, or BY_TOOK, what the newest attempt took (only those of which one has ended).
 -- It RISES or falls. Once the parameters are in place, an index gives the order
 -- (090-lists.migration.sql).
-SELECT build.id AS "id!"
-FROM build
-JOIN derivation ON derivation.id = derivation_id
-JOIN store_path ON store_path.id = derivation_id
-LEFT JOIN attempt AS timed ON :by_took::boolean AND timed.build_id = build.id
-WHERE (:state?::smallint IS NULL OR build.state = :state?)
-  AND (:system?::text IS NULL
-       OR system_id = (SELECT system.id FROM system WHERE system.name = :system?))
-  AND (:name?::text IS NULL OR strpos(basename, :name?) > 33)
-  AND (:evaluation?::bigint IS NULL
-       OR build.id IN (SELECT build_id FROM job WHERE evaluation_id = :evaluation?))
-  AND (:specification?::bigint IS NULL
-       OR build.id IN (SELECT build_id FROM job JOIN evaluation ON evaluation.id = evaluation_id
-                       WHERE specification_id = :specification?))
-  AND (:agent?::bigint IS NULL
-       OR build.id IN (SELECT build_id FROM attempt WHERE agent_id = :agent?))
-  AND (NOT :by_name::boolean OR basename LIKE '%.drv')
-  AND (NOT :by_took
-       OR (timed.finished_at IS NOT NULL
-           AND NOT EXISTS (SELECT FROM attempt AS later
-                           WHERE later.build_id = timed.build_id AND later.id > timed.id)))
-  AND (:from_start::boolean
-       OR CASE WHEN :by_name AND :rises::boolean
-               THEN (substr(basename, 34), store_path.id) > (:at_name::text, :at_derivation::bigint)
-               WHEN :by_name
-               THEN (substr(basename, 34), store_path.id) < (:at_name, :at_derivation)
-               WHEN :by_took AND :rises
-               THEN ((extract(epoch FROM timed.finished_at - timed.created_at) * 1000000)::bigint,
-                     timed.build_id) > (:at_took::bigint, :at_id::bigint)
-               WHEN :by_took
-               THEN ((extract(epoch FROM timed.finished_at - timed.created_at) * 1000000)::bigint,
-                     timed.build_id) < (:at_took, :at_id)
-               WHEN :rises THEN build.id > :at_id
-               ELSE build.id < :at_id END)
-ORDER BY CASE WHEN :by_name AND :rises THEN substr(basename, 34) END,
-         CASE WHEN :by_name AND NOT :rises THEN substr(basename, 34) END DESC,
-         CASE WHEN :by_took AND :rises
-              THEN (extract(epoch FROM timed.finished_at - timed.created_at) * 1000000)::bigint END,
-         CASE WHEN :by_took AND NOT :rises
-              THEN (extract(epoch FROM timed.finished_at - timed.created_at) * 1000000)::bigint END DESC,
-         CASE WHEN NOT :rises THEN NULL WHEN :by_name THEN store_path.id
-              WHEN :by_took THEN timed.build_id ELSE build.id END,
-         CASE WHEN :rises THEN NULL WHEN :by_name THEN store_path.id
-              WHEN :by_took THEN timed.build_id ELSE build.id END DESC
+-- Of STATE and EVALUATION the list is made; the rest is looked for in the next WINDOW builds of
+-- it only, however rare it is: the last of them, the edge, is told whether it FITS or not, and
+-- the list goes on behind its CURSOR. By look-ups: what is asked for may have years of jobs and
+-- attempts.
+SELECT id AS "id!", cursor AS "cursor!", fits AS "fits!", place = :window::bigint AS "is_edge!"
+FROM (SELECT ordered.*, row_number() OVER () AS place
+      FROM (SELECT build.id, build.state, derivation_id, basename,
+                   CASE WHEN :by_name::boolean
+                        THEN substr(basename, 34) || '/' || derivation_id
+                        WHEN :by_took::boolean
+                        THEN (extract(epoch FROM timed.finished_at - timed.created_at)
+                              * 1000000)::bigint || '/' || build.id
+                        ELSE build.id::text END AS cursor
+            FROM build
+            JOIN store_path ON store_path.id = derivation_id
+            LEFT JOIN attempt AS timed ON :by_took AND timed.build_id = build.id
+            WHERE (:state?::smallint IS NULL OR build.state = :state?)
+              AND (:evaluation?::bigint IS NULL
+                   OR build.id = ANY (ARRAY(SELECT build_id FROM job
+                                            WHERE evaluation_id = :evaluation?)))
+              AND (NOT :by_name OR basename LIKE '%.drv')
+              AND (NOT :by_took
+                   OR (timed.finished_at IS NOT NULL
+                       AND NOT EXISTS (SELECT FROM attempt AS later
+                                       WHERE later.build_id = timed.build_id
+                                         AND later.id > timed.id)))
+              AND (:from_start::boolean
+                   OR CASE WHEN :by_name AND :rises::boolean
+                           THEN (substr(basename, 34), store_path.id) > (:at_name::text, :at_id::bigint)
+                           WHEN :by_name
+                           THEN (substr(basename, 34), store_path.id) < (:at_name, :at_id)
+                           WHEN :by_took AND :rises
+                           THEN ((extract(epoch FROM timed.finished_at - timed.created_at) * 1000000)::bigint,
+                                 timed.build_id) > (:at_took::bigint, :at_id)
+                           WHEN :by_took
+                           THEN ((extract(epoch FROM timed.finished_at - timed.created_at) * 1000000)::bigint,
+                                 timed.build_id) < (:at_took, :at_id)
+                           WHEN :rises THEN build.id > :at_id
+                           ELSE build.id < :at_id END)
+            ORDER BY CASE WHEN :by_name AND :rises THEN substr(basename, 34) END,
+                     CASE WHEN :by_name AND NOT :rises THEN substr(basename, 34) END DESC,
+                     CASE WHEN :by_took AND :rises
+                          THEN (extract(epoch FROM timed.finished_at - timed.created_at)
+                                * 1000000)::bigint END,
+                     CASE WHEN :by_took AND NOT :rises
+                          THEN (extract(epoch FROM timed.finished_at - timed.created_at)
+                                * 1000000)::bigint END DESC,
+                     CASE WHEN NOT :rises THEN NULL WHEN :by_name THEN store_path.id
+                          WHEN :by_took THEN timed.build_id ELSE build.id END,
+                     CASE WHEN :rises THEN NULL WHEN :by_name THEN store_path.id
+                          WHEN :by_took THEN timed.build_id ELSE build.id END DESC
+            LIMIT :window) AS ordered) AS looked
+CROSS JOIN LATERAL (
+  SELECT ((:name?::text IS NULL OR strpos(basename, :name?) > 33)
+          AND (:sought_state?::smallint IS NULL OR looked.state = :sought_state?)
+          AND (:system?::text IS NULL
+               OR (SELECT system_id FROM derivation WHERE derivation.id = looked.derivation_id)
+                  = (SELECT system.id FROM system WHERE system.name = :system?))
+          AND (:agent?::bigint IS NULL
+               OR (SELECT true FROM attempt
+                   WHERE build_id = looked.id AND agent_id = :agent? LIMIT 1))
+          AND (:specification?::bigint IS NULL
+               OR (SELECT true FROM job
+                   WHERE build_id = looked.id
+                     AND (SELECT specification_id FROM evaluation
+                          WHERE evaluation.id = evaluation_id) = :specification?
+                   LIMIT 1))) IS TRUE AS fits) AS asked
+WHERE fits OR place = :window
 LIMIT :limit::bigint;
 
 -- name: serve_builds :many
@@ -135,27 +150,25 @@ FROM attempt JOIN agent ON agent.id = agent_id
 WHERE build_id = :build_id AND attempt.id < :before
 ORDER BY attempt.id DESC LIMIT :limit::bigint;
 
--- name: serve_build_dependencies :many
--- Builds of the derivations that this one's derivation takes as inputs.
-SELECT DISTINCT needed.id, left(substr(basename, 34), -4) AS "name!",
-       build_state_name(needed.state) AS "state!"
-FROM derivation_input
-JOIN derivation ON derivation.id = input_id
-JOIN build AS needed ON needed.output_key = derivation.output_key
-JOIN store_path ON store_path.id = needed.derivation_id
-WHERE derivation_input.derivation_id = :derivation_id AND needed.id > :after
-ORDER BY needed.id LIMIT :limit::bigint;
-
--- name: serve_build_dependents :many
-SELECT DISTINCT dependent.id, left(substr(basename, 34), -4) AS "name!",
-       build_state_name(dependent.state) AS "state!"
-FROM derivation AS own
-JOIN derivation AS same ON same.output_key = own.output_key
-JOIN derivation_input ON input_id = same.id
-JOIN build AS dependent ON dependent.derivation_id = derivation_input.derivation_id
-JOIN store_path ON store_path.id = dependent.derivation_id
-WHERE own.id = :derivation_id AND dependent.id > :after
-ORDER BY dependent.id LIMIT :limit::bigint;
+-- name: serve_build_side :many
+-- Builds next to a derivation's, behind AFTER: what it needs or, WANTS_DEPENDENTS, what needs it.
+SELECT side.id AS "id!", left(substr(basename, 34), -4) AS "name!",
+       build_state_name(side.state) AS "state!"
+FROM (SELECT needed.id, needed.state, needed.derivation_id
+      FROM derivation_input
+      JOIN derivation ON derivation.id = input_id
+      JOIN build AS needed ON needed.output_key = derivation.output_key
+      WHERE NOT :wants_dependents::boolean AND derivation_input.derivation_id = :derivation_id
+      UNION
+      SELECT dependent.id, dependent.state, dependent.derivation_id
+      FROM derivation AS own
+      JOIN derivation AS same ON same.output_key = own.output_key
+      JOIN derivation_input ON input_id = same.id
+      JOIN build AS dependent ON dependent.derivation_id = derivation_input.derivation_id
+      WHERE :wants_dependents AND own.id = :derivation_id) AS side
+JOIN store_path ON store_path.id = side.derivation_id
+WHERE side.id > :after
+ORDER BY side.id LIMIT :limit::bigint;
 
 -- name: serve_build_jobs :many
 -- Newest evaluations first; with the first one, from what that evaluation was made, for

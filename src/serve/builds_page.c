@@ -90,24 +90,22 @@ fill_chips(const struct serve_counts_row *counts, const struct ui_list *list,
 }
 
 static const char *
-cursor(const struct ui_list *list, const char *name, int64_t id)
+cursor_address(const struct ui_list *list, const char *name, const char *cursor)
 {
-  const char *digits = arena_printf(http_arena(list->request), "%lld", (long long) id);
-  return ui_list_address(list, name, str_of(digits));
+  return cursor != NULL ? ui_list_address(list, name, str_of(cursor)) : "";
 }
 
 /* A page that was come to has others behind it. */
 static void
 fill_pager(const struct build_filter *filter, const struct ui_list *list, struct builds_view *view)
 {
-  const struct serve_builds_rows *rows = &view->builds;
-  bool is_backwards = filter->after > 0;
+  bool is_backwards = filter->after.size > 0;
   bool has_more = is_backwards || filter->has_more;
-  bool has_less = is_backwards ? filter->has_more : filter->before > 0;
-  view->first = is_backwards || filter->before > 0 ? ui_list_address(list, NULL, STR("")) : "";
-  view->previous = has_less && rows->count > 0 ? cursor(list, "after", rows->items[0].id) : "";
-  view->next =
-      has_more && rows->count > 0 ? cursor(list, "before", rows->items[rows->count - 1].id) : "";
+  bool has_less = is_backwards ? filter->has_more : filter->before.size > 0;
+  view->is_partial = filter->is_partial;
+  view->first = is_backwards || filter->before.size > 0 ? ui_list_address(list, NULL, STR("")) : "";
+  view->previous = has_less ? cursor_address(list, "after", filter->first) : "";
+  view->next = has_more ? cursor_address(list, "before", filter->last) : "";
 }
 
 /* ---- the page ---- */

@@ -5,8 +5,6 @@
 
 #include "serve/api_list.h"
 
-#define LIMIT_MAX 1000
-
 static int
 read_state(struct str name, struct build_filter *filter, struct error *err)
 {
@@ -28,12 +26,10 @@ build_filter_read(struct http_request *request, int64_t limit, struct build_filt
   *ret = (struct build_filter) { .system = http_query(request, "system"),
                                  .name = http_query(request, "name"),
                                  .specification = http_query(request, "specification"),
-                                 .agent = http_query(request, "agent") };
-  int r = http_query_i64(request, "limit", 1, LIMIT_MAX, limit, &ret->limit, err);
-  if (r == 0)
-    r = http_query_i64(request, "before", 1, INT64_MAX, 0, &ret->before, err);
-  if (r == 0)
-    r = http_query_i64(request, "after", 0, INT64_MAX, 0, &ret->after, err);
+                                 .agent = http_query(request, "agent"),
+                                 .before = http_query(request, "before"),
+                                 .after = http_query(request, "after") };
+  int r = http_query_i64(request, "limit", 1, API_LIST_MAX, limit, &ret->limit, err);
   if (r == 0)
     r = http_query_i64(request, "evaluation", 1, INT64_MAX, 0, &ret->evaluation_value, err);
   if (r == 0 && ret->evaluation_value != 0)
@@ -80,17 +76,59 @@ find_names(struct db *db, const struct build_filter *filter, struct serve_filter
   return 0;
 }
 
-/* Of the build that a part of the list begins behind. By id it stands where its id says, even
-   if there is none. */
-static int
-find_place(struct db *db, const struct build_filter *filter, int64_t id, struct arena *arena,
-           struct serve_build_place_row *ret, struct error *err)
+/* A place in the list, as serve_build_ids has it. */
+struct place
 {
-  if (id == 0 || filter->order == BUILDS_BY_ID)
+  bool is_start;
+  struct str name; /* of a derivation; by name, ID is the derivation's */
+  int64_t took, id;
+};
+
+static int
+read_place(enum build_order order, struct str cursor, struct place *ret, struct error *err)
+{
+  struct str value = STR("0"), id = cursor;
+  *ret = (struct place) { .is_start = cursor.size == 0, .name = STR("") };
+  if (ret->is_start)
     return 0;
-  int r = serve_build_place(db, id, arena, ret, err);
-  return r == 0 ? error_set(err, -ENOENT, "there is no build %lld", (long long) id)
-                : (r < 0 ? r : 0);
+  if (order != BUILDS_BY_ID)
+    (void) str_split(&id, '/', &value);
+  if (order == BUILDS_BY_NAME)
+    ret->name = value;
+  if (str_to_i64(id, &ret->id) < 0
+      || (order == BUILDS_BY_TOOK && str_to_i64(value, &ret->took) < 0))
+    return error_set(err, -EINVAL, "that is no cursor of this list");
+  return 0;
+}
+
+/* What was asked for is one more than is shown; the edge, where it stopped looking, may be among
+   them. */
+static void
+take_part(struct build_filter *filter, bool is_backwards, struct serve_build_ids_rows *rows)
+{
+  const char *edge = NULL;
+  filter->has_more = api_cut(&rows->count, filter->limit);
+  if (!filter->has_more && rows->count > 0 && rows->items[rows->count - 1].is_edge) {
+    edge = rows->items[rows->count - 1].cursor.data;
+    rows->count -= !rows->items[rows->count - 1].fits;
+    filter->has_more = filter->is_partial = true;
+  }
+  if (is_backwards)
+    turn_round(rows);
+  filter->first = rows->count > 0 ? rows->items[0].cursor.data : NULL;
+  filter->last = rows->count > 0 ? rows->items[rows->count - 1].cursor.data : NULL;
+  if (edge != NULL)
+    *(is_backwards ? &filter->first : &filter->last) = edge;
+}
+
+/* Builds of a state are listed by an index in order of id; in another order they are found by
+   what has that order, and where something else narrows them too that might be all builds. */
+static bool
+is_state_sought(const struct build_filter *filter)
+{
+  return filter->order != BUILDS_BY_ID
+         && (filter->name.data != NULL || filter->system.data != NULL || filter->agent.data != NULL
+             || filter->specification.data != NULL);
 }
 
 static int
@@ -98,25 +136,23 @@ find_ids(struct db *db, struct build_filter *filter, struct arena *arena,
          struct serve_build_ids_rows *ret, struct error *err)
 {
   struct serve_filter_names_row names = { 0 };
-  struct serve_build_place_row place = { 0 };
-  bool is_backwards = filter->after > 0;
-  int64_t at = is_backwards ? filter->after : filter->before;
+  struct place at;
+  bool is_backwards = filter->after.size > 0;
+  bool is_sought = is_state_sought(filter);
+  const int64_t *agent = filter->agent.data != NULL ? &names.agent : NULL;
+  const int64_t *specification = filter->specification.data != NULL ? &names.specification : NULL;
   int r = find_names(db, filter, &names, err);
   if (r == 0)
-    r = find_place(db, filter, at, arena, &place, err);
+    r = read_place(filter->order, is_backwards ? filter->after : filter->before, &at, err);
   if (r == 0)
-    r = serve_build_ids(
-        db, filter->order == BUILDS_BY_TOOK, filter->state, filter->system, filter->name,
-        filter->evaluation, filter->specification.data != NULL ? &names.specification : NULL,
-        filter->agent.data != NULL ? &names.agent : NULL, filter->order == BUILDS_BY_NAME, at == 0,
-        filter->rises != is_backwards, place.name, place.derivation_id, place.took, at,
-        filter->limit + 1, arena, ret, err);
-  if (r < 0)
-    return r;
-  filter->has_more = api_cut(&ret->count, filter->limit);
-  if (is_backwards)
-    turn_round(ret);
-  return 0;
+    r = serve_build_ids(db, BUILDS_LOOKED_AT, filter->order == BUILDS_BY_NAME,
+                        filter->order == BUILDS_BY_TOOK, is_sought ? NULL : filter->state,
+                        filter->evaluation, at.is_start, filter->rises != is_backwards, at.name,
+                        at.id, at.took, filter->name, is_sought ? filter->state : NULL,
+                        filter->system, agent, specification, filter->limit + 1, arena, ret, err);
+  if (r == 0)
+    take_part(filter, is_backwards, ret);
+  return r;
 }
 
 static int
@@ -203,10 +239,4 @@ build_find(struct db *db, int64_t id, struct arena *arena, struct serve_builds_r
   if (ret_outputs != NULL)
     *ret_outputs = outputs_of(&row, arena);
   return 0;
-}
-
-int64_t
-build_filter_next(const struct build_filter *filter, const struct serve_builds_rows *rows)
-{
-  return filter->has_more ? rows->items[rows->count - 1].id : 0;
 }

@@ -79,6 +79,7 @@ struct http_routes serve_agent_pages(struct serve_context *context);
    to be replaced when that makes no sense. In the request's arena. */
 struct str serve_own_url(struct http_request *request);
 
+struct http_routes serve_help(struct serve_context *context);
 struct http_routes serve_joining(struct serve_context *context);
 struct http_routes serve_queue(struct serve_context *context);
 struct http_routes serve_search(struct serve_context *context);

@@ -3,20 +3,19 @@
    a number. */
 #include <errno.h>
 
-#include "base/json.h"
+#include "serve/api_list.h"
+#include "serve/filters.h"
 #include "serve/routes.h"
 #include "serve/serve_pages.h"
 #include "serve/views.h"
 #include "ui/ui.h"
 
 #define FOUND_DEFAULT 30 /* of a kind */
-#define FOUND_MAX 1000
 #define WORD_MAX 200     /* bytes */
 #define HASH_BEGINNING 4 /* digits from which on a store item is looked for by them */
 #define STORE "/gnu/store/"
 
 #define BEGINNING_MAX 200 /* builds by the beginning of their name */
-#define NEWEST_MAX 20000  /* builds that are looked at for any part of it */
 
 struct search
 {
@@ -83,25 +82,15 @@ drop_shown(const struct search_jobs_rows *jobs, struct search_builds_rows *build
   builds->count = count;
 }
 
-/* One more than is wanted was asked for. */
-static bool
-cut(size_t *count, int64_t limit)
-{
-  bool is_cut = *count > (size_t) limit;
-  if (is_cut)
-    *count = (size_t) limit;
-  return is_cut;
-}
-
 static void
 cut_all(struct search *search)
 {
   struct search_view *view = &search->view;
-  view->jobs_are_cut = cut(&view->jobs.count, search->limit);
-  view->builds_are_cut = cut(&view->builds.count, search->limit);
-  view->items_are_cut = cut(&view->items.count, search->limit);
-  view->commits_are_cut = cut(&view->commits.count, search->limit);
-  view->names_are_cut = cut(&view->names.count, search->limit);
+  view->jobs_are_cut = api_cut(&view->jobs.count, search->limit);
+  view->builds_are_cut = api_cut(&view->builds.count, search->limit);
+  view->items_are_cut = api_cut(&view->items.count, search->limit);
+  view->commits_are_cut = api_cut(&view->commits.count, search->limit);
+  view->names_are_cut = api_cut(&view->names.count, search->limit);
   view->is_empty = view->jobs.count + view->builds.count + view->names.count + view->commits.count
                        + view->items.count + view->numbers.count
                    == 0;
@@ -116,8 +105,8 @@ run_search(struct db *db, void *context, struct error *err)
   int64_t limit = search->limit + 1;
   int r = search_jobs(db, search->word, limit, arena, &view->jobs, err);
   if (r == 0)
-    r = search_builds(db, search->name, limit > BEGINNING_MAX ? limit : BEGINNING_MAX, NEWEST_MAX,
-                      limit, arena, &view->builds, err);
+    r = search_builds(db, search->name, limit > BEGINNING_MAX ? limit : BEGINNING_MAX,
+                      BUILDS_LOOKED_AT, limit, arena, &view->builds, err);
   if (r == 0)
     r = search_names(db, search->word, limit, arena, &view->names, err);
   if (r == 0)
@@ -149,7 +138,7 @@ search_for(struct http_request *request, struct serve_context *serve, struct sea
   search->items = item_beginning(asked);
   if (str_to_i64(asked, &search->number) < 0)
     search->number = 0;
-  int r = http_query_i64(request, "limit", 1, FOUND_MAX, FOUND_DEFAULT, &search->limit, err);
+  int r = http_query_i64(request, "limit", 1, API_LIST_MAX, FOUND_DEFAULT, &search->limit, err);
   return r < 0 ? r : db_pool_run(serve->pool, DB_READ, run_search, search, err);
 }
 

@@ -29,7 +29,8 @@ struct server
 {
   const struct serve_options *options;
   struct arena arena;
-  int lock_fd; /* on STATE/lock */
+  const char *state; /* absolute, as children have working folders of their own */
+  int lock_fd;       /* on STATE/lock */
   struct cluster *cluster;
   const char *uri;
   struct db_pool *pool;
@@ -47,7 +48,7 @@ struct server
 static const char *
 in_state(struct server *server, const char *name)
 {
-  return arena_printf(&server->arena, "%s/%s", server->options->state, name);
+  return arena_printf(&server->arena, "%s/%s", server->state, name);
 }
 
 static bool
@@ -131,9 +132,13 @@ lock_state(struct server *server, struct error *err)
 {
   /* PostgreSQL's account must be able to pass through to its own folder. */
   int r = file_make_dirs(server->options->state, 0755, err);
+  CLEANUP_FREE char *state = r < 0 ? NULL : realpath(server->options->state, NULL);
+  if (r == 0 && state == NULL)
+    r = error_set_errno(err, "cannot use %s", server->options->state);
   if (r < 0)
     return error_hint(err, "Name another folder with --state.");
-  server->lock_fd = take_state(server->options->state, err);
+  server->state = arena_str(&server->arena, str_of(state)).data;
+  server->lock_fd = take_state(server->state, err);
   if (server->lock_fd == -EBUSY)
     error_hint(err, "Stop it first, or give this one a folder of its own with --state.");
   return server->lock_fd < 0 ? server->lock_fd : 0;
@@ -154,7 +159,7 @@ start_database(struct server *server, struct error *err)
   if (r < 0)
     return r;
   server->pool = db_pool_new(server->uri, POOL_CONNECTIONS);
-  return accounts_bootstrap(server->pool, options->state, err);
+  return accounts_bootstrap(server->pool, server->state, err);
 }
 
 /* ---- the rooms ---- */

@@ -53,6 +53,7 @@ struct builds_view
   bool is_narrowed;
   bool is_counted; /* the counts of states are its own: only the state narrows it */
   bool by_time;    /* the newest first */
+  bool is_partial; /* there may be others: BUILDS_LOOKED_AT were looked at */
   const char *first, *previous, *next; /* addresses; "" = this is it, or there is none */
 };
 
@@ -144,6 +145,10 @@ struct log_view
   int64_t earlier, later; /* lines where other windows begin; 0 = there are none */
   bool is_followed;
 };
+
+/* One by its name, inside a transaction; -ENOENT (agent_pages.c). */
+int serve_find_agent(struct db *db, struct str name, struct arena *arena,
+                     struct serve_agents_row *ret, struct error *err);
 
 struct agents_view
 {

@@ -4,7 +4,8 @@
 // <section id="builds" data-live="/builds" data-live-kinds="build. agent.">
 //   becomes as the element with its id in the page /builds (patch.js) whenever an event
 //   comes whose kind begins with one of the words; without kinds, at any event. Of events that
-//   tell of a build, data-live-build="7" takes those of build 7 alone. While something in it has
+//   tell of a build, data-live-build="7" takes those of build 7 alone, and of those that tell of an
+//   agent, data-live-agent="NAME" takes that agent's. While something in it has
 //   data-live-often, every other second too: progress has no events.
 //
 // <pre class="log" data-follow="/api/panoply/v1/builds/7/log?follow=yes" data-follow-from="1024">
@@ -108,8 +109,9 @@ function schedule(state) {
 }
 
 function wants(state, { kind, facts }) {
-  const { liveBuild } = state.element.dataset;
+  const { liveBuild, liveAgent } = state.element.dataset;
   if (liveBuild && facts?.build !== undefined && String(facts.build) !== liveBuild) return false;
+  if (liveAgent && facts?.agent !== undefined && facts.agent !== liveAgent) return false;
   return state.kinds.length === 0 || state.kinds.some((begin) => kind.startsWith(begin));
 }
 

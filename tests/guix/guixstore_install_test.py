@@ -42,6 +42,11 @@ class InstallTest(Case):
         self.file = {path.name: path for path in self.root.rglob("*") if not path.is_dir()}
         self.pkg_config_path = str(self.file["guixstore.pc"].parent)
 
+    def test_uninstall(self):
+        self.assertTrue(self.file)
+        output_of("make", "-C", TOP, f"BUILD={BUILD}", "uninstall")
+        self.assertEqual([path for path in self.root.rglob("*") if not path.is_dir()], [])
+
     def flags(self, *options: str) -> list[str]:
         return output_of("pkg-config", *options, "guixstore",
                          PKG_CONFIG_PATH=self.pkg_config_path,
