@@ -331,6 +331,7 @@ class OfServers(Errors):
     def test_signing_key(self):
         server = self.server("--no-fsync")
         key = server.state / "keys/signing-key.sec"
+        server.wait_for("/status", lambda it: it["scheduler"])
         self.assertEqual(server.command_line("doctor").returncode, 0)
         server.stop()
         key.chmod(0o644)

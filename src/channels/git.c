@@ -234,7 +234,10 @@ explain_unreachable(const char *url, struct error *err)
   const char *folder = str_starts(str_of(url), STR("file://")) ? url + strlen("file://") : url;
   int why = folder[0] != '/' || access(folder, R_OK | X_OK) == 0 ? 0 : errno;
   if (why == EACCES) {
-    const struct passwd *account = getpwuid(geteuid());
+    char room[4096];
+    struct passwd entry;
+    struct passwd *account = NULL;
+    (void) getpwuid_r(geteuid(), &entry, room, sizeof room, &account);
     return error_set(err, -EACCES, "cannot reach %s: the server's account%s%s may not read it", url,
                      account != NULL ? ", " : "", account != NULL ? account->pw_name : "");
   }
@@ -263,16 +266,18 @@ static void
 name_branches(struct str rest, struct buf *out)
 {
   struct str line, commit;
-  size_t count = 0;
+  size_t named = 0;
+  size_t others = 0;
   while (str_split(&rest, '\n', &line))
     if (str_split(&line, '\t', &commit) && str_starts(line, STR("refs/heads/"))) {
       struct str name = str_from(line, strlen("refs/heads/"));
-      if (count < BRANCHES_NAMED && name.size < BRANCH_NAMED_MAX)
-        buf_printf(out, "%s\"%.*s\"", out->size > 0 ? ", " : "", STR_FMT(name));
-      count++;
+      if (named < BRANCHES_NAMED && name.size < BRANCH_NAMED_MAX)
+        buf_printf(out, "%s\"%.*s\"", named++ > 0 ? ", " : "", STR_FMT(name));
+      else
+        others++;
     }
-  if (count > BRANCHES_NAMED)
-    buf_printf(out, " and %zu others", count - BRANCHES_NAMED);
+  if (others > 0)
+    buf_printf(out, "%s%zu %s", named > 0 ? " and " : "", others, others == 1 ? "other" : "others");
 }
 
 /* With the branches that there are, for it is mostly a slip. */

@@ -341,6 +341,14 @@ test_the_default_branch_is_what_head_names(void **state)
   assert_true(git_has_commit(fixture->clone, other));
   assert_int_equal(git_remote_tip(fixture->remote, "none", &limits, commit, &err), -ENOENT);
   assert_non_null(strstr(err.message, "it has \"main\", \"next\""));
+  /* Some stay without a name: those that are too long, and those that are too many. */
+  shell(fixture,
+        "cd remote; git branch a123456789b123456789c123456789d123456789e123456789f123456789");
+  assert_int_equal(git_remote_tip(fixture->remote, "none", &limits, commit, &err), -ENOENT);
+  assert_non_null(strstr(err.message, "it has \"main\", \"next\" and 1 other"));
+  shell(fixture, "cd remote; for i in 1 2 3 4 5 6 7 8; do git branch o$i; done");
+  assert_int_equal(git_remote_tip(fixture->remote, "none", &limits, commit, &err), -ENOENT);
+  assert_non_null(strstr(err.message, "\"o6\" and 3 others"));
 }
 
 static void
