@@ -150,6 +150,16 @@ class Foreign(OfImpostors):
                 with self.subTest(answer, words=words):
                     self.assert_refused(self.ask(server, *words), "Is this a Panoply server?")
 
+    def test_words_that_are_orders_to_a_terminal(self):
+        order = "\x1b]0;title\x07"
+        server = self.impostor((200, JSON, json.dumps(
+            {"id": 1, "specification": order, "state": order, "builds_by_state": {}, "revisions": [],
+             "message": order}).encode()))
+        done = self.ask(server, "evaluation", "show", "1")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.count("title"), 3)
+        self.assertNotIn("\x1b", done.stdout)
+
     def test_streams_that_are_none(self):
         for answer in ((200, HTML, b"<html>"), (200, STREAM, b""), (200, STREAM, b"<html>\n\n"),
                        (200, JSON, b"{}")):
