@@ -17,25 +17,27 @@ async function checkFollows(tab) {
 async function checkHungPage(context) {
   const tab = await context.newPage();
   const path = `/agents/${farm.agent}`;
-  let hangs = false;
+  let hang = null; // takes the next request, which is never answered
   await tab.clock.install();
-  await tab.route(`**${path}`, (route) => hangs || route.continue());
+  await tab.route(`**${path}`, (route) => {
+    if (hang === null) return route.continue();
+    hang();
+    hang = null;
+  });
   await tab.goto(path);
   const paused = tab.locator("#head [data-state=paused]");
-  const hang = async (action) => {
-    hangs = true;
-    const asked = tab.waitForRequest(`**${path}`);
+  const hangAt = async (action) => {
+    const hangs = new Promise((resolve) => { hang = resolve; });
     await ask(action);
-    await asked;
-    hangs = false;
+    await hangs;
   };
-  await hang("pause");
+  await hangAt("pause");
   for (let times = 0; times < 40 && !await paused.isVisible(); times++) {
     await tab.clock.fastForward(31_000);
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
   await paused.waitFor();
-  await hang("resume");
+  await hangAt("resume");
   await tab.evaluate(() => {
     for (const hidden of [true, false]) {
       Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
