@@ -3,7 +3,7 @@
 
 -- name: changes_head :one
 -- An evaluation, its neighbours, and the one that it is held against: the one that is
--- named, or the newest earlier one that succeeded.
+-- named, or the newest earlier one; both only if they succeeded, for others have no jobs.
 SELECT evaluation.id, specification_id, specification.name AS specification,
        evaluation.state, evaluation_state_name(evaluation.state) AS "state_name!",
        evaluation_outcome(evaluation) AS "outcome!", evaluation_summary(evaluation) AS "summary!",
@@ -16,7 +16,7 @@ SELECT evaluation.id, specification_id, specification.name AS specification,
        CASE WHEN :against?::bigint IS NOT NULL
             THEN (SELECT id FROM evaluation AS other
                   WHERE other.specification_id = specification.id AND other.id = :against?
-                    AND other.id <> evaluation.id AND other.finished_at IS NOT NULL)
+                    AND other.id <> evaluation.id AND other.state = 2)
             ELSE (SELECT max(id) FROM evaluation AS other
                   WHERE other.specification_id = specification.id AND other.id < evaluation.id
                     AND other.state = 2) END AS "against?"

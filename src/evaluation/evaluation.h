@@ -33,8 +33,9 @@ int evaluations_start(const struct evaluation_options *options, struct evaluatio
 void evaluations_quit(struct evaluations *evaluations);
 void evaluations_stop(struct evaluations *evaluations); /* NULL is fine */
 
-/* Why all evaluations of this process will fail, as seen some seconds ago: no guix, no
-   daemon. Code 0 = nothing is known. */
+/* Why all evaluations of this process will fail: no guix, no daemon. As seen some seconds ago
+   while there is something, or else up to 20 minutes, or when an evaluation last ended without
+   finishing. Code 0 = nothing is known. */
 void evaluations_trouble(struct evaluations *evaluations, struct error *ret);
 
 /* ---- specifications ---- */

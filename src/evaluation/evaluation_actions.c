@@ -102,8 +102,6 @@ struct asked_restart
   struct str names; /* of the first few of a narrowed one */
 };
 
-static const char *const kept[] = { "show", "name", "against", "sort", NULL };
-
 static int
 ask_for_restart(struct http_request *request, struct evaluations *evaluations,
                 struct asked_restart *ret, struct error *err)
@@ -117,7 +115,7 @@ ask_for_restart(struct http_request *request, struct evaluations *evaluations,
   const struct ui_list list = { request, evaluation_path(request, ret->changes.id, ""),
                                 ret->is_narrowed || http_query(request, "all").size > 0 ? "#jobs"
                                                                                         : NULL,
-                                kept };
+                                comparison_page_kept };
   ret->back = ui_list_address(&list, NULL, STR(""));
   return r;
 }
