@@ -2,21 +2,42 @@
 """A URL may name any server. Commands that meet one which is not Panoply's, or one that is only
 half there, say so and fail: they neither crash nor claim that something was done."""
 
+import contextlib
 import http.server
 import json
 import os
+import queue
+import re
+import socket
 import socketserver
 import subprocess
 import threading
+import time
 import unittest
 
 from support.case import Case
 from support.panoply import executable
 from support.terminal import on_a_terminal
-from support.waiting import TIME_FACTOR
+from support.waiting import TIME_FACTOR, wait_until
 
 JSON, HTML = "application/json", "text/html; charset=utf-8"
 STREAM = "text/event-stream"
+HOSTILE = "x\x1b[2J\x07\u009b1m"
+OUR_COLOUR = re.compile(r"\x1b\[\d*m")
+# What each command that shows something needs, and no more.
+WHOLE = {"id": 1, "name": HOSTILE, "derivation": HOSTILE, "system": HOSTILE, "state": HOSTILE,
+         "items": [{}], "outputs": [{}], "attempts": [{}], "dependencies": [{}],
+         "dependents": [{}], "jobs": [{}], "definition": {"channels": [{}], HOSTILE: HOSTILE},
+         "specification": HOSTILE, "revisions": [{}], "connected": True, "running_attempts": [{}],
+         "builds_by_state": {"failed": None, HOSTILE: 1}, "things": [{}], "systems": [{}],
+         "specifications": [{}], "waiting_longest": [{}], "store_items": [{}], "commits": [{}],
+         "builds": [{}], "version": HOSTILE, "scheduler": True, "key_exposed": False,
+         "agents_connected_count": 1, "agents_enrolled_count": 1, "losses_met": 0,
+         "reason": HOSTILE, "counts": {}, "public_key": HOSTILE, "build": 1, "nodes": [{"id": 1}],
+         "build_command": HOSTILE, "edges": [{"dependent": 1, "dependency": 1}],
+         "busy_percent": 1, "failures_count": 1, "failing_specifications": [{}],
+         "worse_evaluations": [{}], "breakages": [{}], "agents_away": [{}], "attempt": 1,
+         "lines_count": 1}
 EVERY_COMMAND = (
     ("doctor",), ("overview",), ("queue",), ("search", "x"), ("key", "show"), ("cache", "check"), ("events",),
     ("spec", "list"), ("spec", "show", "x"), ("spec", "add", "FILE"), ("spec", "edit", "x", "FILE"),
@@ -37,8 +58,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def answer(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        given = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         status, kind, body = self.server.answer
+        self.server.asked.append(given)
         self.send_response(status)
         if kind:
             self.send_header("Content-Type", kind)
@@ -57,16 +79,43 @@ class Impostor(socketserver.ThreadingMixIn, http.server.HTTPServer):
     """Gives the same answer to everything."""
     daemon_threads = True
 
-    def __init__(self, answer: tuple[int, str, bytes]):
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, answer: tuple[int, str, bytes], handler: type = Handler):
+        super().__init__(("127.0.0.1", 0), handler)
         self.answer = answer
+        self.asked: list[bytes] = []  # the bodies
         self.url = f"http://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
+class FeedHandler(Handler):
+    """Its events are what a test says, over one connection after the other."""
+
+    def do_GET(self) -> None:
+        if "/events" not in self.path:
+            return self.answer()
+        self.server.dials += 1
+        self.send_response(200)
+        self.send_header("Content-Type", STREAM)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        for piece in iter(self.server.feed.get, b""):
+            self.wfile.write(piece)
+        return None
+
+
+class Feed(Impostor):
+    def __init__(self, answer: tuple[int, str, bytes]):
+        self.feed: queue.Queue[bytes] = queue.Queue()
+        self.dials = 0
+        super().__init__(answer, FeedHandler)
+
+    def happen(self, number: int, kind: str) -> None:
+        self.feed.put(f'id: 0-{number}\ndata: {{"kind": "{kind}"}}\n\n'.encode())
+
+
 class OfImpostors(Case):
-    def impostor(self, answer: tuple[int, str, bytes]) -> Impostor:
-        server = Impostor(answer)
+    def impostor(self, answer: tuple[int, str, bytes], kind: type = Impostor) -> Impostor:
+        server = kind(answer)
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
         return server
@@ -101,6 +150,16 @@ class Foreign(OfImpostors):
                 with self.subTest(answer, words=words):
                     self.assert_refused(self.ask(server, *words), "Is this a Panoply server?")
 
+    def test_words_that_are_orders_to_a_terminal(self):
+        order = "\x1b]0;title\x07"
+        server = self.impostor((200, JSON, json.dumps(
+            {"id": 1, "specification": order, "state": order, "builds_by_state": {}, "revisions": [],
+             "message": order}).encode()))
+        done = self.ask(server, "evaluation", "show", "1")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.count("title"), 3)
+        self.assertNotIn("\x1b", done.stdout)
+
     def test_streams_that_are_none(self):
         for answer in ((200, HTML, b"<html>"), (200, STREAM, b""), (200, STREAM, b"<html>\n\n"),
                        (200, JSON, b"{}")):
@@ -115,26 +174,41 @@ class Foreign(OfImpostors):
         self.assert_refused(self.ask(plain.url.replace("http:", "https:"), "build", "list"),
                             "say http://")
 
+    def test_a_server_that_hangs_up(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            def hang_up() -> None:
+                with contextlib.suppress(OSError):
+                    while True:
+                        listener.accept()[0].close()
+
+            threading.Thread(target=hang_up, daemon=True).start()
+            for words in (("doctor",), ("build", "log", "1"), ("events",)):
+                done = self.ask(f"http://127.0.0.1:{listener.getsockname()[1]}", *words)
+                self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+                self.assertEqual(len(done.stderr.splitlines()), 2, done.stderr)
+            listener.shutdown(socket.SHUT_RDWR)
+
+    def test_members_that_are_missing(self):
+        for words, members in ((("search", "x"), ("jobs", "builds", "things")),
+                               (("queue",), ("systems", "waiting_longest")),
+                               (("doctor",), ("losses_met", "key_exposed"))):
+            for member in members:
+                with self.subTest(member, words=words):
+                    rest = {name: value for name, value in WHOLE.items() if name != member}
+                    self.assert_refused(
+                        self.ask(self.impostor((200, JSON, json.dumps(rest).encode())), *words),
+                        "Is this a Panoply server?")
+
     def test_members_that_are_null(self):
-        """Of the right kind as far as it is looked at, and nothing else in it."""
-        whole = {"id": 1, "name": "x", "derivation": "x", "system": "x", "state": "failed",
-                 "items": [{}], "outputs": [{}], "attempts": [{}], "dependencies": [{}],
-                 "dependents": [{}], "jobs": [{}], "definition": {"channels": [{}]},
-                 "specification": "x", "builds": {"failed": None}, "revisions": [{}],
-                 "connected": True, "running_attempts": [{}], "builds_by_state": {"failed": None},
-                 "things": [{}], "systems": [{}], "specifications": [{}],
-                 "store_items": [{}], "commits": [{}], "version": "x", "scheduler": True,
-                 "agents": {}, "losses_met": 0, "reason": "x", "counts": {}, "errors": {},
-                 "public_key": "x", "build": 1, "nodes": [{"id": 1}], "build_command": "x",
-                 "edges": [{"dependent": 1, "dependency": 1}], "busy_percent": 1,
-                 "failures_count": 1, "failing_specifications": [{}], "worse_evaluations": [{}],
-                 "breakages": [{}], "agents_away": [{}], "attempt": 1, "lines_count": 1}
-        for state in ("failed", "waiting", "running", "dependency-failed", "cancelled", "blue"):
-            server = self.impostor((200, JSON, json.dumps({**whole, "state": state}).encode()))
+        """Of the right kind as far as it is looked at, and nothing else in it. What is said gives
+        no orders to a terminal, be it a value or a name."""
+        for state in ("failed", "waiting", "running", "dependency-failed", "cancelled", HOSTILE):
+            server = self.impostor((200, JSON, json.dumps({**WHOLE, "state": state}).encode()))
             for words in (("build", "show", "1"), ("build", "explain", "1"), ("overview",),
-                          ("build", "history", "1"), ("build", "graph", "1"),
+                          ("build", "history", "1"), ("build", "graph", "1"), ("doctor",),
                           ("build", "reproduce", "1"), ("evaluation", "commits", "1"),
-                          ("agents", "show", "x"), ("evaluation", "show", "1"), ("spec", "show", "x"), ("spec", "list"),
+                          ("agents", "show", "x"), ("evaluation", "show", "1"),
+                          ("spec", "show", "x"), ("spec", "list"), ("search", "x"),
                           ("build", "list"), ("agents", "list"), ("evaluation", "jobs", "1"),
                           ("evaluation", "changes", "1"), ("evaluation", "errors", "1"),
                           ("queue",), ("key", "show")):
@@ -142,8 +216,153 @@ class Foreign(OfImpostors):
                     done = self.ask(server, *words)
                     self.assertEqual((done.returncode, done.stderr), (0, ""))
                     self.assertTrue(done.stdout)
-                    on_a_terminal([executable(), *words],
-                                  {**os.environ, "PANOPLY_URL": server.url}, 40)
+                    shown = on_a_terminal([executable(), *words],
+                                          {**os.environ, "PANOPLY_URL": server.url}, 40)
+                    self.assertTrue(shown)
+                    self.assertNotRegex(OUR_COLOUR.sub("", shown), "[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
+class Shown(OfImpostors):
+    """What a command makes of an answer that no small farm gives."""
+
+    def shown(self, answer: dict, *words: str) -> str:
+        done = self.ask(self.impostor((200, JSON, json.dumps(answer).encode())), *words)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout
+
+    def test_a_graph_with_a_long_way_and_a_short_one(self):
+        """From a by b, c and d to e, behind which is f, and straight from a to e."""
+        nodes = [{"id": number, "name": name, "state": "succeeded"}
+                 for number, name in enumerate("abcdefgh", 1)]
+        edges = [{"dependent": one, "dependency": other}
+                 for one, other in ((1, 2), (2, 3), (3, 4), (4, 5), (1, 5), (5, 6), (6, 7), (7, 8))]
+        text = self.shown({"build": 1, "nodes": nodes, "edges": edges}, "build", "graph", "1")
+        needs = text.partition("It needs:\n")[2].splitlines()[1:]
+        self.assertEqual([re.match(r" *\w", line)[0] for line in needs],
+                         ["b", "  c", "    d", "e", "  f", "    g", "      h"])
+
+    def test_how_to_make_the_same_can_be_pasted(self):
+        for channels in ("(list 1)\n", "(list 1)"):
+            text = self.shown({"build_command": "echo first", "channels_scm": channels,
+                               "time_machine_command": "cat channels.scm", "same_guix": True},
+                              "build", "reproduce", "1")
+            done = subprocess.run(["sh", "-e"], input=text, text=True, capture_output=True,
+                                  cwd=self.folder())
+            self.assertEqual((done.returncode, done.stdout, done.stderr),
+                             (0, "first\n(list 1)\n", ""))
+
+    def test_more_words_than_anybody_types(self):
+        server = self.impostor((201, JSON, b'{"builds": []}'))
+        paths = [f"/gnu/store/{number:032}-x.drv" for number in range(5000)]
+        self.assertEqual(self.ask(server, "build", "submit", *paths).returncode, 0)
+        self.assertEqual(json.loads(server.asked[0])["derivations"], paths)
+
+    def test_nothing_is_found(self):
+        lists = ("jobs", "builds", "store_items", "commits", "things")
+        server = self.impostor((200, JSON, json.dumps({name: [] for name in lists}).encode()))
+        for option in ((), ("--json",)):
+            done = self.ask(server, "search", "x", *option)
+            self.assertEqual((done.returncode, done.stderr), (1, ""), option)
+            self.assertTrue(done.stdout)
+
+
+    def test_durations_are_seconds_and_only_of_what_has_ended(self):
+        begun = {"id": 8, "agent": "a", "state": "running",
+                 "created_at": "2026-01-02T03:04:05.000000Z",
+                 "started_at": "2026-01-02T03:04:05.000000Z", "finished_at": None}
+        ended = {**begun, "id": 7, "finished_at": "2026-01-02T03:09:17.000000Z"}
+        build = {**WHOLE, "state": "running", "attempts": [begun, ended]}
+        text = self.shown(build, "build", "show", "1")
+        self.assertIn("\na builds it, since 2026-01-02T03:04:05.000000Z.\n", text)
+        self.assertRegex(text, r"\n7 .* 312\n")
+        self.assertRegex(text, r"\n8 .* -\n")
+        for times, told in ((ended, "\nTook           312 s\n"), (begun, None)):
+            text = self.shown({**WHOLE, **times}, "evaluation", "show", "1")
+            self.assertIn(told or "\n", text)
+            self.assertEqual(bool(told), "Took" in text or "Runs" in text)
+
+
+class Followed(OfImpostors):
+    """With --follow, by a server whose answers and events are known."""
+
+    def follow(self, server: Feed, *words: str) -> subprocess.Popen:
+        process = subprocess.Popen([executable(), *words, "--follow"], text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   env={**os.environ, "PANOPLY_URL": server.url})
+        self.addCleanup(server.feed.put, b"")
+        for stream in (process.stdout, process.stderr):
+            self.addCleanup(stream.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        server.feed.put(b"id: 0-1\n\n")
+        return process
+
+    def say(self, server: Feed, answer: dict, status: int = 200) -> None:
+        server.answer = (status, JSON, json.dumps({**WHOLE, **answer}).encode())
+
+    def test_signs_of_life_are_no_news(self):
+        """What is there again is told no more than once, whatever else happens."""
+        agent = {"name": "a", "connected": True, "paused": False, "seen_at": "2026-01-02T03:04:05Z",
+                 "condition": {"load": 1}}
+        for words, pattern in ((("agents", "list"), "^a +yes +{}"),
+                               (("agents", "list", "--json"), '"paused":{}'),
+                               (("agents", "show", "a"), "^Agent a: {}"),
+                               (("agents", "show", "a", "--json"), '"paused":{}')):
+            with self.subTest(words):
+                before, after = {"list": ("no", "yes"), "show": ("connected", "paused")}[words[1]]
+                if "--json" in words:
+                    before, after = "false", "true"
+                server = self.impostor((200, JSON, b""), Feed)
+                self.say(server, {**agent, "items": [agent]})
+                process = self.follow(server, *words)
+                self.read_until(process, pattern.format(before))
+                later = {**agent, "seen_at": "2026-01-02T03:04:25Z", "condition": {"load": 2}}
+                self.say(server, {**later, "items": [later]})
+                asked = len(server.asked)
+                server.happen(2, "agent.resumed")
+                wait_until(lambda: len(server.asked) > asked, 20, "it looks again")
+                later["paused"] = True
+                self.say(server, {**later, "items": [later]})
+                server.happen(3, "agent.paused")
+                lines = self.read_until(process, pattern.format(after))
+                self.assertNotRegex("\n".join(lines), "(?m)" + pattern.format(before))
+
+    def read_until(self, process: subprocess.Popen, pattern: str) -> list[str]:
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if re.search(pattern, line):
+                return lines
+        raise AssertionError(f"{pattern} does not come: {lines}")
+
+    def test_a_server_that_cannot_answer_for_a_while(self):
+        server = self.impostor((200, JSON, b""), Feed)
+        self.say(server, {})
+        process = self.follow(server, "overview")
+        self.read_until(process, "^Agents +1 of 1 connected")
+        self.say(server, {"title": "Internal Server Error", "status": 500}, 500)
+        server.happen(2, "agent.connected")
+        self.assertEqual(process.stderr.readline(),
+                         "panoply: the server cannot answer; asking again\n")
+        self.say(server, {"agents_connected_count": 0})
+        server.happen(3, "agent.lost")
+        self.assertEqual(process.stderr.readline(), "panoply: it answers again\n")
+        self.read_until(process, "^Agents +0 of 1 connected")
+
+    def test_streams_that_end_at_once(self):
+        """However often, the server is left in peace between."""
+        server = self.impostor((200, JSON, b"{}"), Feed)
+        for _ in range(1000):
+            server.feed.put(b"id: 0-1\n\n")
+            server.feed.put(b"")
+        process = subprocess.Popen([executable(), "events"], stdout=subprocess.DEVNULL,
+                                   env={**os.environ, "PANOPLY_URL": server.url})
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        wait_until(lambda: server.dials > 1, 20, "it dials again")
+        time.sleep(2)
+        self.assertLess(server.dials, 8)
+        self.assertIsNone(process.poll())
 
 
 class Options(OfImpostors):

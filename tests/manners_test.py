@@ -86,7 +86,9 @@ class Manners(Case):
 
     def test_forms_are_as_strict_as_the_api(self):
         build = f"/builds/{self.builds['sextant']['id']}"
-        attempts = len(self.farm.build(self.builds["sextant"]["id"])["attempts"])
+        _, lines, connection = self.client.stream("GET", f"{API}/events")
+        self.addCleanup(connection.close)
+        next(line for line in lines if line.startswith(b"id: "))  # from now on
         for path, fields in ((f"{build}/restart", {"dependents": "maybe"}),
                              (f"{build}/restart", {"dependants": "yes"}),
                              (f"{build}/restart", {"dependents": ""}),
@@ -100,13 +102,22 @@ class Manners(Case):
             with self.subTest(path, **fields):
                 answer = self.send(path, **fields)
                 self.assertEqual(answer.status, 400, answer.body[-300:])
-        self.assertEqual(len(self.farm.build(self.builds["sextant"]["id"])["attempts"]), attempts)
         answer = self.visitor.client.request(
             "POST", f"{build}/restart",
             f"csrf={self.csrf}&dependents=no&dependents=yes".encode(),
             {"Content-Type": "application/x-www-form-urlencoded", "Cookie": "; ".join(
                 f"{it.key}={it.coded_value}" for it in self.visitor.cookies.values())})
         self.assertEqual(answer.status, 400)
+        # Of what was refused nothing has happened.
+        self.client.api("POST", "/agents/builder-1/pause", {})
+        self.client.api("POST", "/agents/builder-1/resume", {})
+        kinds = []
+        while "agent.resumed" not in kinds:
+            kinds += [json.loads(line[6:])["kind"] for line in [next(lines)]
+                      if line.startswith(b"data: ")]
+        self.assertEqual([kind for kind in kinds if not kind.startswith("agent.")], [])
+        self.assertEqual(kinds.count("agent.paused"), 1)
+        self.assertEqual(self.farm.build(self.builds["sextant"]["id"])["state"], "failed")
 
     def test_a_name_that_is_taken(self):
         answer = self.send("/add-specification", name="example", url="https://example.org/a")

@@ -189,6 +189,28 @@ test_child_timeout_kills_the_group(void **state)
   assert_true(clock_monotonic_ms() - before < 10000);
 }
 
+static void
+test_child_is_held_to_its_limits(void **state)
+{
+  (void) state;
+  const char *const endless[] = { "yes", NULL };
+  const char *const writer[] = { "sh", "-c", "head -c 20000 /dev/zero > /proc/self/fd/3", NULL };
+  struct child_options options = CHILD_OPTIONS_INIT;
+  CLEANUP_BUF struct buf output = { 0 };
+  options.argv = endless;
+  options.output_is_whole = true;
+  assert_int_equal(child_run(&options, 60000, 1000, &output, NULL), -EFBIG);
+  char path[] = "/tmp/panoply-base-XXXXXX";
+  CLEANUP_FD int file = mkstemp(path);
+  options = (struct child_options) CHILD_OPTIONS_INIT;
+  options.argv = writer;
+  options.extra = file;
+  options.limit_file = 5000;
+  assert_int_equal(child_run(&options, 60000, 0, NULL, NULL), -ECHILD);
+  assert_int_equal(lseek(file, 0, SEEK_END), 5000);
+  unlink(path);
+}
+
 /* One of the group outlives the child, and would hold its end of the pipe for a minute. */
 static void
 test_child_stop_ends_the_group(void **state)
@@ -250,6 +272,7 @@ main(void)
     cmocka_unit_test(test_child_reports_missing_program_and_status),
     cmocka_unit_test(test_child_gets_no_secrets_and_no_descriptors),
     cmocka_unit_test(test_child_timeout_kills_the_group),
+    cmocka_unit_test(test_child_is_held_to_its_limits),
     cmocka_unit_test(test_child_stop_ends_the_group),
     cmocka_unit_test(test_file_write_is_whole_or_nothing),
   };

@@ -85,7 +85,8 @@ prepare(const struct child_options *options, pid_t parent)
   if (options->niceness != 0)
     (void) !nice(options->niceness);
   if (!place_descriptors(options) || !limit(RLIMIT_AS, options->limit_memory)
-      || !limit(RLIMIT_CPU, options->limit_cpu) || !drop_privileges(options))
+      || !limit(RLIMIT_CPU, options->limit_cpu) || !limit(RLIMIT_FSIZE, options->limit_file)
+      || !drop_privileges(options))
     return false;
   if (options->die_with_parent) {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
@@ -255,8 +256,10 @@ child_status_text(int status, char text[64])
 
 /* Reads until end of file or the deadline; keeps the last LIMIT bytes. */
 static int
-collect(int fd, int64_t deadline, const atomic_bool *quit, size_t limit, struct buf *output)
+collect(int fd, int64_t deadline, const struct child_options *options, size_t limit,
+        struct buf *output)
 {
+  const atomic_bool *quit = options->quit;
   for (;;) {
     struct pollfd watch = { .fd = fd, .events = POLLIN };
     int64_t left = deadline < 0 ? -1 : deadline - clock_monotonic_ms();
@@ -274,6 +277,8 @@ collect(int fd, int64_t deadline, const atomic_bool *quit, size_t limit, struct 
     if (got <= 0)
       return 0;
     output->size += (size_t) got;
+    if (output->size > limit && options->output_is_whole)
+      return -EFBIG;
     if (output->size > limit)
       buf_consume(output, output->size - limit);
   }
@@ -298,6 +303,8 @@ run_result(const char *name, int r, int status, struct str output, struct error 
     return error_set(err, r, "%s took too long and was ended", name);
   if (r == -ECANCELED)
     return error_set(err, r, "%s was ended: the server stops", name);
+  if (r == -EFBIG)
+    return error_set(err, r, "%s printed too much and was ended", name);
   if (status == 0)
     return 0;
   if (line.size > 300)
@@ -325,8 +332,8 @@ child_run(const struct child_options *options, int timeout_ms, size_t limit, str
     return r;
   file_closep(&write_end);
   int64_t deadline = timeout_ms < 0 ? -1 : clock_monotonic_ms() + timeout_ms;
-  r = collect(read_end, deadline, options->quit, ret_output != NULL ? limit : 4096, output);
-  if (r == -ETIMEDOUT || r == -ECANCELED)
+  r = collect(read_end, deadline, options, ret_output != NULL ? limit : 4096, output);
+  if (r < 0)
     child_signal(&child, SIGKILL);
   int status = 0;
   (void) child_wait(&child, -1, &status);

@@ -24,9 +24,11 @@ struct child_options
   gid_t group;
   uint64_t limit_memory;   /* RLIMIT_AS in bytes; 0 = none */
   uint64_t limit_cpu;      /* RLIMIT_CPU in seconds; 0 = none */
+  uint64_t limit_file;     /* RLIMIT_FSIZE in bytes; 0 = none */
   int niceness;            /* added to ours */
   bool die_with_parent;    /* SIGKILL when the starting thread's process ends */
   const atomic_bool *quit; /* child_run ends it soon after this is true; NULL = never */
+  bool output_is_whole;    /* child_run ends it when it prints more than is kept */
 };
 
 /* All descriptors -1, the rest zero. */
@@ -68,8 +70,8 @@ const char *child_status_text(int status, char text[64]);
 /* Runs to the end and collects what it printed on 1 and 2 (at most LIMIT bytes
    are kept; NULL = not wanted). Returns 0 for exit status 0, else an error that
    ends in the output's last line. TIMEOUT_MS -1 = none; on time-out the group
-   is killed and the result is -ETIMEDOUT; -ECANCELED after `quit`. Descriptors in OPTIONS are
-   ignored save `input`. */
+   is killed and the result is -ETIMEDOUT; likewise -ECANCELED after `quit`, and -EFBIG beyond
+   LIMIT with `output_is_whole`. Descriptors in OPTIONS are ignored save `input`. */
 struct buf;
 int child_run(const struct child_options *options, int timeout_ms, size_t limit,
               struct buf *ret_output, struct error *err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/work.h"
 
-#include <stddef.h>
+#include <stdint.h>
 
 void
 work_pool_init(struct work_pool *pool, void *context)
@@ -27,8 +27,10 @@ take(struct work_pool *pool, bool *ret_stopping)
   while (pool->first == NULL && !pool->stopping)
     pthread_cond_wait(&pool->wake, &pool->lock);
   struct work *work = pool->first;
-  if (work != NULL)
+  if (work != NULL) {
     pool->first = work->next;
+    pool->waiting--;
+  }
   if (pool->first == NULL)
     pool->last = &pool->first;
   *ret_stopping = pool->stopping;
@@ -57,20 +59,29 @@ work_pool_start(struct work_pool *pool, int threads)
   return pool->threads_count > 0 ? 0 : -r;
 }
 
-void
-work_pool_put(struct work_pool *pool, struct work *work)
+bool
+work_pool_offer(struct work_pool *pool, struct work *work, size_t most)
 {
   pthread_mutex_lock(&pool->lock);
   bool stopping = pool->stopping;
-  if (!stopping) {
+  bool is_taken = stopping || pool->waiting < most;
+  if (is_taken && !stopping) {
     work->next = NULL;
     *pool->last = work;
     pool->last = &work->next;
+    pool->waiting++;
     pthread_cond_signal(&pool->wake);
   }
   pthread_mutex_unlock(&pool->lock);
   if (stopping)
     work->run(pool->context, work, true);
+  return is_taken;
+}
+
+void
+work_pool_put(struct work_pool *pool, struct work *work)
+{
+  (void) work_pool_offer(pool, work, SIZE_MAX);
 }
 
 void

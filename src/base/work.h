@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 /* Head of a piece of work; the rest follows in the struct that has it first. */
 struct work
@@ -23,6 +24,7 @@ struct work_pool
   pthread_cond_t wake;
   struct work *first;
   struct work **last;
+  size_t waiting; /* how many */
   bool stopping;
   pthread_t threads[WORK_THREADS_MAX];
   int threads_count;
@@ -34,6 +36,8 @@ void work_pool_init(struct work_pool *pool, void *context);
 int work_pool_start(struct work_pool *pool, int threads);
 
 void work_pool_put(struct work_pool *pool, struct work *work);
+/* The same, unless MOST wait already: then false, and nothing comes of WORK. */
+bool work_pool_offer(struct work_pool *pool, struct work *work, size_t most);
 
 /* Ends after the work under way; what waits is told that it is the end. Work that
    comes later is run by whoever brings it. */

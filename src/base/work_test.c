@@ -173,6 +173,24 @@ test_more_threads_than_there_is_room_for(void **state)
 
 #define ON_SITE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
+/* What is not taken is still the caller's. */
+static void
+test_offers_beyond_the_most_are_refused(void **state)
+{
+  struct site *site = *state;
+  struct piece one = { .work.run = run, .number = 1 };
+  struct piece *other = mem_alloc(sizeof *other);
+  *other = (struct piece) { .work.run = run, .number = 2 };
+  assert_true(work_pool_offer(&site->pool, &other->work, 1)); /* no thread takes it yet */
+  assert_false(work_pool_offer(&site->pool, &one.work, 1));
+  assert_int_equal(work_pool_start(&site->pool, 1), 0);
+  await_begun(site);
+  put(site, 3, false);
+  await_begun(site);
+  work_pool_stop(&site->pool);
+  assert_int_equal(site->done, 2);
+}
+
 int
 main(void)
 {
@@ -181,6 +199,7 @@ main(void)
     ON_SITE(test_threads_work_side_by_side),
     ON_SITE(test_stopping),
     ON_SITE(test_more_threads_than_there_is_room_for),
+    ON_SITE(test_offers_beyond_the_most_are_refused),
   };
   return cmocka_run_group_tests_name("work", tests, NULL, NULL);
 }

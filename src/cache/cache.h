@@ -140,8 +140,11 @@ int cache_send_bundle(struct cache *cache, struct http_request *request,
 
 /* ---- build logs, one for each attempt ---- */
 
+#define CACHE_LOG_MAX (INT64_C(1) << 30) /* bytes of text; an agent sends no more */
+
 /* Appends to the live log at OFFSET: bytes before the present end are skipped
-   (a repeated piece), a gap is -EINVAL, a finished log -ESTALE. Wakes followers.
+   (a repeated piece), a gap is -EINVAL, a finished log -ESTALE, one beyond CACHE_LOG_MAX -EFBIG,
+   a full disk -ENOSPC. Wakes followers.
    RET_SIZE: the end, after a gap too. */
 int cache_log_append(struct cache *cache, int64_t attempt_id, int64_t offset, struct str piece,
                      int64_t *ret_size, struct error *err);

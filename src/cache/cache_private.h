@@ -63,6 +63,8 @@ char *cache_nar_file(const struct cache *cache, const struct guix_hash *nar_hash
    is there now. */
 int cache_nar_place(const struct cache *cache, int fd, const struct guix_hash *nar_hash,
                     enum guix_compression compression, int64_t *ret_size, struct error *err);
+/* -ENOSPC when FOLDER, which WHAT ("an upload") goes to, is on a full disk. */
+int cache_check_room(const char *folder, const char *what, struct error *err);
 /* A new file in the upload folder, which only this process writes; unlink it, placed
    or not. RET_FILE: its name, to be freed. */
 int cache_nar_temporary(const struct cache *cache, int *ret_fd, char **ret_file, struct error *err);

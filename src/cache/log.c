@@ -136,6 +136,9 @@ append_new(struct cache_log *log, int64_t offset, struct str piece, struct error
     return error_set(err, -EINVAL, "the log ends at byte %lld, not at %lld", (long long) log->size,
                      (long long) offset);
   struct str fresh = str_from(piece, (size_t) (log->size - offset));
+  if ((int64_t) fresh.size > CACHE_LOG_MAX - log->size)
+    return error_set(err, -EFBIG, "the log of attempt %lld is larger than %lld bytes",
+                     (long long) log->attempt_id, (long long) CACHE_LOG_MAX);
   while (fresh.size > 0) {
     ssize_t put = pwrite(log->fd, fresh.data, fresh.size, log->size);
     if (put < 0 && errno == EINTR)
@@ -157,7 +160,9 @@ cache_log_append(struct cache *cache, int64_t attempt_id, int64_t offset, struct
   if (r < 0)
     return r;
   pthread_mutex_lock(&log->mutex);
-  r = append_new(log, offset, piece, err);
+  r = cache_check_room(cache->log_folder, "a log", err);
+  if (r == 0)
+    r = append_new(log, offset, piece, err);
   *ret_size = log->size;
   pthread_mutex_unlock(&log->mutex);
   cache_log_unref(cache, log);

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -404,6 +405,20 @@ test_slow_follower(void **state)
   wire_expect(&slow, "0\r\n\r\n");
 }
 
+/* As an agent of ours never sends it. */
+static void
+test_size_is_bounded(void **state)
+{
+  struct house *house = *state;
+  CLEANUP_FREE char *file = cache_log_live_file(house->cache, 12);
+  assert_int_equal(append(house, 12, 0, "x"), 1);
+  assert_int_equal(truncate(file, CACHE_LOG_MAX - 2), 0); /* a hole: it takes no room */
+  house_restart(house);
+  assert_int_equal(append(house, 12, CACHE_LOG_MAX - 2, "ab"), CACHE_LOG_MAX);
+  assert_int_equal(append(house, 12, CACHE_LOG_MAX, "c"), -EFBIG);
+  assert_int_equal(append(house, 12, CACHE_LOG_MAX - 2, "ab"), CACHE_LOG_MAX);
+}
+
 #define IN_HOUSE(test) cmocka_unit_test_setup_teardown(test, house_setup, house_teardown)
 
 int
@@ -421,6 +436,7 @@ main(void)
     IN_HOUSE(test_a_foreign_gzip_file_is_read),
     IN_HOUSE(test_follower_of_a_server_that_stops),
     IN_HOUSE(test_slow_follower),
+    IN_HOUSE(test_size_is_bounded),
   };
   return cmocka_run_group_tests(tests, NULL, test_cluster_teardown);
 }

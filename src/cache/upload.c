@@ -14,7 +14,7 @@
 #include "cache/cache_private.h"
 
 #define UPLOAD_NAME_MAX 128
-#define UPLOAD_ROOM_MIN (UINT64_C(1) << 20) /* bytes: less is a full disk */
+#define ROOM_MIN (UINT64_C(1) << 20) /* bytes: less is a full disk */
 #define UPLOAD_SIZE_MAX (INT64_C(64) << 30)
 #define NAR_SIZE_MAX (INT64_C(256) << 30)
 
@@ -67,15 +67,12 @@ has_name(const struct stat *status, const char *file)
          && named.st_dev == status->st_dev;
 }
 
-/* Said before the body is sent, since whose body is broken off hears nothing but that. */
-static int
-check_room(const struct cache *cache, struct error *err)
+int
+cache_check_room(const char *folder, const char *what, struct error *err)
 {
   struct statvfs status;
-  if (statvfs(cache->upload_folder, &status) == 0
-      && (uint64_t) status.f_bavail * status.f_frsize < UPLOAD_ROOM_MIN)
-    return error_set(err, -ENOSPC, "cannot take an upload: %s is on a full disk",
-                     cache->upload_folder);
+  if (statvfs(folder, &status) == 0 && (uint64_t) status.f_bavail * status.f_frsize < ROOM_MIN)
+    return error_set(err, -ENOSPC, "cannot take %s: %s is on a full disk", what, folder);
   return 0;
 }
 
@@ -117,7 +114,8 @@ cache_upload_open(struct cache *cache, const char *name, int64_t offset, struct 
   if (offset != 0 && status.st_size != offset)
     return error_set(err, -EINVAL, "the upload %s has %lld bytes, not %lld", name,
                      (long long) status.st_size, (long long) offset);
-  r = check_room(cache, err);
+  /* Said before the body is sent, since whose body is broken off hears nothing but that. */
+  r = cache_check_room(cache->upload_folder, "an upload", err);
   if (r < 0)
     return r;
   struct cache_upload *upload = mem_alloc(sizeof *upload);

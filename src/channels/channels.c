@@ -23,6 +23,7 @@ channels_new(const struct channels_options *options)
   channels->folder = mem_strdup(options->folder);
   channels->pool = options->pool;
   pthread_mutex_init(&channels->lock, NULL);
+  pthread_mutex_init(&channels->asking, NULL);
   channels->credentials = options->credentials != NULL ? mem_strdup(options->credentials) : NULL;
   channels->limits = (struct git_limits) {
     .credentials = channels->credentials,
@@ -44,6 +45,7 @@ channels_free(struct channels *channels)
   if (channels == NULL)
     return;
   channels_forget_ranges(channels);
+  pthread_mutex_destroy(&channels->asking);
   pthread_mutex_destroy(&channels->lock);
   free(channels->folder);
   free(channels->credentials);
@@ -210,6 +212,8 @@ fetch_and_record(struct channels *channels, const char *branch, struct sighting 
   if (lock < 0)
     return lock;
   int r = ensure_commit(channels, clone, sighting->url, branch, sighting->commit, err);
+  if (r == 0)
+    r = git_check_size(clone, sighting->commit, err);
   if (r == 0)
     r = git_read_commit(clone, sighting->commit, &arena, &sighting->details, err);
   if (r == 0)

@@ -68,6 +68,9 @@ struct channels_range
 #define CHANNELS_RANGE_SHOWN 50
 
 /* Asks the clone, or remembers what it said; in ARENA. Takes its time: not for server
-   threads. Negative when the clone lacks one of them, as where another process polls. */
+   threads. Negative when the clone lacks one of them, as where another process polls. -EBUSY:
+   nothing is remembered, and the clone was not asked, for it is later than UNTIL_MS (monotonic)
+   or somebody else asks: anybody may want to know of any two commits. */
 int channels_range(struct channels *channels, int64_t repository_id, struct str from, struct str to,
-                   struct arena *arena, struct channels_range *ret, struct error *err);
+                   int64_t until_ms, struct arena *arena, struct channels_range *ret,
+                   struct error *err);

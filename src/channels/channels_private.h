@@ -26,6 +26,7 @@ struct channels
   struct db_pool *pool;
   struct git_limits limits;
   atomic_bool quit;
+  pthread_mutex_t asking; /* a clone, for a range: one at a time */
 
   pthread_mutex_t lock; /* guards what follows */
   struct known_range ranges[RANGES_KEPT];

@@ -24,6 +24,7 @@ struct git_limits
 {
   const char *credentials; /* file of git-credential-store(1), for https; NULL = none */
   int timeout_s;
+  uint64_t file_max;       /* bytes of a file that git may write; 0 = 4 GiB */
   const atomic_bool *quit; /* NULL = never */
 };
 
@@ -59,5 +60,8 @@ struct git_range
 int git_read_range(const char *folder, const char *from, const char *to, size_t limit,
                    struct arena *arena, struct git_range *ret, struct error *err);
 
-/* Writes the files of COMMIT below TARGET, which must not exist. */
+/* -EFBIG with ERR set when COMMIT has more files, or larger ones, than are ever written: folders
+   that are in one another many times over take no room in a repository. */
+int git_check_size(const char *folder, const char *commit, struct error *err);
+/* Writes the files of COMMIT below TARGET, which must not exist. Checks its size first. */
 int git_export(const char *folder, const char *commit, const char *target, struct error *err);

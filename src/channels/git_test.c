@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "channels/channels_private.h"
+#include "http/http.h"
 
 static const struct git_limits limits = { .timeout_s = 30 };
 
@@ -129,6 +130,130 @@ test_tip_fetch_export(void **state)
   assert_int_equal(git_export(fixture->clone, commit, target, &err), -EEXIST);
 }
 
+/* 10 times the same folder in one, 10 folders deep: a few KB. */
+static void
+test_a_folder_that_is_in_itself_many_times(void **state)
+{
+  const struct fixture *fixture = *state;
+  struct error err = { 0 };
+  char commit[GIT_COMMIT_SIZE];
+  shell(fixture, "cd remote; tree=$(printf '100644 blob %s\tf\n' $(git rev-parse HEAD:sub/file)"
+                 " | git mktree); for depth in 1 2 3 4 5 6 7 8 9 10; do"
+                 " tree=$(for n in 0 1 2 3 4 5 6 7 8 9; do printf '040000 tree %s\t%s\n' $tree $n;"
+                 " done | git mktree); done; git update-ref refs/heads/main"
+                 " $(git -c user.name=A -c user.email=a@example.org commit-tree -m x $tree)");
+  assert_int_equal(git_remote_tip(fixture->remote, "main", &limits, commit, &err), 0);
+  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "main", &limits, &err), 0);
+  CLEANUP_FREE char *target = mem_printf("%s/out", fixture->folder);
+  assert_int_equal(git_export(fixture->clone, commit, target, &err), -EFBIG);
+  assert_non_null(strstr(err.message, "has more than 200000 files"));
+  assert_false(file_exists(target));
+}
+
+/* What a fetch that fails has written goes with it. */
+static void
+test_a_pack_that_is_too_large(void **state)
+{
+  const struct fixture *fixture = *state;
+  const struct git_limits small = { .timeout_s = 30, .file_max = 1 << 20 };
+  struct error err = { 0 };
+  char commit[GIT_COMMIT_SIZE];
+  shell(fixture, "head -c 3000000 /dev/urandom > remote/large; git -C remote add -A;" COMMIT
+                 "large; for n in $(seq 120); do " COMMIT "$n --allow-empty; done");
+  assert_int_equal(git_remote_tip(fixture->remote, "main", &limits, commit, &err), 0);
+  assert_true(git_fetch(fixture->clone, fixture->remote, "main", &small, &err) < 0);
+  assert_non_null(strstr(err.message, "4 GiB"));
+  shell(fixture, "test -z \"$(find clones -name 'tmp_*' -o -name '.tmp-*')\"");
+  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "main", &limits, &err), 0);
+  assert_true(git_has_commit(fixture->clone, commit));
+}
+
+static void
+test_times_of_no_calendar(void **state)
+{
+  const struct fixture *fixture = *state;
+  CLEANUP_ARENA struct arena arena = { 0 };
+  struct git_range range;
+  struct git_commit details;
+  char first[GIT_COMMIT_SIZE], commit[GIT_COMMIT_SIZE];
+  assert_int_equal(git_remote_tip(fixture->remote, "main", &limits, first, NULL), 0);
+  shell(fixture, "cd remote; git update-ref refs/heads/main $(printf 'tree %s\nparent %s\nauthor A"
+                 " <a> 9 +0000\ncommitter A <a> 9223372036854775806 +0000\n\nlate\n'"
+                 " $(git rev-parse HEAD^{tree}) $(git rev-parse HEAD)"
+                 " | git hash-object -t commit -w --stdin --literally)");
+  assert_int_equal(git_remote_tip(fixture->remote, "main", &limits, commit, NULL), 0);
+  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "main", &limits, NULL), 0);
+  assert_int_equal(git_read_commit(fixture->clone, commit, &arena, &details, NULL), 0);
+  assert_true(details.committed_s >= 0 && details.committed_s <= INT64_C(253402300799));
+  assert_int_equal(git_read_range(fixture->clone, first, commit, 2, &arena, &range, NULL), 0);
+  assert_int_equal(range.count, 1);
+  assert_int_equal(range.items[0].details.committed_s, details.committed_s);
+}
+
+/* ---- a server that sends git elsewhere ---- */
+
+struct closed_forge
+{
+  struct http_server *server;
+  atomic_int asked; /* times, for the private repository */
+  atomic_int told;  /* with a password */
+};
+
+static int
+send_on(struct http_request *request, void *context, struct error *err)
+{
+  const struct closed_forge *forge = context;
+  (void) err;
+  CLEANUP_FREE char *to =
+      mem_printf("http://127.0.0.1:%d/private/info/refs?service=git-upload-pack",
+                 http_server_port(forge->server, 1));
+  return http_reply_redirect(request, 302, to);
+}
+
+static int
+want_password(struct http_request *request, void *context, struct error *err)
+{
+  struct closed_forge *forge = context;
+  forge->asked++;
+  forge->told += http_header(request, "Authorization").size > 0;
+  http_reply_header(request, "WWW-Authenticate", "Basic realm=\"forge\"");
+  return error_set(err, -EACCES, "it is private");
+}
+
+static void
+test_a_password_is_told_to_its_own_host_alone(void **state)
+{
+  const struct fixture *fixture = *state;
+  static const char *const addresses[] = { "127.0.0.1:0", "127.0.0.1:0" };
+  static const struct http_route routes[] = {
+    { "GET", "/public/info/refs", send_on, .summary = "x" },
+    { "GET", "/private/info/refs", want_password, .summary = "x" },
+  };
+  struct closed_forge forge = { 0 };
+  const struct http_routes all = { routes, ARRAY_SIZE(routes), &forge };
+  const struct http_options options = {
+    .listen = addresses, .listen_count = 2, .routes = &all, .routes_count = 1
+  };
+  struct error err = { 0 };
+  assert_int_equal(http_server_start(&options, &forge.server, &err), 0);
+  CLEANUP_FREE char *file = mem_printf("%s/credentials", fixture->folder);
+  CLEANUP_FREE char *line =
+      mem_printf("http://me:word@127.0.0.1:%d\n", http_server_port(forge.server, 1));
+  assert_int_equal(file_write_atomic(file, str_of(line), 0600, &err), 0);
+  const struct git_limits known = { .timeout_s = 30, .credentials = file };
+  char commit[GIT_COMMIT_SIZE];
+  CLEANUP_FREE char *public =
+      mem_printf("http://127.0.0.1:%d/public", http_server_port(forge.server, 0));
+  CLEANUP_FREE char *private =
+      mem_printf("http://127.0.0.1:%d/private", http_server_port(forge.server, 1));
+  assert_true(git_remote_tip(public, "main", &known, commit, &err) < 0);
+  assert_int_equal(forge.told, 0);
+  assert_int_not_equal(forge.asked, 0);
+  assert_true(git_remote_tip(private, "main", &known, commit, &err) < 0);
+  assert_int_not_equal(forge.told, 0);
+  http_server_stop(forge.server);
+}
+
 static void
 test_what_came_between(void **state)
 {
@@ -156,6 +281,32 @@ test_what_came_between(void **state)
   assert_true(git_read_range(fixture->clone, "0123456789012345678901234567890123456789", last, 2,
                              &arena, &range, NULL)
               < 0);
+}
+
+/* Who asks for many pairs of commits keeps one thread busy, and others hear what is known. */
+static void
+test_one_asks_at_a_time(void **state)
+{
+  const struct fixture *fixture = *state;
+  CLEANUP_ARENA struct arena arena = { 0 };
+  CLEANUP_FREE char *clones = mem_printf("%s/clones", fixture->folder);
+  struct channels *channels = channels_new(&(struct channels_options) { .folder = clones });
+  struct channels_range range;
+  char first[GIT_COMMIT_SIZE], last[GIT_COMMIT_SIZE];
+  assert_int_equal(git_remote_tip(fixture->remote, "main", &limits, first, NULL), 0);
+  shell(fixture, COMMIT "'second' --allow-empty");
+  assert_int_equal(git_remote_tip(fixture->remote, "main", &limits, last, NULL), 0);
+  assert_int_equal(git_fetch(fixture->clone, fixture->remote, "main", &limits, NULL), 0);
+  struct str from = str_of(first), to = str_of(last);
+  pthread_mutex_lock(&channels->asking);
+  assert_int_equal(channels_range(channels, 1, from, to, INT64_MAX, &arena, &range, NULL), -EBUSY);
+  pthread_mutex_unlock(&channels->asking);
+  assert_int_equal(channels_range(channels, 1, from, to, 0, &arena, &range, NULL), -EBUSY);
+  assert_int_equal(channels_range(channels, 1, from, to, INT64_MAX, &arena, &range, NULL), 0);
+  assert_int_equal(range.total, 1);
+  assert_int_equal(channels_range(channels, 1, from, to, 0, &arena, &range, NULL), 0);
+  assert_int_equal(range.total, 1);
+  channels_free(channels);
 }
 
 static void
@@ -190,6 +341,14 @@ test_the_default_branch_is_what_head_names(void **state)
   assert_true(git_has_commit(fixture->clone, other));
   assert_int_equal(git_remote_tip(fixture->remote, "none", &limits, commit, &err), -ENOENT);
   assert_non_null(strstr(err.message, "it has \"main\", \"next\""));
+  /* Some stay without a name: those that are too long, and those that are too many. */
+  shell(fixture,
+        "cd remote; git branch a123456789b123456789c123456789d123456789e123456789f123456789");
+  assert_int_equal(git_remote_tip(fixture->remote, "none", &limits, commit, &err), -ENOENT);
+  assert_non_null(strstr(err.message, "it has \"main\", \"next\" and 1 other"));
+  shell(fixture, "cd remote; for i in 1 2 3 4 5 6 7 8; do git branch o$i; done");
+  assert_int_equal(git_remote_tip(fixture->remote, "none", &limits, commit, &err), -ENOENT);
+  assert_non_null(strstr(err.message, "\"o6\" and 3 others"));
 }
 
 static void
@@ -259,10 +418,10 @@ test_secrets_in_urls_are_refused(void **state)
   }
   assert_int_equal(channels_check_url(STR("ssh://git@example.org/x.git"), NULL), 0);
   assert_int_equal(channels_check_url(STR("https://example.org/@x:y"), NULL), 0);
-  char text[] = "cannot reach https://me:a@secret@host/x: 'http://b:secret@c/': see ssh://git@d";
+  char text[] = "cannot reach https://me:a@secret@host/x: 'http://secret@c/': see ssh://git@d";
   channels_mask_secrets(text);
   assert_string_equal(
-      text, "cannot reach https://***********@host/x: 'http://********@c/': see ssh://git@d");
+      text, "cannot reach https://***********@host/x: 'http://******@c/': see ssh://git@d");
 }
 
 static void
@@ -280,10 +439,15 @@ int
 main(void)
 {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test_setup_teardown(test_tip_fetch_export, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_a_folder_that_is_in_itself_many_times, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_a_pack_that_is_too_large, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_times_of_no_calendar, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_a_password_is_told_to_its_own_host_alone, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_what_came_between, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_one_asks_at_a_time, setup, teardown),
     cmocka_unit_test_setup_teardown(test_the_folder_that_we_are_in_is_of_no_matter, setup,
                                     teardown),
-    cmocka_unit_test_setup_teardown(test_what_came_between, setup, teardown),
-    cmocka_unit_test_setup_teardown(test_tip_fetch_export, setup, teardown),
     cmocka_unit_test_setup_teardown(test_repository_of_another_account, setup, teardown),
     cmocka_unit_test_setup_teardown(test_a_rewritten_branch_is_followed, setup, teardown),
     cmocka_unit_test_setup_teardown(test_the_default_branch_is_what_head_names, setup, teardown),

@@ -63,7 +63,8 @@ channels_forget_ranges(struct channels *channels)
 
 /* ---- asking ---- */
 
-#define TOO_FAR (-1) /* as total: git took too long over it, and would again */
+#define TOO_FAR (-1)       /* as total: git took too long over it, and would again */
+#define ASKING_WAIT_MS 200 /* for somebody else's question: most take less */
 
 static struct str
 mended(struct arena *arena, struct str text)
@@ -96,9 +97,20 @@ ask_clone(const struct channels *channels, int64_t repository_id, const char *fr
   return 0;
 }
 
+static bool
+begin_asking(struct channels *channels)
+{
+  struct timespec until;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_nsec += ASKING_WAIT_MS * 1000000L;
+  until.tv_sec += until.tv_nsec / 1000000000L;
+  until.tv_nsec %= 1000000000L;
+  return pthread_mutex_clocklock(&channels->asking, CLOCK_MONOTONIC, &until) == 0;
+}
+
 int
 channels_range(struct channels *channels, int64_t repository_id, struct str from, struct str to,
-               struct arena *arena, struct channels_range *ret, struct error *err)
+               int64_t until_ms, struct arena *arena, struct channels_range *ret, struct error *err)
 {
   *ret = (struct channels_range) { 0 };
   int r = channels_check_commit(from, err);
@@ -108,8 +120,11 @@ channels_range(struct channels *channels, int64_t repository_id, struct str from
     return r;
   if (recall(channels, repository_id, from, to, arena, ret))
     return ret->total != TOO_FAR ? 0 : error_set(err, -ETIMEDOUT, "too much came between");
+  if (clock_monotonic_ms() >= until_ms || !begin_asking(channels))
+    return error_set(err, -EBUSY, "too many ask what came between commits");
   r = ask_clone(channels, repository_id, arena_str(arena, from).data, arena_str(arena, to).data,
                 arena, ret, err);
+  pthread_mutex_unlock(&channels->asking);
   if (r == -ETIMEDOUT)
     *ret = (struct channels_range) { .total = TOO_FAR };
   if (r == 0 || r == -ETIMEDOUT)

@@ -30,7 +30,8 @@ split_user(struct str url, struct str *ret_scheme, struct str *ret_user)
   return true;
 }
 
-/* A user's name alone may be a token (https), or is needed (ssh). */
+/* A user's name alone may be a token (https), or is needed (ssh): channels_mask_secrets holds
+   it so, too. */
 static int
 refuse_secrets(struct str url, struct error *err)
 {
@@ -84,6 +85,14 @@ ends_host(char c)
   return c == '\0' || strchr("/ \t\n'\"", c) != NULL;
 }
 
+/* Whether "http://" or "https://" ends before AT. */
+static bool
+is_behind_http(const char *text, const char *at)
+{
+  struct str before = str_make(text, (size_t) (at - text));
+  return str_ends(before, STR("http://")) || str_ends(before, STR("https://"));
+}
+
 void
 channels_mask_secrets(char *text)
 {
@@ -93,8 +102,9 @@ channels_mask_secrets(char *text)
     for (; !ends_host(*end); end++)
       if (*end == '@')
         sign = end;
-    const char *colon = sign != NULL ? memchr(at, ':', (size_t) (sign - at)) : NULL;
-    for (char *c = at; colon != NULL && c < sign; c++)
+    bool is_secret =
+        sign != NULL && (is_behind_http(text, at) || memchr(at, ':', (size_t) (sign - at)) != NULL);
+    for (char *c = at; is_secret && c < sign; c++)
       *c = '*';
   }
 }

@@ -58,15 +58,53 @@ cli_build_history(struct cli *cli, int count, char **words)
 
 #define STEPS_MAX 4 /* as far as the server looks */
 
-/* One direction of a graph, as an indented list: each build stands where it is met first. */
+/* One direction of a graph, as an indented list: each build stands once, on one of the shortest
+   ways to it. */
 struct walk
 {
   struct cli *cli;
   const json_t *graph;
   const char *from, *to; /* members of an edge */
-  json_t *seen;          /* ids as keys */
+  json_t *steps;         /* ids as keys: how far it is to builds that have no row yet */
   json_t *rows;
 };
+
+struct id_key
+{
+  char text[24];
+};
+
+static struct id_key
+key_of(const json_t *edge, const char *member)
+{
+  struct id_key key;
+  snprintf(key.text, sizeof key.text, "%lld",
+           (long long) json_integer_value(json_object_get(edge, member)));
+  return key;
+}
+
+/* -1 = none is known, or it has a row. */
+static json_int_t
+steps_to(const struct walk *walk, const char *key)
+{
+  const json_t *steps = json_object_get(walk->steps, key);
+  return steps != NULL ? json_integer_value(steps) : -1;
+}
+
+static void
+measure(struct walk *walk)
+{
+  size_t i;
+  json_t *edge;
+  json_object_set_new(walk->steps, key_of(walk->graph, "build").text, json_integer(0));
+  for (int step = 0; step < STEPS_MAX; step++)
+    json_array_foreach(json_object_get(walk->graph, "edges"), i, edge)
+    {
+      struct id_key next = key_of(edge, walk->to);
+      if (steps_to(walk, key_of(edge, walk->from).text) == step && steps_to(walk, next.text) < 0)
+        json_object_set_new(walk->steps, next.text, json_integer(step + 1));
+    }
+}
 
 static const json_t *
 find_node(const json_t *graph, json_int_t id)
@@ -100,15 +138,16 @@ walk_from(struct walk *walk, json_int_t id, int depth)
   json_array_foreach(json_object_get(walk->graph, "edges"), i, edge)
   {
     json_int_t next = json_integer_value(json_object_get(edge, walk->to));
-    const char *key = arena_printf(&walk->cli->arena, "%lld", (long long) next);
-    const json_t *node = find_node(walk->graph, next);
-    if (json_integer_value(json_object_get(edge, walk->from)) != id || node == NULL
-        || json_object_get(walk->seen, key) != NULL)
+    struct id_key key = key_of(edge, walk->to);
+    if (json_integer_value(json_object_get(edge, walk->from)) != id
+        || steps_to(walk, key.text) != depth + 1)
       continue;
-    json_object_set_new(walk->seen, key, json_true());
+    const json_t *node = find_node(walk->graph, next);
+    json_object_del(walk->steps, key.text);
+    if (node == NULL)
+      continue;
     add_row(walk, node, depth);
-    if (depth + 1 < STEPS_MAX)
-      walk_from(walk, next, depth + 1);
+    walk_from(walk, next, depth + 1);
   }
 }
 
@@ -122,13 +161,14 @@ print_direction(struct cli *cli, const json_t *graph, const char *title, const c
                                            { "STATE", "state", COLUMN_STATE, 0 },
                                            { 0 } };
   struct walk walk = { cli, graph, from, to, json_object(), json_array() };
+  measure(&walk);
   walk_from(&walk, json_integer_value(json_object_get(graph, "build")), 0);
   cli_print_section(cli, title, columns, walk.rows);
   json_int_t left_out = json_integer_value(json_object_get(graph, count));
   if (left_out > 0)
     fprintf(cli->out, "(and %lld%s others)\n", (long long) left_out,
             json_is_true(json_object_get(graph, more)) ? " or more" : "");
-  json_decref(walk.seen);
+  json_decref(walk.steps);
   json_decref(walk.rows);
 }
 
@@ -163,6 +203,17 @@ cli_build_graph(struct cli *cli, int count, char **words)
 
 /* ---- reproduction ---- */
 
+/* The file that the command behind needs, as one that makes it. */
+static int
+print_channels(struct cli *cli, struct str text)
+{
+  fputs("cat > channels.scm <<'EOF'\n", cli->out);
+  (void) fflush(cli->out);
+  int status = cli_write(text);
+  fprintf(cli->out, "%sEOF\n", str_ends(text, STR("\n")) ? "" : "\n");
+  return status;
+}
+
 /* Fit to be pasted into a shell: what is no command is a comment. */
 static int
 print_reproduction(struct cli *cli, const json_t *answer)
@@ -173,15 +224,13 @@ print_reproduction(struct cli *cli, const json_t *answer)
           cli_text(cli, json_object_get(answer, "build_command")));
   if (!json_is_string(machine))
     return CLI_DONE;
-  fprintf(cli->out, "\n# From the same commits%s:\n%s\n",
+  fprintf(cli->out, "\n# From the same commits%s:\n",
           json_is_true(json_object_get(answer, "same_guix")) ? ", with the same Guix"
-                                                             : "; Guix itself may be another",
-          cli_text(cli, machine));
-  if (channels == NULL)
-    return CLI_DONE;
-  fputs("\n# It needs this file, channels.scm:\n", cli->out);
-  (void) fflush(cli->out);
-  return cli_write(str_of(channels));
+                                                             : "; Guix itself may be another");
+  int status = channels != NULL ? print_channels(cli, str_of(channels)) : CLI_DONE;
+  if (status == CLI_DONE)
+    fprintf(cli->out, "%s\n", cli_text(cli, machine));
+  return status;
 }
 
 int

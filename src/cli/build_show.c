@@ -54,9 +54,12 @@ held_up_sentence(struct cli *cli, const json_t *why)
 static const char *
 retry_sentence(struct cli *cli, const json_t *why)
 {
-  return arena_printf(&cli->arena,
-                      "It rests after a try that failed, and is tried again in %lld s.",
-                      (long long) number_of(why, "retry_in_s"));
+  const char *when =
+      cli_tells_news(cli)
+          ? "later"
+          : arena_printf(&cli->arena, "in %s", cli_duration(cli, number_of(why, "retry_in_s")));
+  return arena_printf(&cli->arena, "It rests after a try that failed, and is tried again %s.",
+                      when);
 }
 
 static const char *
@@ -164,10 +167,12 @@ static const char *
 running_sentence(struct cli *cli, const json_t *build)
 {
   const json_t *last = json_array_get(json_object_get(build, "attempts"), 0);
+  const char *agent = cli_text(cli, json_object_get(last, "agent"));
   const json_t *since = json_object_get(last, "created_at");
-  const char *span = cli_span(cli, since, NULL);
-  return arena_printf(&cli->arena, "%s builds it, for %s now.",
-                      cli_text(cli, json_object_get(last, "agent")), span != NULL ? span : "-");
+  int64_t span = cli_span(since, NULL);
+  if (span < 0)
+    return arena_printf(&cli->arena, "%s builds it, since %s.", agent, cli_text(cli, since));
+  return arena_printf(&cli->arena, "%s builds it, for %s now.", agent, cli_duration(cli, span));
 }
 
 /* ---- the build ---- */
@@ -194,11 +199,10 @@ static void
 print_error(struct cli *cli, const char *id)
 {
   json_t *outline = NULL;
-  struct cli quiet = *cli;
-  quiet.quiet = true;
-  int status = cli_get(&quiet, arena_printf(&cli->arena, "/builds/%s/log/outline", id),
+  cli->quiet = true;
+  int status = cli_get(cli, arena_printf(&cli->arena, "/builds/%s/log/outline", id),
                        "attempt:number lines_count:number", &outline);
-  cli->arena = quiet.arena;
+  cli->quiet = false;
   const json_t *line = json_object_get(outline, "error_line");
   if (status == CLI_DONE && json_is_integer(line))
     cli_print_text(cli, arena_printf(&cli->arena, "Line %s of its log: %s", cli_text(cli, line),
@@ -249,15 +253,14 @@ print_facts(struct cli *cli, const json_t *build)
     { "Ended", "finished_at", COLUMN_TIME },     { "Priority", "priority", COLUMN_TEXT },
     { "Derivation", "derivation", COLUMN_TEXT }, { 0 },
   };
-  const char *limit = cli_value(cli, json_object_get(build, "timeout_s"), COLUMN_DURATION);
-  const char *silence = cli_value(cli, json_object_get(build, "max_silent_s"), COLUMN_DURATION);
-  const char *unit = cli_is_for_people() ? "" : " s";
+  int64_t limit = number_of(build, "timeout_s");
+  int64_t silence = number_of(build, "max_silent_s");
   fputc('\n', cli->out);
   cli_print_facts(cli, facts, build);
-  if (number_of(build, "timeout_s") > 0 || number_of(build, "max_silent_s") > 0)
-    cli_print_fact(
-        cli, "Limits",
-        arena_printf(&cli->arena, "%s%s in all, %s%s of silence", limit, unit, silence, unit));
+  if (limit > 0 || silence > 0)
+    cli_print_fact(cli, "Limits",
+                   arena_printf(&cli->arena, "%s in all, %s of silence", cli_duration(cli, limit),
+                                cli_duration(cli, silence)));
 }
 
 static void
@@ -286,7 +289,7 @@ print_attempts(struct cli *cli, const json_t *attempts)
     { "STATE", "state", COLUMN_STATE, 0 },
     { "CAUSE", "cause", COLUMN_TEXT, 2 },
     { "BEGUN", "created_at", COLUMN_TIME, 4 },
-    { "TOOK", "took", COLUMN_TEXT, 1 },
+    { "TOOK", "took", COLUMN_DURATION, 1 },
     { 0 },
   };
   size_t i;
@@ -294,9 +297,10 @@ print_attempts(struct cli *cli, const json_t *attempts)
   json_t *list = json_deep_copy(attempts);
   json_array_foreach(list, i, attempt)
   {
-    const char *took = cli_span(cli, json_object_get(attempt, "started_at"),
-                                json_object_get(attempt, "finished_at"));
-    json_object_set_new(attempt, "took", json_string(took != NULL ? took : "-"));
+    int64_t took =
+        cli_span(json_object_get(attempt, "started_at"), json_object_get(attempt, "finished_at"));
+    if (took >= 0)
+      json_object_set_new(attempt, "took", json_integer(took));
   }
   cli_print_section(cli, "Attempts", columns, list);
   json_decref(list);

@@ -171,6 +171,7 @@ struct cli_call
   const char *body;    /* JSON or NULL */
   int status;          /* of success; 0 = 200 */
   const char *members; /* that its reader needs: answer_check; NULL = it may be empty */
+  int silence_s;       /* that the answer may be waited for; 0 = as usual */
 };
 
 /* On success the answer's JSON (NULL for an empty one) is in *RET, owned by the caller; on
@@ -226,6 +227,10 @@ bool cli_may_come_back(int code);
 
 /* One line on standard error, where that is a terminal; "" takes it away again. */
 void cli_show_progress(const char *line);
+/* The same while something is away that is tried again; elsewhere a line when it goes and one
+   when it comes. *SAID: that it is away. */
+void cli_say_away(bool *said, const char *what);
+void cli_say_back(bool *said);
 /* Waits, but not for ever, until the channels of specification NAME were looked at as
    somebody asked; *RET: what the server says of it then, owned by the caller. */
 int cli_await_look(struct cli *cli, const char *name, json_t **ret);

@@ -29,7 +29,9 @@ exit_status(const struct error *err)
   case EPERM:
   case EINVAL:
   case ECONNREFUSED:
+  case ECONNRESET:
   case EHOSTUNREACH:
+  case ETIMEDOUT:
     return CLI_USAGE;
   default:
     return CLI_FAILED;
@@ -167,7 +169,7 @@ cli_call(struct cli *cli, const struct cli_call *call, json_t **ret)
 {
   struct error err = { 0 };
   struct http_answer answer = { 0 };
-  struct http_client *client = cli_client(cli, SILENCE_S);
+  struct http_client *client = cli_client(cli, call->silence_s > 0 ? call->silence_s : SILENCE_S);
   const char *method = call->method != NULL ? call->method : "GET";
   int r = http_client_expect(
       client,

@@ -13,7 +13,6 @@
 #include "cli/terminal.h"
 
 #define TOKEN_FILE_MAX 4096
-#define WORDS_MAX 4096
 
 int
 cli_fail(int status, const struct error *err)
@@ -73,8 +72,8 @@ const struct option cli_options[] = {
 };
 static_assert(CLI_AGENT == 1 << (ARRAY_SIZE(cli_options) - 2), "a bit for each option");
 
-/* Takes the options out; the words that stay are in WORDS. Returns the bits of the
-   options, or -EINVAL. */
+/* Takes the options out; the words that stay are in WORDS, room for ARGC. Returns the bits of
+   the options, or -EINVAL. */
 static int
 take_options(struct cli *cli, int argc, char **argv, char **words, int *ret_count,
              struct error *err)
@@ -88,7 +87,7 @@ take_options(struct cli *cli, int argc, char **argv, char **words, int *ret_coun
       return r;
     if (r == 1)
       given |= 1u << (option - cli_options);
-    else if (count < WORDS_MAX)
+    else
       words[count++] = argv[i];
   }
   *ret_count = count;
@@ -288,7 +287,7 @@ static int
 run(struct cli *cli, const struct verb *table, int argc, char **argv)
 {
   struct error err = { 0 };
-  char **words = arena_array(&cli->arena, WORDS_MAX, sizeof *words);
+  char **words = arena_array(&cli->arena, (size_t) argc, sizeof *words);
   int count = 0;
   int given = take_options(cli, argc, argv, words, &count, &err);
   const struct verb *verb = given < 0 ? NULL : pick_verb(cli, table, &count, &words, &err);

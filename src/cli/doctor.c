@@ -144,7 +144,8 @@ doctor_run(struct cli *cli, int count, char **words)
   json_t *specifications = NULL;
   int r = cli_get(cli, "/status",
                   "version:text scheduler:flag builds_by_state:object "
-                  "agents_connected_count:number agents_enrolled_count:number losses_met:number",
+                  "agents_connected_count:number agents_enrolled_count:number losses_met:number "
+                  "key_exposed:flag",
                   &status);
   if (r == CLI_DONE)
     r = cli_get(cli, "/specifications", "items:list", &specifications);

@@ -27,13 +27,6 @@ evaluation_list(struct cli *cli, int count, char **words)
 
 /* ---- one ---- */
 
-static const char *
-state_of(const json_t *evaluation)
-{
-  const char *state = json_string_value(json_object_get(evaluation, "state"));
-  return state != NULL ? state : "-";
-}
-
 /* Its builds may go on for long. */
 static bool
 is_over(const json_t *evaluation)
@@ -54,7 +47,7 @@ print_next_steps(struct cli *cli, const json_t *evaluation)
                                      "evaluated.",
                                      id));
   cli_print_text(
-      cli, strcmp(state_of(evaluation), "succeeded") == 0
+      cli, strcmp(cli_text(cli, json_object_get(evaluation, "state")), "succeeded") == 0
                ? arena_printf(&cli->arena,
                               "'panoply evaluation changes %s' shows what it broke and "
                               "mended.",
@@ -81,18 +74,18 @@ print_evaluation(struct cli *cli, const json_t *evaluation)
   const json_t *message = json_object_get(evaluation, "message");
   const char *builds = cli_counts(cli, json_object_get(evaluation, "builds_by_state"));
   const json_t *ended = json_object_get(evaluation, "finished_at");
-  const char *span = cli_span(cli, json_object_get(evaluation, "started_at"), ended);
+  int64_t span = cli_span(json_object_get(evaluation, "started_at"), ended);
   cli_print_headline(cli,
                      arena_printf(&cli->arena, "Evaluation %s of %s",
                                   cli_text(cli, json_object_get(evaluation, "id")),
                                   cli_text(cli, json_object_get(evaluation, "specification"))),
-                     state_of(evaluation));
+                     cli_text(cli, json_object_get(evaluation, "state")));
   if (json_string_length(message) > 0)
     cli_print_text(cli, cli_text(cli, message));
   fputc('\n', cli->out);
   cli_print_facts(cli, facts, evaluation);
-  if (span != NULL)
-    cli_print_fact(cli, json_is_string(ended) ? "Took" : "Runs for", span);
+  if (span >= 0)
+    cli_print_fact(cli, json_is_string(ended) ? "Took" : "Runs for", cli_duration(cli, span));
   if (json_is_string(json_object_get(evaluation, "expected_end_at")))
     cli_print_fact(cli, "Ends, likely",
                    cli_moment(cli, json_object_get(evaluation, "expected_end_at")));
@@ -145,8 +138,7 @@ evaluation_jobs(struct cli *cli, int count, char **words)
                    (struct cli_view) { .path = "/jobs",
                                        .members = "items:list",
                                        .columns = columns,
-                                       .empty = "It has no such jobs.",
-                                       .kinds = "evaluation. build." });
+                                       .empty = "It has no such jobs." });
 }
 
 /* "Against evaluation 11: 3 broken, 1 fixed, 0 failing, ...; 1 new error, 0 gone" */
@@ -191,8 +183,7 @@ evaluation_changes(struct cli *cli, int count, char **words)
                                        .members = "counts:object items:list",
                                        .print = print_counts,
                                        .columns = columns,
-                                       .empty = "No job has changed so.",
-                                       .kinds = "evaluation. build." });
+                                       .empty = "No job has changed so." });
 }
 
 /* ---- commits ---- */
@@ -272,8 +263,7 @@ evaluation_errors(struct cli *cli, int count, char **words)
                                        .members = "items:list",
                                        .columns = columns,
                                        .empty = cli->show != NULL ? "It has no such errors."
-                                                                  : "It has no errors.",
-                                       .kinds = "evaluation." });
+                                                                  : "It has no errors." });
 }
 
 static int

@@ -9,7 +9,8 @@
 #include "cli/view.h"
 #include "serve/serve.h"
 
-#define PAST_SHOWN "5" /* of what an agent built, and failed to build */
+#define PAST_SHOWN "5"              /* of what an agent built, and failed to build */
+#define CHECK_SILENCE_S (24 * 3600) /* nothing comes before all files were looked at */
 
 /* ---- agents ---- */
 
@@ -74,7 +75,7 @@ print_past(struct cli *cli, const char *path)
   json_t *day = NULL;
   int status = cli_get(cli, arena_printf(&cli->arena, "%s/day", path),
                        "busy_percent:number failures_count:number", &day);
-  if (status == CLI_DONE)
+  if (status == CLI_DONE && !cli_tells_news(cli))
     cli_print_fact(cli, "Last day",
                    arena_printf(&cli->arena, "%s %% of its places busy, %s tries failed",
                                 cli_text(cli, json_object_get(day, "busy_percent")),
@@ -309,6 +310,7 @@ cache_check(struct cli *cli, int count, char **words)
                          cli->withdraw ? "yes" : "no", cli->force ? "yes" : "no"),
     .body = "{}",
     .members = "files:number lost:number withdrawn:number restored:number builds_count:number",
+    .silence_s = CHECK_SILENCE_S,
   };
   int status = cli_call(cli, &call, &answer);
   cli_show_progress("");

@@ -50,7 +50,8 @@ queue_run(struct cli *cli, int count, char **words)
   (void) count;
   (void) words;
   return cli_show(cli, &(struct cli_view) { .path = "/queue",
-                                            .members = "systems:list specifications:list",
+                                            .members = "systems:list specifications:list "
+                                                       "waiting_longest:list",
                                             .print = print_queue,
                                             .kinds = "build. agent." });
 }
@@ -63,8 +64,17 @@ const struct verb cli_queue_verbs[] = {
 
 /* ---- search ---- */
 
-/* 1: nothing was found, as grep has it. */
-static int
+static bool
+has_found(const json_t *answer)
+{
+  static const char *const lists[] = { "jobs", "builds", "store_items", "commits", "things" };
+  size_t count = 0;
+  for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+    count += json_array_size(json_object_get(answer, lists[i]));
+  return count > 0;
+}
+
+static void
 print_found(struct cli *cli, const json_t *answer)
 {
   static const struct column jobs[] = {
@@ -103,32 +113,32 @@ print_found(struct cli *cli, const json_t *answer)
     { "STATE", "state", COLUMN_STATE, 1 },
     { 0 },
   };
-  size_t count = cli_print_section(cli, "Jobs", jobs, json_object_get(answer, "jobs"));
-  count += cli_print_section(cli, "Other builds", builds, json_object_get(answer, "builds"));
-  count += cli_print_section(cli, "Store items", items, json_object_get(answer, "store_items"));
-  count += cli_print_section(cli, "Commits", commits, json_object_get(answer, "commits"));
-  count += cli_print_section(cli, "By name or number", things, json_object_get(answer, "things"));
-  if (count > 0)
-    return CLI_DONE;
-  puts("Nothing fits. Jobs and builds are found by a part of their name, store items by their path "
-       "or\n"
-       "the beginning of its hash, commits by hash or subject.");
-  return CLI_FAILED;
+  cli_print_section(cli, "Jobs", jobs, json_object_get(answer, "jobs"));
+  cli_print_section(cli, "Other builds", builds, json_object_get(answer, "builds"));
+  cli_print_section(cli, "Store items", items, json_object_get(answer, "store_items"));
+  cli_print_section(cli, "Commits", commits, json_object_get(answer, "commits"));
+  cli_print_section(cli, "By name or number", things, json_object_get(answer, "things"));
 }
 
+/* 1: nothing was found, as grep has it. */
 static int
 search_run(struct cli *cli, int count, char **words)
 {
   (void) count;
   json_t *answer = NULL;
   int status = cli_get(cli, cli_path_of(cli, "/search?q=", words[0], ""),
-                       "jobs:list store_items:list commits:list things:list", &answer);
+                       "jobs:list builds:list store_items:list commits:list things:list", &answer);
+  bool is_found = status == CLI_DONE && has_found(answer);
   if (status == CLI_DONE && cli->json)
     cli_print_json(cli, answer);
+  else if (is_found)
+    print_found(cli, answer);
   else if (status == CLI_DONE)
-    status = print_found(cli, answer);
+    puts("Nothing fits. Jobs and builds are found by a part of their name, store items by their "
+         "path or\n"
+         "the beginning of its hash, commits by hash or subject.");
   json_decref(answer);
-  return status;
+  return status == CLI_DONE && !is_found ? CLI_FAILED : status;
 }
 
 const struct verb cli_search_verbs[] = {

@@ -21,6 +21,27 @@ cli_show_progress(const char *line)
   (void) fflush(stderr);
 }
 
+void
+cli_say_away(bool *said, const char *what)
+{
+  char line[128];
+  snprintf(line, sizeof line, "panoply: %s ...", what);
+  cli_show_progress(line);
+  if (!*said && !isatty(STDERR_FILENO))
+    fprintf(stderr, "panoply: %s\n", what);
+  *said = true;
+}
+
+void
+cli_say_back(bool *said)
+{
+  if (*said && !isatty(STDERR_FILENO))
+    fputs("panoply: it answers again\n", stderr);
+  else if (*said)
+    cli_show_progress("");
+  *said = false;
+}
+
 static bool
 is_pending(const json_t *specification)
 {

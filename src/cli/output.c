@@ -48,11 +48,10 @@ holds_texts_only(const json_t *list)
 static const char *
 join_texts(struct cli *cli, const json_t *list)
 {
-  const char *joined = "";
+  CLEANUP_BUF struct buf joined = { 0 };
   for (size_t i = 0; i < json_array_size(list); i++)
-    joined = arena_printf(&cli->arena, "%s%s%s", joined, i > 0 ? " " : "",
-                          cli_text(cli, json_array_get(list, i)));
-  return joined;
+    buf_printf(&joined, "%s%s", i > 0 ? " " : "", cli_text(cli, json_array_get(list, i)));
+  return arena_str(&cli->arena, buf_str(&joined)).data;
 }
 
 const char *

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "cli/terminal.h"
 #include "cli/value.h"
 #include "cli/view.h"
 
@@ -23,15 +24,29 @@ cli_moment(struct cli *cli, const json_t *value)
                       text + 11);
 }
 
-const char *
-cli_span(struct cli *cli, const json_t *begin, const json_t *end)
+int64_t
+cli_span(const json_t *begin, const json_t *end)
 {
   int64_t from, to = clock_now_us() / CLOCK_US_PER_S;
-  if (value_parse_time(str_of(json_string_value(begin)), &from) < 0)
-    return NULL;
-  if (json_is_string(end) && value_parse_time(str_of(json_string_value(end)), &to) < 0)
-    return NULL;
-  return value_duration(&cli->arena, to > from ? to - from : 0);
+  if (value_parse_time(str_of(json_string_value(begin)), &from) < 0
+      || (!json_is_string(end) && !cli_is_for_people())
+      || (json_is_string(end) && value_parse_time(str_of(json_string_value(end)), &to) < 0))
+    return -1;
+  return to > from ? to - from : 0;
+}
+
+const char *
+cli_duration(struct cli *cli, int64_t seconds)
+{
+  if (cli_is_for_people())
+    return value_duration(&cli->arena, seconds);
+  return arena_printf(&cli->arena, "%lld s", (long long) seconds);
+}
+
+bool
+cli_tells_news(const struct cli *cli)
+{
+  return cli->follow && !cli_is_for_people();
 }
 
 const char *
@@ -40,9 +55,13 @@ cli_counts(struct cli *cli, const json_t *counts)
   const char *joined = "";
   const char *name;
   json_t *count;
-  json_object_foreach((json_t *) counts, name, count) if (json_integer_value(count) > 0) joined =
-      arena_printf(&cli->arena, "%s%s%lld %s", joined, joined[0] != '\0' ? ", " : "",
-                   (long long) json_integer_value(count), name);
+  json_object_foreach((json_t *) counts, name, count)
+  {
+    if (json_integer_value(count) > 0)
+      joined = arena_printf(&cli->arena, "%s%s%lld %s", joined, joined[0] != '\0' ? ", " : "",
+                            (long long) json_integer_value(count),
+                            terminal_line(&cli->arena, str_of(name)));
+  }
   return joined;
 }
 

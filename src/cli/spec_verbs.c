@@ -162,10 +162,8 @@ print_specification(struct cli *cli, const json_t *item)
                                 cli_text(cli, json_object_get(newest, "jobs_count")),
                                 cli_text(cli, json_object_get(newest, "errors_count"))));
   cli_print_fact(cli, "Period",
-                 on_demand
-                     ? "only when somebody asks"
-                     : arena_printf(&cli->arena, "%s%s", cli_value(cli, period, COLUMN_DURATION),
-                                    cli_is_for_people() ? "" : " s"));
+                 on_demand ? "only when somebody asks"
+                           : cli_duration(cli, json_integer_value(period)));
   cli_print_facts(cli, facts, item);
   print_definition(cli, json_object_get(item, "definition"));
   return CLI_DONE;

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "cli/cli.h"
@@ -16,6 +15,7 @@
 #define LOG_SILENCE_S (7 * 24 * 3600) /* a followed log may be silent as long as a build may */
 #define FIRST_PAUSE_MS 500            /* before dialling again; then twice that ... */
 #define LONGEST_PAUSE_MS 30000
+#define LASTED_MS 5000 /* one that ends sooner is no good one, whoever ended it */
 
 /* ---- dialling again ---- */
 
@@ -25,6 +25,7 @@ struct dial
   bool heard;  /* over this one */
   bool said;   /* that it is lost */
   int pause_ms;
+  int64_t begun_at; /* this one; monotonic ms, 0 = the first */
 };
 
 bool
@@ -37,10 +38,8 @@ cli_may_come_back(int code)
 static void
 hear(struct dial *dial)
 {
-  if (dial->said && !isatty(STDERR_FILENO))
-    fputs("panoply: connected again\n", stderr);
+  cli_say_back(&dial->said);
   dial->worked = dial->heard = true;
-  dial->said = false;
 }
 
 /* A connection has ended with CODE: false = for good. Otherwise waits, first. */
@@ -50,16 +49,15 @@ dials_again(struct dial *dial, int code)
   bool lost = code < 0 || !dial->heard;
   if (!dial->worked || !cli_may_come_back(code))
     return false;
-  if (dial->heard || dial->pause_ms == 0)
+  bool lasted = dial->heard && clock_monotonic_ms() - dial->begun_at >= LASTED_MS;
+  if (lasted || dial->pause_ms == 0)
     dial->pause_ms = FIRST_PAUSE_MS;
-  if (lost && isatty(STDERR_FILENO))
-    cli_show_progress("The connection is lost; dialling again ...");
-  else if (lost && !dial->said)
-    fputs("panoply: the connection is lost; dialling again\n", stderr);
-  dial->said |= lost;
-  clock_sleep_ms(lost ? dial->pause_ms : 0);
+  if (lost)
+    cli_say_away(&dial->said, "the connection is lost; dialling again");
+  clock_sleep_ms(lost || !lasted ? dial->pause_ms : 0);
   cli_show_progress("");
   dial->pause_ms = dial->pause_ms * 2 < LONGEST_PAUSE_MS ? dial->pause_ms * 2 : LONGEST_PAUSE_MS;
+  dial->begun_at = clock_monotonic_ms();
   dial->heard = false;
   return true;
 }

@@ -20,11 +20,12 @@ struct watch
 {
   struct cli *cli;
   const struct cli_view *view;
-  json_t *seen;                     /* what was printed: its texts as keys */
+  json_t *seen;                     /* what the last look showed: its texts as keys */
   size_t widths[TABLE_COLUMNS_MAX]; /* of the rows that were printed */
   size_t drawn;                     /* lines of the terminal that hold the last look */
   int64_t looked_at;                /* monotonic ms; 0 = never */
   bool stale;                       /* something has happened since */
+  bool said;                        /* that the server does not answer */
   int status;                       /* of the last look */
 };
 
@@ -125,7 +126,24 @@ draw(struct watch *watch, struct cli *cli, const json_t *answer)
 
 /* ---- line by line ---- */
 
-/* True once for each text. */
+/* ANSWER without what time alone changes, in itself and in the items of a list: an agent at rest
+   tells every few seconds that it is there, and that is no news. */
+static json_t *
+without_signs_of_life(const json_t *answer)
+{
+  static const char *const names[] = { "seen_at", "polled_at", "condition" };
+  size_t item;
+  json_t *of_list;
+  json_t *rest = json_deep_copy(answer);
+  for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+    json_object_del(rest, names[i]);
+    json_array_foreach(json_object_get(rest, "items"), item, of_list)
+        json_object_del(of_list, names[i]);
+  }
+  return rest;
+}
+
+/* Whether the last look has not shown it; NOW: what this one does. */
 static bool
 is_news(struct watch *watch, json_t *now, const char *text)
 {
@@ -142,16 +160,21 @@ key_of_row(struct cli *cli, const struct table *table, size_t row)
   return arena_printf(&cli->arena, "%s", buf_text(&key));
 }
 
+/* The tellers below print parts of ANSWER that are news by what REST has of them. */
+
 static void
-tell_rows(struct watch *watch, struct cli *cli, const json_t *answer, json_t *now)
+tell_rows(struct watch *watch, struct cli *cli, const json_t *answer, const json_t *rest,
+          json_t *now)
 {
   CLEANUP_BUF struct buf text = { 0 };
+  const struct column *columns = watch->view->columns;
   const struct table_style style = table_style_of_output();
-  struct table table = cli_make_table(cli, watch->view->columns, json_object_get(answer, "items"));
+  const struct table keys = cli_make_table(cli, columns, json_object_get(rest, "items"));
+  struct table table = cli_make_table(cli, columns, json_object_get(answer, "items"));
   size_t count = table.rows;
   table.rows = 0;
   for (size_t i = 0; i < count; i++)
-    if (is_news(watch, now, key_of_row(cli, &table, i)))
+    if (is_news(watch, now, key_of_row(cli, &keys, i)))
       memmove(&table.cells[table.rows++ * table.columns_count],
               &table.cells[i * table.columns_count], table.columns_count * sizeof *table.cells);
   table.widths = watch->widths;
@@ -161,20 +184,22 @@ tell_rows(struct watch *watch, struct cli *cli, const json_t *answer, json_t *no
 }
 
 static void
-tell_json(struct watch *watch, struct cli *cli, const json_t *value, json_t *now)
+tell_json(struct watch *watch, struct cli *cli, const json_t *value, const json_t *rest,
+          json_t *now)
 {
-  char *text = json_dumps(value, JSON_COMPACT);
+  char *text = json_dumps(rest, JSON_COMPACT);
   if (is_news(watch, now, text))
     cli_print_json_line(cli, value);
   free(text);
 }
 
+/* In words, which would have to be left out by hand. */
 static int
-tell_thing(struct watch *watch, struct cli *cli, const json_t *answer, json_t *now)
+tell_thing(struct watch *watch, struct cli *cli, const json_t *rest, json_t *now)
 {
   char *text = NULL;
   size_t size = 0;
-  int status = collect(cli, watch->view, answer, &text, &size);
+  int status = collect(cli, watch->view, rest, &text, &size);
   if (status == CLI_DONE && is_news(watch, now, text))
     printf("%s%s", watch->looked_at != 0 ? "\n" : "", text);
   free(text);
@@ -187,15 +212,19 @@ tell(struct watch *watch, struct cli *cli, const json_t *answer)
   size_t i;
   json_t *item;
   json_t *now = json_object();
+  json_t *rest = without_signs_of_life(answer);
+  const json_t *items = json_object_get(rest, "items");
   int status = CLI_DONE;
   if (cli->json && watch->view->columns == NULL)
-    tell_json(watch, cli, answer, now);
+    tell_json(watch, cli, answer, rest, now);
   else if (cli->json)
-    json_array_foreach(json_object_get(answer, "items"), i, item) tell_json(watch, cli, item, now);
+    json_array_foreach(json_object_get(answer, "items"), i, item)
+        tell_json(watch, cli, item, json_array_get(items, i), now);
   else if (watch->view->columns != NULL)
-    tell_rows(watch, cli, answer, now);
+    tell_rows(watch, cli, answer, rest, now);
   else
-    status = tell_thing(watch, cli, answer, now);
+    status = tell_thing(watch, cli, rest, now);
+  json_decref(rest);
   json_decref(watch->seen);
   watch->seen = now;
   return status;
@@ -221,6 +250,10 @@ look(struct watch *watch)
   watch->stale = status == CLI_AWAY;
   watch->cli->patient = true;
   watch->status = status == CLI_AWAY ? CLI_DONE : status;
+  if (status == CLI_AWAY)
+    cli_say_away(&watch->said, "the server cannot answer; asking again");
+  else
+    cli_say_back(&watch->said);
   if (fflush(stdout) != 0)
     return -errno;
   return over || watch->status != CLI_DONE ? 1 : 0;
@@ -240,8 +273,9 @@ take_event(void *state, struct str data)
   return 0;
 }
 
-/* Besides events there are the first beat of each connection, for what went before, and one
-   in 15 seconds, for what no event tells: how long ago something was, or an agent's load. */
+/* Events make a look stale. Besides there are the first beat of all, and one in 15 seconds for
+   what no event tells: how long ago something was, or an agent's load. What went before a
+   connection is no matter of beats: the server tells its events again. */
 static int
 beat(void *state)
 {

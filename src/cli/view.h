@@ -48,8 +48,14 @@ size_t cli_print_section(struct cli *cli, const char *title, const struct column
                          const json_t *items);
 /* "3 min ago, 2026-11-23 08:04 UTC" on a terminal. */
 const char *cli_moment(struct cli *cli, const json_t *value);
-/* From one time to another, or until now (END null); NULL when it has not begun. */
-const char *cli_span(struct cli *cli, const json_t *begin, const json_t *end);
+/* Seconds from one time to another, or until now (END null), but that on a terminal only: what
+   changes by itself is of no use elsewhere. -1 = none. */
+int64_t cli_span(const json_t *begin, const json_t *end);
+/* "5 min 12 s" on a terminal, elsewhere "312 s". */
+const char *cli_duration(struct cli *cli, int64_t seconds);
+/* Whether what is shown is compared with what was: it then tells nothing that time alone
+   changes. */
+bool cli_tells_news(const struct cli *cli);
 /* "9 succeeded, 1 failed" of an object of numbers; "" when all are 0. */
 const char *cli_counts(struct cli *cli, const json_t *counts);
 

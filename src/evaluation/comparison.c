@@ -393,17 +393,19 @@ refresh_run(void *context, struct work *work, bool stopping)
         && db_pool_run(pool, DB_WRITE, write_rosters, refresh, NULL) == 0)
       note_written(comparison);
   }
-  comparison->pairing->refreshing = false;
   comparison_drop(comparison);
   free(refresh);
+  evaluations->refreshing = false;
 }
 
+/* One at a time, for anybody may ask for any pair: the wish of others is dropped, and comes
+   again with their next look. */
 static void
 refresh_later(struct evaluations *evaluations, const struct comparison *comparison)
 {
   struct pairing *pairing = comparison->pairing;
   int64_t now = clock_monotonic_ms();
-  if (now < pairing->refresh_at_ms || atomic_exchange(&pairing->refreshing, true))
+  if (now < pairing->refresh_at_ms || atomic_exchange(&evaluations->refreshing, true))
     return;
   pairing->refresh_at_ms = now + ALL_FRESH_MS;
   struct refresh *refresh = mem_alloc(sizeof *refresh);

@@ -52,6 +52,7 @@ struct evaluations
 
   struct work_pool deletions; /* of specifications */
   struct work_pool answers;   /* that take a while */
+  atomic_bool refreshing;     /* one of `answers` is a comparison's (comparison.c) */
   pthread_t pollers[EVALUATION_POLLERS];
   pthread_t *evaluators;
   pthread_t tailer;
@@ -81,7 +82,8 @@ void evaluations_pause(struct evaluations *evaluations, unsigned seen, int64_t m
 /* Wakes pollers, evaluators and the tailer. */
 void evaluations_poke(struct evaluations *evaluations);
 /* Defers REQUEST: HANDLER, which gets EVALUATIONS, answers it on a worker, where it may
-   wait. Returns 0, for the handler of the route to return. */
+   wait; -EBUSY does when too many wait already. Returns 0, for the handler of the route to
+   return. */
 int evaluations_later(struct evaluations *evaluations, struct http_request *request,
                       http_handler *handler);
 /* Tells the feeds of all processes that events were appended. */

@@ -13,6 +13,7 @@
 #include "evaluation/evaluation_sql.h"
 
 #define WORDS_MAX 32
+#define ANSWERS_WAITING_MAX 100
 
 /* ---- waiting and waking ---- */
 
@@ -89,7 +90,12 @@ evaluations_later(struct evaluations *evaluations, struct http_request *request,
   *answer =
       (struct answer) { .work = { .run = answer_run }, .request = request, .handler = handler };
   http_defer(request);
-  work_pool_put(&evaluations->answers, &answer->work);
+  if (!work_pool_offer(&evaluations->answers, &answer->work, ANSWERS_WAITING_MAX)) {
+    struct error err = { 0 };
+    error_set(&err, -EBUSY, "too many wait for an answer already");
+    http_reply_failure(request, &err);
+    free(answer);
+  }
   return 0;
 }
 

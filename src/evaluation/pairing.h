@@ -52,8 +52,7 @@ struct pairing
   struct arena arena; /* names are in it */
   struct compared_job *jobs;
   size_t count;
-  /* comparison.c: who sets `refreshing` may change what follows. */
-  atomic_bool refreshing;
+  /* comparison.c: who sets the evaluations' `refreshing` may change what follows. */
   atomic_llong refresh_at_ms; /* not before */
   bool is_written;            /* there are the rosters that this was made from */
   struct noted_states *noted; /* of each job */

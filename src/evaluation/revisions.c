@@ -1,22 +1,29 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "evaluation/revisions.h"
 
+#include <errno.h>
+
+#include "base/clock.h"
 #include "evaluation/evaluation_private.h"
+
+#define ASKING_MS 3000 /* of all channels; who opens the page waits for it */
 
 /* ---- commits ---- */
 
 static void
 tell_range(struct evaluations *evaluations, const struct forge *forge, struct arena *arena,
-           struct revision_line *line)
+           int64_t *until_ms, struct revision_line *line)
 {
   const struct page_revisions_row *row = &line->row;
   struct channels_range range;
   if (row->before_null || str_equal(row->before, row->commit))
     return;
   line->compare_url = forge_compare(forge, row->before, row->commit, arena);
-  line->is_known = channels_range(evaluations->options.channels, row->repository_id, row->before,
-                                  row->commit, arena, &range, NULL)
-                   == 0;
+  int r = channels_range(evaluations->options.channels, row->repository_id, row->before,
+                         row->commit, *until_ms, arena, &range, NULL);
+  line->is_known = r == 0;
+  if (r == -EBUSY)
+    *until_ms = 0; /* nor for the next channel */
   line->total = range.total;
   line->commits.count = range.count;
   line->commits.items = arena_array(arena, range.count + 1, sizeof *line->commits.items);
@@ -30,12 +37,13 @@ revisions_tell(struct evaluations *evaluations, const struct page_revisions_rows
                struct arena *arena, struct revision_lines *ret)
 {
   struct revision_line *lines = arena_array(arena, rows->count + 1, sizeof *lines);
+  int64_t until_ms = clock_monotonic_ms() + ASKING_MS;
   for (size_t i = 0; i < rows->count; i++) {
     lines[i].row = rows->items[i];
     const struct forge forge = forge_of(lines[i].row.url, arena);
     lines[i].commit_url = forge_commit(&forge, lines[i].row.commit, arena);
     lines[i].compare_url = STR("");
-    tell_range(evaluations, &forge, arena, &lines[i]);
+    tell_range(evaluations, &forge, arena, &until_ms, &lines[i]);
   }
   *ret = (struct revision_lines) { lines, rows->count };
 }

@@ -41,7 +41,7 @@ WHERE id = (SELECT id FROM specification
             WHERE (requested_at IS NOT NULL
                    OR (active AND period_s > 0
                        AND (polled_at IS NULL
-                            OR polled_at + make_interval(secs => period_s) <= clock_timestamp())))
+                            OR specification_due(specification) <= clock_timestamp())))
               AND id <> ALL (:busy::bigint[])
             ORDER BY requested_at, polled_at NULLS FIRST
             LIMIT 1
@@ -66,12 +66,14 @@ SELECT requested_at, request_forces, polled_at FROM specification WHERE id = :id
 
 -- name: specification_next_due :one
 -- Milliseconds until the next one is due; NULL when none ever is.
-SELECT (extract(epoch FROM min(coalesce(polled_at + make_interval(secs => period_s), now()))
+SELECT (extract(epoch FROM min(coalesce(specification_due(specification), now()))
                 - clock_timestamp()) * 1000)::bigint AS wait_ms
 FROM specification
 WHERE active AND period_s > 0 AND id <> ALL (:busy::bigint[]);
 
 -- name: specification_outcome :exec
 -- The failure of the last poll, when it differs from the one before.
-UPDATE specification SET failure = :failure?
+UPDATE specification
+SET failure = :failure?,
+    failing_since = CASE WHEN :failure?::text IS NOT NULL THEN coalesce(failing_since, now()) END
 WHERE id = :id AND failure IS DISTINCT FROM :failure?;

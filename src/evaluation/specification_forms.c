@@ -121,15 +121,6 @@ read_as(struct http_request *request, struct str *ret, struct error *err)
   return 0;
 }
 
-extern const char specification_md[]; /* doc/specification.md */
-
-static int
-get_help(struct http_request *request, void *context, struct error *err)
-{
-  (void) context, (void) err;
-  return http_reply_text(request, 200, "text/plain; charset=utf-8", specification_md);
-}
-
 /* What the field of the JSON form begins with. */
 #define EXAMPLE                                                                       \
   "{\n"                                                                               \
@@ -364,7 +355,6 @@ post_resume(struct http_request *request, void *context, struct error *err)
 #define FORM(limit) .form = true, .role = "admin", .body_limit = (limit)
 
 static const struct http_route routes[] = {
-  { "GET", "/help/specification", get_help, .summary = "All fields of a specification" },
   { "GET", "/add-specification", get_add, .role = "admin", .summary = "A form for a new one" },
   { "POST", "/add-specification", post_add, FORM(DEFINITION_LIMIT),
     .members = "definition name channel url branch build names systems period",

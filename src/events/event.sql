@@ -14,13 +14,21 @@ ORDER BY new.place;
 -- name: events_after :many
 -- What follows a position, among transactions older than every running one:
 -- none of those can still grow, so a reader that goes on from the last row
--- misses nothing that commits late.
-SELECT transaction, id, happened_at, kind, subject, facts
-FROM event
-WHERE (transaction, id) > (:transaction, :id)
-  AND transaction < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY transaction, id
-LIMIT :most::bigint;
+-- misses nothing that commits late. Of so many those of these kinds, and the last one
+-- whatever it is.
+WITH next AS MATERIALIZED (
+  SELECT transaction, id, happened_at, kind, subject, facts
+  FROM event
+  WHERE (transaction, id) > (:transaction, :id)
+    AND transaction < pg_snapshot_xmin(pg_current_snapshot())
+  ORDER BY transaction, id
+  LIMIT :most::bigint)
+SELECT transaction AS "transaction!", id AS "id!", happened_at AS "happened_at!", kind AS "kind!",
+       subject AS "subject!", facts AS "facts!", (SELECT count(*) FROM next) AS "looked_at!"
+FROM next
+WHERE starts_with(kind, :prefix)
+   OR id = (SELECT id FROM next ORDER BY transaction DESC, id DESC LIMIT 1)
+ORDER BY transaction, id;
 
 -- name: events_horizon :one
 -- The oldest transaction that still runs; all that is not yet shown is of it

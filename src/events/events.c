@@ -56,14 +56,15 @@ events_read(struct db *db, struct events_position after, struct str prefix, size
             struct arena *arena, struct events_page *ret, struct error *err)
 {
   struct events_after_rows rows;
-  int r = events_after(db, after.transaction, after.id, (int64_t) most, arena, &rows, err);
+  int r = events_after(db, after.transaction, after.id, (int64_t) most, prefix, arena, &rows, err);
   if (r < 0)
     return r;
   struct events_event *items = arena_array(arena, rows.count, sizeof *items);
-  *ret = (struct events_page) { .items = items, .end = after, .whole = rows.count < most };
+  *ret = (struct events_page) { .items = items, .end = after, .whole = true };
   for (size_t i = 0; i < rows.count; i++) {
     struct events_event event = event_of(&rows.items[i]);
     ret->end = event.position;
+    ret->whole = rows.items[i].looked_at < (int64_t) most;
     if (str_starts(event.kind, prefix))
       items[ret->count++] = event;
   }

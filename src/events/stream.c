@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Server-sent events (WHATWG HTML, "Server-sent events"). The feed's thread
    writes to every client; a client that comes back with `Last-Event-ID` first
-   gets what it missed from the database, on the server's thread, and joins the
-   others only when it has caught up with the feed. A client that reads too
-   slowly is cut off: it comes back and goes on where it was. */
+   gets what it missed from the database, on a worker, and joins the others only
+   when it has caught up with the feed. A client that reads too slowly is cut off:
+   it comes back and goes on where it was. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -12,6 +12,8 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/thread.h"
+#include "base/work.h"
 #include "events/events_private.h"
 
 #define CLIENTS_MAX 1000
@@ -37,6 +39,7 @@ struct client
 struct hub
 {
   struct db_pool *pool;
+  struct work_pool worker;         /* for clients that catch up */
   pthread_mutex_t mutex;           /* guards what follows */
   struct events_position position; /* the feed's, as far as told to clients */
   struct client *clients;
@@ -160,6 +163,8 @@ static void
 hub_free(void *context)
 {
   struct hub *hub = context;
+  work_pool_stop(&hub->worker);
+  work_pool_free(&hub->worker);
   while (hub->clients != NULL) {
     struct client *client = hub->clients;
     hub->clients = client->next;
@@ -297,6 +302,36 @@ catch_up(struct hub *hub, struct client **client, struct error *err)
   return r;
 }
 
+struct comeback
+{
+  struct work work;
+  struct client *client;
+};
+
+static void
+comeback_run(void *context, struct work *work, bool stopping)
+{
+  struct comeback *back = (struct comeback *) work;
+  CLEANUP_CLIENT struct client *client = back->client;
+  free(back);
+  if (stopping)
+    return;
+  thread_forbid_outages();
+  (void) catch_up(context, &client, NULL); /* trouble just ends the reply */
+}
+
+/* Takes the client, which is let go, to come back, when too many catch up already. */
+static void
+catch_up_later(struct hub *hub, struct client **client)
+{
+  struct comeback *back = mem_alloc(sizeof *back);
+  *back = (struct comeback) { .work.run = comeback_run, .client = TAKE_PTR(*client) };
+  if (work_pool_offer(&hub->worker, &back->work, CLIENTS_MAX))
+    return;
+  client_free(back->client);
+  free(back);
+}
+
 static int
 check_known(struct db *db, void *context, struct error *err)
 {
@@ -346,9 +381,8 @@ follow_events(struct http_request *request, void *context, struct error *err)
   r = open_stream(request, client);
   if (r < 0)
     return error_set(err, r, "cannot stream events");
-  /* The reply has begun: from here on trouble just ends it. */
   if (last.size > 0)
-    (void) catch_up(hub, &client, NULL);
+    catch_up_later(hub, &client);
   else
     join_from_now(hub, &client);
   return 0;
@@ -370,6 +404,9 @@ events_routes(struct events_feed *feed, struct db_pool *pool)
   struct hub *hub = mem_alloc(sizeof *hub);
   hub->pool = pool;
   pthread_mutex_init(&hub->mutex, NULL);
+  work_pool_init(&hub->worker, hub);
+  if (work_pool_start(&hub->worker, 1) < 0)
+    work_pool_stop(&hub->worker); /* nobody catches up then */
   const struct events_watcher watcher = {
     .receive = hub_receive, .tick = hub_tick, .free = hub_free, .context = hub
   };

@@ -47,7 +47,8 @@ SELECT a.id, g.name AS agent, a.created_at, a.started_at
 -- name: farm_explain_root :many
 -- Where the waiting ends: from a build to one that it needs and that is not there, and so on (one
 -- that ended badly before one that waits before one that runs), to one that needs nothing more;
--- often the build itself. With the agents for its system, a row each; with none, one row.
+-- often the build itself, and after 100 steps perhaps not the end. With the agents for its system,
+-- a row each; with none, one row.
 WITH RECURSIVE path AS (
   SELECT :build_id::bigint AS id, 0 AS step
    UNION ALL
@@ -67,13 +68,14 @@ WITH RECURSIVE path AS (
        LIMIT 1) AS next
    WHERE path.step < 100)
 SELECT root.id, root.state, root.cause, '/gnu/store/' || p.basename AS "derivation!",
-       s.name AS system, root.finished_at IS NOT NULL AS "finished!", g.name AS "agent?",
+       s.name AS system, root.finished_at IS NOT NULL AS "finished!",
+       last.step = 100 AS "goes_on!", g.name AS "agent?",
        coalesce(g.paused, false) AS "paused!", coalesce(g.jobs, 0) AS "jobs!",
        g.connected_at IS NOT NULL AS "connected!", g.seen_at AS "seen_at?",
        (SELECT count(*) FROM attempt a WHERE a.agent_id = g.id AND a.state = 0) AS "running!",
        EXISTS (SELECT FROM attempt a
                 WHERE a.agent_id = g.id AND a.state = 0 AND a.build_id = root.id) AS "builds_it!"
-  FROM (SELECT id FROM path ORDER BY step DESC LIMIT 1) AS last
+  FROM (SELECT id, step FROM path ORDER BY step DESC LIMIT 1) AS last
   JOIN build root ON root.id = last.id
   JOIN derivation d ON d.id = root.derivation_id
   JOIN store_path p ON p.id = d.id

@@ -144,7 +144,7 @@ struct farm_root
   int64_t build_id;
   struct str name;
   struct str system;
-  const char *reason; /* as below, or "running" */
+  const char *reason; /* as below, or "running"; "dependencies" = the end is farther than we look */
   const char *state;
   int64_t retry_in_ms; /* -1 = it does not rest */
   struct

@@ -776,6 +776,31 @@ test_explanations(void **state)
   test_agent_free(agent);
 }
 
+/* A chain whose end is farther than is looked says so, and a shorter one names its end. */
+static void
+test_reasons_of_a_long_chain(void **state)
+{
+  struct yard *yard = *state;
+  CLEANUP_ARENA struct arena arena = { 0 };
+  struct farm_explanation why;
+  yard_derivations(yard, 10, 101);
+  for (int64_t n = 2; n <= 110; n++)
+    need(yard, n, n - 1);
+  yard_start(yard);
+  int64_t top = yard_wish(yard, 110, 0);
+  yard_await_loaded(yard, top);
+  assert_int_equal(farm_build_reasons(yard->farm, top, &arena, &why, NULL), 0);
+  assert_string_equal(why.reason, "dependencies");
+  assert_string_equal(why.root.reason, "dependencies");
+  int64_t middle = yard_build_of(yard, 90).id;
+  assert_int_equal(farm_build_reasons(yard->farm, middle, &arena, &why, NULL), 0);
+  assert_string_equal(why.reason, "dependencies");
+  assert_string_equal(why.root.reason, "no-agent");
+  assert_int_equal(why.root.build_id, yard_build_of(yard, 1).id);
+  assert_int_equal(farm_build_reasons(yard->farm, why.root.build_id, &arena, &why, NULL), 0);
+  assert_string_equal(why.reason, "no-agent");
+}
+
 static void
 test_what_is_offered_is_not_built(void **state)
 {
@@ -831,6 +856,7 @@ main(void)
     CASE(test_cancel_and_wish_again),
     CASE(test_a_paused_agent_gets_nothing_new),
     CASE(test_explanations),
+    CASE(test_reasons_of_a_long_chain),
     CASE(test_what_is_offered_is_not_built),
   };
   return cmocka_run_group_tests(tests, NULL, test_cluster_teardown);

@@ -78,10 +78,9 @@ take_agents(const struct reasons *all, struct farm_root *ret)
 }
 
 static struct farm_root
-root_of(struct farm *farm, const struct reasons *all)
+root_of(const struct reasons *all, struct explain_place place)
 {
   const struct farm_explain_root_row *row = &all->root.items[0];
-  struct explain_place place = explain_place(farm, row->id);
   struct farm_root root = {
     .build_id = row->id,
     .name = explain_name(row->derivation),
@@ -90,7 +89,7 @@ root_of(struct farm *farm, const struct reasons *all)
     .retry_in_ms = place.retry_in_ms,
   };
   struct explain_seats seats = take_agents(all, &root);
-  root.reason = explain_ready(&seats, &place);
+  root.reason = row->goes_on ? "dependencies" : explain_ready(&seats, &place);
   if (row->state == FARM_BUILD_RUNNING)
     root.reason = "running";
   if (row->finished)
@@ -106,9 +105,11 @@ farm_build_reasons(struct farm *farm, int64_t build_id, struct arena *arena,
   int r = db_pool_run(farm->options.pool, DB_READ, read_reasons, &all, err);
   if (r < 0)
     return r;
+  struct explain_place place = explain_place(farm, build_id);
+  int64_t root_id = all.root.items[0].id;
   *ret = (struct farm_explanation) {
-    .ahead = explain_place(farm, build_id).ahead,
-    .root = root_of(farm, &all),
+    .ahead = place.ahead,
+    .root = root_of(&all, root_id == build_id ? place : explain_place(farm, root_id)),
   };
   take_needs(&all, ret);
   ret->reason = ret->root.reason;

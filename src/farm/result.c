@@ -14,7 +14,6 @@
 #include <stdlib.h>
 
 #define ITEMS_MAX 10000
-#define LOG_SIZE_MAX (INT64_C(1) << 40)
 #define NAR_SIZE_MAX (INT64_C(1) << 40)
 
 /* ---- reading ---- */
@@ -106,7 +105,7 @@ read_result(struct http_request *request, int64_t attempt_id, struct message_res
   if (r == 0)
     r = agent_read_text(body, "status", 16, NULL, &status, err);
   if (r == 0)
-    r = agent_read_number(body, "log_size", 0, LOG_SIZE_MAX, &ret->log_size, err);
+    r = agent_read_number(body, "log_size", 0, CACHE_LOG_MAX, &ret->log_size, err);
   if (r < 0)
     return r;
   if (str_equal(status, STR("succeeded")))

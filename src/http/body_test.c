@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "http/http.h"
 #include "http/test_wire.h"
 
@@ -76,6 +77,7 @@ upload_begin(struct http_request *request, void *context, struct error *err)
 {
   (void) context;
   atomic_fetch_add(&begin_called, 1);
+  thread_count_statement();
   if (http_query(request, "refuse").data != NULL)
     return error_set(err, -ESTALE, "not yours any more");
   http_set_state(request, mem_alloc(100), free_state);
@@ -92,6 +94,7 @@ upload_piece(struct http_request *request, struct str piece, void *context, stru
   atomic_fetch_add(&uploads_held, 1);
   while (atomic_load(&hold_upload))
     clock_sleep_ms(1);
+  thread_count_statement();
   if (http_query(request, "full").data != NULL && piece.size > 0)
     return error_set(err, -EBUSY, "the disk is full");
   if (piece.size > 0)
@@ -532,6 +535,7 @@ test_upload_refused_midway(void **state)
   wire_send(&wire, "PUT /upload?full=1 HTTP/1.1\r\nHost: test\r\nContent-Length: 6\r\n\r\nabcdef");
   CLEANUP_REPLY struct wire_reply reply = wire_read(&wire, false);
   assert_int_equal(reply.status, 503);
+  assert_non_null(strstr(wire_header(&reply, "Server-Timing"), "statements;desc=2"));
   CLEANUP_REPLY struct wire_reply next = wire_ask(&wire, "GET", "/bytes", "");
   assert_int_equal(next.status, 200);
 }

@@ -200,9 +200,11 @@ take_piece(struct http_request *request, struct str piece)
     return request->discarded <= DISCARD_MAX ? MHD_YES : MHD_NO;
   }
   struct error err = { 0 };
+  http_take_up(request); /* others may have come since the last piece */
   int r = accept_piece(request, piece, &err);
   if (r < 0)
     fail(request, r, &err);
+  request->statements = request_statements(request);
   return MHD_YES;
 }
 

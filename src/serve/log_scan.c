@@ -6,7 +6,10 @@
 
 #include "base/mem.h"
 
-#define SPACING_LEAST 1000
+#define SPACING_LEAST 1000 /* lines */
+#define BYTES_LEAST (1 << 20)
+/* So that those which bytes make necessary take half the places at most, however many lines. */
+#define BYTES_SHARE (LOG_PLACES_MAX / 4)
 #define BEGUN_MAX 4096 /* bytes of a line that are looked at, when it comes in pieces */
 
 void
@@ -184,23 +187,40 @@ look_at_line(struct log_scan *scan, struct str line)
 
 /* ---- lines ---- */
 
-/* When the places are full, every other one is forgotten. */
-static void
-note_place(struct log_scan *scan, int64_t offset)
+/* Whether what is between two places is no more than may be gone through for a line: lines
+   are short or a gigabyte long. */
+static bool
+is_near(const struct log_scan *scan, const struct log_place *from, const struct log_place *to)
 {
-  if (scan->spacing == 0)
-    scan->spacing = SPACING_LEAST;
-  if (scan->lines % scan->spacing != 0)
+  return to->line - from->line <= scan->spacing
+         && to->byte - from->byte <= BYTES_LEAST + scan->size / BYTES_SHARE;
+}
+
+/* Forgets each place between two that are near enough without it. */
+static void
+thin_places(struct log_scan *scan)
+{
+  size_t kept = 1;
+  for (size_t i = 1; i + 1 < scan->places_count; i++)
+    if (!is_near(scan, &scan->places[kept - 1], &scan->places[i + 1]))
+      scan->places[kept++] = scan->places[i];
+  scan->places[kept++] = scan->places[scan->places_count - 1];
+  scan->places_count = kept;
+}
+
+/* The next line begins at BYTE. */
+static void
+note_place(struct log_scan *scan, int64_t byte)
+{
+  const struct log_place here = { scan->lines + 1, byte };
+  const struct log_place behind = { here.line + 1, byte + 1 };
+  if (scan->places_count > 0 && is_near(scan, &scan->places[scan->places_count - 1], &behind))
     return;
-  if (scan->places_count == LOG_PLACES_MAX) {
-    for (size_t i = 0; i < LOG_PLACES_MAX / 2; i++)
-      scan->places[i] = scan->places[2 * i];
-    scan->places_count = LOG_PLACES_MAX / 2;
+  while (scan->places_count == LOG_PLACES_MAX) {
     scan->spacing *= 2;
-    if (scan->lines % scan->spacing != 0)
-      return;
+    thin_places(scan);
   }
-  scan->places[scan->places_count++] = offset;
+  scan->places[scan->places_count++] = here;
 }
 
 static void
@@ -222,8 +242,10 @@ keep_beginning(struct log_scan *scan, struct str part)
 void
 log_scan_feed(struct log_scan *scan, struct str piece)
 {
-  if (scan->places_count == 0)
+  if (scan->places_count == 0) {
+    scan->spacing = SPACING_LEAST;
     note_place(scan, 0);
+  }
   while (piece.size > 0) {
     ptrdiff_t end = str_find(piece, '\n');
     struct str part = str_make(piece.data, end < 0 ? piece.size : (size_t) end);
@@ -251,9 +273,17 @@ log_scan_lines(const struct log_scan *scan)
 int64_t
 log_scan_place(const struct log_scan *scan, int64_t *line)
 {
-  size_t i = scan->spacing == 0 || *line < 1 ? 0 : (size_t) ((*line - 1) / scan->spacing);
-  if (i >= scan->places_count)
-    i = scan->places_count == 0 ? 0 : scan->places_count - 1;
-  *line = 1 + (int64_t) i * scan->spacing;
-  return scan->places_count == 0 ? 0 : scan->places[i];
+  struct log_place found = { 1, 0 };
+  size_t low = 0, high = scan->places_count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (scan->places[middle].line > *line) {
+      high = middle;
+    } else {
+      found = scan->places[middle];
+      low = middle + 1;
+    }
+  }
+  *line = found.line;
+  return found.byte;
 }

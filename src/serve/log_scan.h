@@ -45,8 +45,11 @@ struct log_scan
   struct log_phases phases;
   size_t phases_capacity;
 
-  int64_t spacing;                /* lines from one known place to the next */
-  int64_t places[LOG_PLACES_MAX]; /* byte where line 1 + i * spacing begins */
+  int64_t spacing; /* lines from one known place to the next, at most; or some bytes are between */
+  struct log_place
+  {
+    int64_t line, byte; /* where it begins */
+  } places[LOG_PLACES_MAX];
   size_t places_count;
   struct buf begun; /* the beginning of an unfinished line */
 };

@@ -247,6 +247,32 @@ test_places(void **state)
   assert_true(scan.spacing <= 4000);
 }
 
+/* Nor is more than a MiB and a little gone through for a line, however long those before it are;
+   and many short ones behind do not take their places from them. */
+static void
+test_places_of_long_lines(void **state)
+{
+  (void) state;
+  PN_CLEANUP(log_scan_free) struct log_scan scan = { 0 };
+  CLEANUP_FREE char *piece = mem_alloc(1 << 20);
+  const int64_t lines = 500;
+  for (int64_t i = 0; i < lines; i++) {
+    memset(piece, 'x', 1 << 20);
+    piece[(1 << 20) - 1] = '\n';
+    log_scan_feed(&scan, str_make(piece, 1 << 20));
+  }
+  memset(piece, '\n', 1 << 20);
+  for (int i = 0; i < 10; i++)
+    log_scan_feed(&scan, str_make(piece, 1 << 20));
+  for (int64_t line = 1; line <= lines; line++) {
+    int64_t known = line;
+    int64_t place = log_scan_place(&scan, &known);
+    assert_true(known <= line);
+    assert_int_equal(place, (known - 1) << 20);
+    assert_true(line - known <= 1);
+  }
+}
+
 /* A line without end takes no room. */
 static void
 test_endless_line(void **state)
@@ -275,6 +301,7 @@ main(void)
     cmocka_unit_test(test_the_daemons_verdict_is_the_last_resort),
     cmocka_unit_test(test_hostile_phases),
     cmocka_unit_test(test_places),
+    cmocka_unit_test(test_places_of_long_lines),
     cmocka_unit_test(test_endless_line),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

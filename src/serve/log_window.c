@@ -11,8 +11,10 @@
 struct log_known
 {
   int64_t attempt_id;
-  int users;            /* under the list's lock, as is: */
+  int users;            /* under the list's lock, as are: */
   int64_t looked_at;    /* on the list's clock */
+  int64_t scanned;      /* bytes, when it was put back */
+  bool is_slow;         /* its user has much to go through: others do not wait for that */
   pthread_mutex_t lock; /* of the scan */
   struct log_scan scan;
 };
@@ -75,9 +77,24 @@ find_place(struct log_scans *scans)
   return best;
 }
 
-/* With a use for the caller. */
+/* SIZE: of the log now. A hostile one takes seconds: of those few are gone through at a time, each
+   by one, so that the other workers are left to other pages. */
+static bool
+may_use(struct log_scans *scans, struct log_known *known, int64_t size)
+{
+  if (known->is_slow)
+    return false;
+  if (size - known->scanned <= LOG_SLOW_BYTES)
+    return true;
+  if (known->users > 0 || scans->slow == LOG_SLOW_MAX)
+    return false;
+  scans->slow++;
+  return known->is_slow = true;
+}
+
+/* With a use for the caller; NULL when too many are in use. */
 static struct log_known *
-get_known(struct log_scans *scans, const struct log_window_question *question)
+get_known(struct log_scans *scans, const struct log_window_question *question, int64_t size)
 {
   struct log_known *known = NULL;
   pthread_mutex_lock(&scans->lock);
@@ -89,6 +106,8 @@ get_known(struct log_scans *scans, const struct log_window_question *question)
     known_free(*place);
     known = *place = known_new(question);
   }
+  if (known != NULL && !may_use(scans, known, size))
+    known = NULL;
   if (known != NULL) {
     known->users++;
     known->looked_at = ++scans->clock;
@@ -98,10 +117,16 @@ get_known(struct log_scans *scans, const struct log_window_question *question)
 }
 
 static void
-put_known(struct log_scans *scans, struct log_known *known)
+put_known(struct log_scans *scans, struct log_known *known, int64_t scanned)
 {
   pthread_mutex_lock(&scans->lock);
   known->users--;
+  if (known->scanned < scanned)
+    known->scanned = scanned;
+  if (known->is_slow) {
+    known->is_slow = false;
+    scans->slow--;
+  }
   pthread_mutex_unlock(&scans->lock);
 }
 
@@ -284,12 +309,18 @@ log_window_read(struct log_scans *scans, struct cache *cache,
                 struct log_window *ret, struct error *err)
 {
   *ret = (struct log_window) { .error = "", .follow_style = "", .follow_line = 1 };
-  struct log_known *known = get_known(scans, question);
+  CLEANUP_BUF struct buf end = { 0 };
+  int64_t size = 0;
+  int r = cache_log_tail(cache, question->attempt_id, 1, &end, &size, &ret->is_live, err);
+  if (r < 0)
+    return r;
+  struct log_known *known = get_known(scans, question, size);
   if (known == NULL)
     return error_set(err, -EBUSY, "too many logs are being looked at");
   pthread_mutex_lock(&known->lock);
-  int r = read_window(known, cache, question, arena, ret, err);
+  r = read_window(known, cache, question, arena, ret, err);
+  int64_t scanned = known->scan.size;
   pthread_mutex_unlock(&known->lock);
-  put_known(scans, known);
+  put_known(scans, known, scanned);
   return r;
 }

@@ -13,12 +13,15 @@
 #define LOG_WINDOW_BYTES (256 << 10)
 
 #define LOG_SCANS_KEPT 32
+#define LOG_SLOW_BYTES (64 << 20) /* more takes a noticeable time to go through */
+#define LOG_SLOW_MAX 2            /* such logs at once; half the workers (serve.c) */
 
 struct log_scans
 {
   pthread_mutex_t lock;
   struct log_known *items[LOG_SCANS_KEPT];
   int64_t clock; /* counts looks, for who was looked at last */
+  int slow;
 };
 
 void log_scans_init(struct log_scans *scans);
@@ -84,7 +87,8 @@ struct log_folds /* in the arena that was given; never empty */
    is the first error, or nothing else is there. */
 struct log_folds log_window_fold(const struct log_window *window, struct arena *arena);
 
-/* Goes through all that is new of the log: not for server threads. -ENOENT: there is none. */
+/* Goes through all that is new of the log: not for server threads. -ENOENT: there is none;
+   -EBUSY: others go through it, or through too many, and that takes long. */
 int log_window_read(struct log_scans *scans, struct cache *cache,
                     const struct log_window_question *question, struct arena *arena,
                     struct log_window *ret, struct error *err);

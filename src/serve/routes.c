@@ -45,6 +45,7 @@ serve_collect_routes(struct serve_context *context)
   add(context, serve_log_page(context));
   add(context, serve_graph_page(context));
   add(context, serve_agent_pages(context));
+  add(context, serve_help(context));
   add(context, serve_joining(context));
   add(context, serve_queue(context));
   add(context, serve_search(context));

@@ -77,6 +77,7 @@ struct http_routes serve_agent_pages(struct serve_context *context);
    to be replaced when that makes no sense. In the request's arena. */
 struct str serve_own_url(struct http_request *request);
 
+struct http_routes serve_help(struct serve_context *context);
 struct http_routes serve_joining(struct serve_context *context);
 struct http_routes serve_queue(struct serve_context *context);
 void serve_queue_forget(struct serve_context *context); /* what is kept of it */

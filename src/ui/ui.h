@@ -5,6 +5,7 @@
 
 #include "http/http.h"
 #include "ui/frame.h"
+#include "ui/help.h"
 #include "ui/list.h"
 
 /* GET /static/{name}: the files of this folder, with their contents' hash as

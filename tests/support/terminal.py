@@ -15,8 +15,8 @@ from .waiting import TIME_FACTOR
 
 
 def on_a_terminal(words: list[str], environment: dict[str, str], columns: int = 0) -> str:
-    """The output of the program, when that is a terminal of so many COLUMNS; 0: of one that does
-    not tell."""
+    """The output of the program, which is to succeed, when that is a terminal of so many COLUMNS;
+    0: of one that does not tell."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=theirs, env=environment)
@@ -28,8 +28,11 @@ def on_a_terminal(words: list[str], environment: dict[str, str], columns: int = 
     except OSError:  # the other side was closed
         pass
     os.close(ours)
-    process.wait(20 * TIME_FACTOR)
-    return written.decode().replace("\r\n", "\n")
+    text = written.decode().replace("\r\n", "\n")
+    status = process.wait(20 * TIME_FACTOR)
+    if status != 0:
+        raise AssertionError(f"{words} ended with status {status}: {text!r}")
+    return text
 
 
 class Screen:
