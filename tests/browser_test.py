@@ -11,7 +11,7 @@ from support.case import Case
 from support.farm import Farm
 from support.panoply import Client
 from support.programs import BUILD, TOP
-from support.waiting import TIME_FACTOR
+from support.waiting import TIME_FACTOR, wait_until
 
 SCRIPTS = TOP / "tests" / "browser"
 CHROMIUM = os.environ.get("PANOPLY_CHROMIUM", "/usr/bin/chromium")
@@ -37,9 +37,13 @@ printf 'and \\033[7;32mgreen\\n\\033[0mplain\\n'
 echo "phase \\`install' succeeded after 1.0 seconds"
 mkdir $out
 """
-# Prints line after line for longer than an agent may be silent, and fails.
+# Prints line after line, half of them when the test says so, and fails.
 LONG_TICKING = """\
-for number in $(seq 0 59); do echo "tick $number"; sleep 0.25; done
+for number in $(seq 0 59); do
+  [ $number != 30 ] || until [ -e $NIX_BUILD_TOP/go-on ]; do sleep 0.1; done
+  echo "tick $number"
+  sleep 0.25
+done
 exit 1
 """
 
@@ -219,19 +223,58 @@ class Follows(Driven):
         for agent in self.farm.builders:
             self.set_paused(agent.name, "resume")
 
+    def builds_it(self) -> str:
+        return self.farm.build(self.ticker)["attempts"][0]["agent"]
+
+    def go_on(self) -> None:
+        """Has the ticker go on where it waits."""
+        self.farm.wait_for_build(self.ticker, "running")
+        wait_until(lambda: "tick 0" in self.farm.log(self.ticker), 60, "it ticks")
+        machine = next(it for it in self.farm.builders if it.name == self.builds_it())
+        for folder in machine.outside("/tmp").glob("guix-build-ticker-1.0.drv-*/top"):
+            (folder / "go-on").touch()
+
     def kill(self) -> str:
         """The agent that builds it."""
-        name = self.farm.build(self.ticker)["attempts"][0]["agent"]
+        name = self.builds_it()
         self.killed = next(it for it in self.farm.agents if it.name == f"agent {name}")
         self.killed.kill()
         return name
+
+    def evaluate_slowly(self) -> list[int]:
+        """Two evaluations that end when they are cancelled: one that runs, one that waits for it."""
+        self.farm.channel.write("example/packages/slow.scm",
+                                "(define-module (example packages slow))\n(sleep 1000)\n")
+        self.farm.channel.commit("Takes a while")
+        self.farm.server.add_specification(self.farm.channel.specification("second", period=0))
+        return [self.begin_evaluation("example", "running"), self.begin_evaluation("second", "waiting")]
+
+    def begin_evaluation(self, specification: str, state: str) -> int:
+        before = self.newest_evaluation(specification)
+        self.farm.server.command_line("spec", "evaluate", specification)
+        number = wait_until(lambda: self.newest_evaluation(specification) != before
+                            and self.newest_evaluation(specification), 60, "it is evaluated")
+        self.farm.server.wait_for(f"/evaluations/{number}", lambda it: it["state"] == state)
+        return number
+
+    def newest_evaluation(self, specification: str) -> int | None:
+        newest = self.farm.client.api("GET", f"/specifications/{specification}")["newest_evaluation"]
+        return newest and newest["id"]
+
+    def cancel_first(self) -> None:
+        self.farm.client.api("POST", f"/evaluations/{self.newest_evaluation('example')}/cancel")
+
+    def cancel_second(self) -> None:
+        self.farm.client.api("POST", f"/evaluations/{self.newest_evaluation('second')}/cancel")
 
     def delete(self) -> None:
         self.farm.client.api("DELETE", "/specifications/example")
 
     def test_follows(self) -> None:
         self.drive("follows.mjs", prepare=self.prepare, resume=self.resume, kill=self.kill,
-                   start=lambda: self.killed.start(), delete=self.delete,
+                   go_on=self.go_on, start=lambda: self.killed.start(), delete=self.delete,
+                   evaluate_slowly=self.evaluate_slowly, cancel_first=self.cancel_first,
+                   cancel_second=self.cancel_second,
                    pause_second=lambda: self.set_paused("builder-2", "pause"),
                    resume_second=lambda: self.set_paused("builder-2", "resume"))
 

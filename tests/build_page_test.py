@@ -238,11 +238,16 @@ class BuildPages(Case):
             self.assertEqual([text for text in texts if text.startswith("and ")], others, number)
             self.assertIn(f"chain-{number - 4}-1.0", texts)
         text = without_tags(self.visitor.page(f"{self.path('chain-6')}/needs"))
-        self.assertIn("There is more than was looked at", text)
+        self.assertIn("There is more than was looked at: 4 steps, and 5,000 builds.", text)
+        self.assertIn("Needs at least 4", text)
         page = self.visitor.page(f"{self.path('chain-5')}/needs")
         self.assertNotIn("There is more than was looked at", page)
+        self.assertIn("Needs 4<", page)
+        self.assertIn("<title>What chain-5-1.0 needs –", page)
         self.assertEqual(re.findall(r'"Build"><a href="/builds/\d+">([^<]*)<', page),
                          [f"chain-{number}-1.0" for number in (4, 3, 2, 1)])
+        page = self.visitor.page(f"{self.path('chain-5')}/needs?part=needed-by")
+        self.assertIn("<title>What needs chain-5-1.0 –", page)
 
     def test_zzz_picture_of_a_crowd(self):
         """Of many, those that are not built come first, and the rest is one node."""

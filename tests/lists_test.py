@@ -152,6 +152,11 @@ class Lists(Case):
         self.assertIn(f'href="/builds/{text["id"]}"', self.page(f"/search?q={text['name'][:5]}"))
         self.assertIn(f'href="/builds/{text["id"]}"', self.page("/search?q=.txt"))
         self.assertIn("Nothing fits", self.page("/search?q=almanac-9999"))
+        # What is cut says so, and leads to more.
+        page = self.page("/search?q=a&limit=2")
+        self.assertIn("The first 2; ", page)
+        self.assertEqual(link(page, "limit="), "/search?q=a&limit=20")
+        self.assertNotIn("The first ", self.page("/search?q=a&limit=1000"))
         self.assertEqual(self.client.request("GET", f"{API}/search?q=%25").status, 200)
 
     # ---- the queue ----

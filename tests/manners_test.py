@@ -216,6 +216,10 @@ class Manners(Case):
                 # A form's ends are trimmed: people do not see them.
                 if name.strip() or name == "":
                     self.assertEqual(self.send("/join-agents", name=name, days="1").status, 400)
+        for fields, wrong in (({"name": " ", "days": "1"}, "name"), ({"name": "a", "days": "x"}, "days"),
+                              ({"name": "a", "days": str(2 ** 62)}, "days")):
+            page = self.send("/join-agents", **fields).body.decode()
+            self.assertEqual(re.findall(r'<input name="(\w+)"[^>]*aria-invalid="true"', page), [wrong])
         self.assertEqual(self.client.api("GET", "/agents/tokens")["items"], before)
 
     # ---- what is shown once ----

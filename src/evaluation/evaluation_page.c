@@ -201,12 +201,13 @@ show_broken(struct evaluation_query *query)
 {
   struct evaluation_view *view = &query->view;
   struct comparison_page page = { .limit = BROKEN_SHOWN };
-  ptrdiff_t last;
+  ptrdiff_t last = -1;
   view->broken_count = comparison_count(query->changes.comparison, "broken");
   view->all_broken = ui_list_address(&query->list, "show", STR("broken"));
   (void) job_show_parse(STR("broken"), &page.show, NULL);
   if (view->broken_count > 0)
     view->broken = read_lines(query, &page, &last);
+  view->has_more_broken = last >= 0;
 }
 
 static void

@@ -123,6 +123,7 @@ struct evaluation_view
     size_t count;
   } jobs, broken;         /* broken: the first of them, whatever the list shows */
   int64_t broken_count;   /* of all */
+  bool has_more_broken;   /* than these */
   const char *all_broken; /* address of the whole list */
   struct ui_heads heads;
   struct str sort;         /* as it stands in the query */

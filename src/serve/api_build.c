@@ -10,7 +10,6 @@
 #define ATTEMPTS_FIRST 100
 #define NEIGHBOURS_FIRST 100
 #define JOBS_FIRST 20
-#define HISTORY_MAX 500
 
 /* ---- items ---- */
 
@@ -74,8 +73,8 @@ read_facts(struct db *db, void *context, struct error *err)
     r = serve_build_attempts(db, facts->id, INT64_MAX, ATTEMPTS_FIRST, arena, &facts->attempts,
                              err);
   if (r == 0)
-    r = serve_build_neighbours(db, facts->build.derivation_id, NEIGHBOURS_FIRST, arena,
-                               &facts->neighbours, err);
+    r = serve_build_neighbours(db, facts->build.derivation_id, BUILD_NEIGHBOURS_MAX,
+                               NEIGHBOURS_FIRST, arena, &facts->neighbours, err);
   if (r == 0)
     r = serve_build_jobs(db, facts->id, INT64_MAX, 0, JOBS_FIRST, arena, &facts->jobs, err);
   return r;
@@ -334,7 +333,8 @@ query_story(struct db *db, void *context, struct error *err)
   if (r < 0 || story->jobs.count == 0)
     return r;
   const struct serve_build_jobs_row *job = &story->jobs.items[0];
-  return serve_job_history(db, job->specification_id, job->name_id, arena, &story->history, err);
+  return serve_job_history(db, job->specification_id, HISTORY_EVALUATIONS, job->name_id, arena,
+                           &story->history, err);
 }
 
 static void
@@ -377,7 +377,7 @@ get_history(struct http_request *request, void *context, struct error *err)
   int r = ask_story(request, context, &story, err);
   if (r < 0)
     return r;
-  const struct history history = history_of(&story.history, HISTORY_MAX, story.arena);
+  const struct history history = history_of(&story.history, HISTORY_EVALUATIONS, story.arena);
   bool has_job = story.jobs.count > 0;
   CLEANUP_BUF struct buf body = { 0 };
   struct json json = json_begin(&body);
@@ -427,7 +427,7 @@ static const struct http_route routes[] = {
     .summary = "What it was wished for by, newest evaluations first", .query = "before limit",
     .reply = "JobsOfBuild" },
   { "GET", HTTP_API "/builds/{id}/history", get_history,
-    .summary = "How its job went in the latest 500 evaluations", .reply = "History" },
+    .summary = "How its job went in the latest evaluations", .reply = "History" },
   { "GET", HTTP_API "/builds/{id}/reproduction", get_reproduction,
     .summary = "How others make the same", .reply = "Reproduction" },
 };

@@ -34,7 +34,8 @@ read_job(struct db *db, struct build_question *question, struct error *err)
     return 0;
   const struct serve_build_jobs_row *job = &view->jobs.items[0];
   struct serve_job_history_rows history;
-  int r = serve_job_history(db, job->specification_id, job->name_id, arena, &history, err);
+  int r = serve_job_history(db, job->specification_id, HISTORY_EVALUATIONS, job->name_id, arena,
+                            &history, err);
   if (r < 0)
     return r;
   view->history = history_of(&history, HISTORY_SHOWN, arena);
@@ -103,8 +104,8 @@ read_build(struct db *db, void *context, struct error *err)
   if (r == 0)
     r = serve_read_attempt(db, question->id, 0, arena, &view->logged, err);
   if (r == 0)
-    r = serve_build_neighbours(db, view->build.derivation_id, NEIGHBOURS_SHOWN, arena,
-                               &view->neighbours, err);
+    r = serve_build_neighbours(db, view->build.derivation_id, BUILD_NEIGHBOURS_MAX,
+                               NEIGHBOURS_SHOWN, arena, &view->neighbours, err);
   if (r == 0)
     r = serve_build_jobs(db, question->id, INT64_MAX, 0, JOBS_SHOWN, arena, &view->jobs, err);
   if (r == 0)

@@ -208,38 +208,41 @@ ORDER BY asked.place;
 -- name: serve_build_neighbours :many
 -- Builds next to a derivation's: what it needs, and what needs it; on either side those
 -- that failed or are not finished first, then the oldest. Of each as many as are asked
--- for, and COUNT, which says how many there are, up to 5,000.
+-- for, and COUNT, which says how many there are. No more than LOOKED are looked at, any of
+-- them: some are needed by all that was ever built.
 SELECT 'needs' AS "side!", side.id AS "id!", left(substr(basename, 34), -4) AS "name!",
        build_state_name(state) AS "state!", count AS "count!"
 FROM (SELECT found.*, count(*) OVER () AS count
-      FROM (SELECT DISTINCT needed.id, needed.state, needed.derivation_id
-            FROM derivation_input
-            JOIN derivation ON derivation.id = input_id
-            JOIN build AS needed ON needed.output_key = derivation.output_key
-            WHERE derivation_input.derivation_id = :derivation_id
-            LIMIT 5000) AS found
+      FROM (SELECT DISTINCT * FROM (
+              SELECT needed.id, needed.state, needed.derivation_id
+              FROM derivation_input
+              JOIN derivation ON derivation.id = input_id
+              JOIN build AS needed ON needed.output_key = derivation.output_key
+              WHERE derivation_input.derivation_id = :derivation_id
+              LIMIT :looked::bigint) AS near) AS found
       ORDER BY state = 2, id LIMIT :limit::bigint) AS side
 JOIN store_path ON store_path.id = side.derivation_id
 UNION ALL
 SELECT 'needed by', side.id, left(substr(basename, 34), -4), build_state_name(state), count
 FROM (SELECT found.*, count(*) OVER () AS count
-      FROM (SELECT DISTINCT dependent.id, dependent.state, dependent.derivation_id
-            FROM derivation AS own
-            JOIN derivation AS same ON same.output_key = own.output_key
-            JOIN derivation_input ON input_id = same.id
-            JOIN build AS dependent ON dependent.derivation_id = derivation_input.derivation_id
-            WHERE own.id = :derivation_id
-            LIMIT 5000) AS found
+      FROM (SELECT DISTINCT * FROM (
+              SELECT dependent.id, dependent.state, dependent.derivation_id
+              FROM derivation AS own
+              JOIN derivation AS same ON same.output_key = own.output_key
+              JOIN derivation_input ON input_id = same.id
+              JOIN build AS dependent ON dependent.derivation_id = derivation_input.derivation_id
+              WHERE own.id = :derivation_id
+              LIMIT :looked) AS near) AS found
       ORDER BY state = 2, id LIMIT :limit::bigint) AS side
 JOIN store_path ON store_path.id = side.derivation_id;
 
 -- name: serve_job_history :many
--- What the latest 500 evaluations of a specification that succeeded, and so have jobs, asked
--- for by this name, newest first; at the edge, the oldest of them, when there are older ones.
+-- What the latest EVALUATIONS of a specification that succeeded, and so have jobs, asked for
+-- by this name, newest first; at the edge, the oldest of them, when there are older ones.
 WITH latest AS (
   SELECT id, created_at FROM evaluation
   WHERE specification_id = :specification_id AND state = 2
-  ORDER BY id DESC LIMIT 500)
+  ORDER BY id DESC LIMIT :evaluations::bigint)
 SELECT latest.id AS "evaluation!", latest.created_at AS "created_at!", build_id AS build,
        build_state_name(build.state) AS "state!", left(substr(basename, 34), -4) AS "name!",
        latest.id = (SELECT min(id) FROM latest)
@@ -276,26 +279,33 @@ WHERE build_id = :build_id AND (:attempt_id?::bigint IS NULL OR id = :attempt_id
 ORDER BY state = 0 DESC, started_at IS NOT NULL DESC, id DESC LIMIT 1;
 
 -- name: serve_graph_step :many
--- What the builds of NEEDING need, and what needs those of NEEDED; of each side first what
--- failed or is not finished, and of each at most LIMIT.
+-- What the builds of NEEDING need, and what needs those of NEEDED: of each side at most LIMIT,
+-- first what failed or is not finished. LOOKED are looked at, any of them.
 SELECT edge.is_user AS "is_user!", edge.near AS "near!", edge.far AS "far!",
        edge.state = 2 AS "is_good!"
-FROM ((SELECT DISTINCT false AS is_user, build.id AS near, needed.id AS far, needed.state
-       FROM build
-       JOIN derivation_input ON derivation_input.derivation_id = build.derivation_id
-       JOIN derivation ON derivation.id = input_id
-       JOIN build AS needed ON needed.output_key = derivation.output_key AND needed.id <> build.id
-       WHERE build.id = ANY (:needing::bigint[])
-       LIMIT :limit::bigint)
+FROM ((SELECT false AS is_user, found.*
+       FROM (SELECT DISTINCT * FROM (
+               SELECT build.id AS near, needed.id AS far, needed.state
+               FROM build
+               JOIN derivation_input ON derivation_input.derivation_id = build.derivation_id
+               JOIN derivation ON derivation.id = input_id
+               JOIN build AS needed ON needed.output_key = derivation.output_key
+                                   AND needed.id <> build.id
+               WHERE build.id = ANY (:needing::bigint[])
+               LIMIT :looked::bigint) AS next) AS found
+       ORDER BY state = 2, far LIMIT :limit::bigint)
       UNION ALL
-      (SELECT DISTINCT true, build.id, dependent.id, dependent.state
-       FROM build
-       JOIN derivation AS same ON same.output_key = build.output_key
-       JOIN derivation_input ON input_id = same.id
-       JOIN build AS dependent ON dependent.derivation_id = derivation_input.derivation_id
-                              AND dependent.id <> build.id
-       WHERE build.id = ANY (:needed::bigint[])
-       LIMIT :limit)) AS edge
+      (SELECT true, found.*
+       FROM (SELECT DISTINCT * FROM (
+               SELECT build.id AS near, dependent.id AS far, dependent.state
+               FROM build
+               JOIN derivation AS same ON same.output_key = build.output_key
+               JOIN derivation_input ON input_id = same.id
+               JOIN build AS dependent ON dependent.derivation_id = derivation_input.derivation_id
+                                      AND dependent.id <> build.id
+               WHERE build.id = ANY (:needed::bigint[])
+               LIMIT :looked) AS next) AS found
+       ORDER BY state = 2, far LIMIT :limit)) AS edge
 ORDER BY edge.is_user, edge.state = 2, edge.far, edge.near;
 
 -- name: serve_graph_builds :many

@@ -59,6 +59,9 @@ struct build_outputs
   size_t count;
 };
 
+/* Builds next to one that are looked at, on each side. */
+#define BUILD_NEIGHBOURS_MAX 20000
+
 /* One build, and its outputs; -ENOENT when there is none. RET_OUTPUTS may be NULL. */
 int build_find(struct db *db, int64_t id, struct arena *arena, struct serve_builds_row *ret,
                struct build_outputs *ret_outputs, struct error *err);

@@ -14,11 +14,10 @@
 
 #define NODES_MAX (DRAWING_NODES_MAX - 2)
 #define EDGES_MAX 1500
-#define DEPTH_MAX 4      /* steps away */
-#define FRONTIER_MAX 300 /* nodes from which the next step is taken */
-#define STEP_EDGES_MAX 4000
-#define FOUND_MAX 5000
-#define LINKS_MAX (STEP_EDGES_MAX * 2 * (DEPTH_MAX + 1))
+#define FRONTIER_MAX 300      /* nodes from which the next step is taken */
+#define STEP_LOOKED_MAX 20000 /* edges of a step */
+#define STEP_EDGES_MAX 4000   /* of these, taken */
+#define LINKS_MAX (STEP_EDGES_MAX * 2 * (NEEDS_DEPTH_MAX + 1))
 #define REST_EDGES_MAX 40
 
 struct found
@@ -59,7 +58,7 @@ find_or_add(struct exploration *all, int64_t build, const struct found *from, bo
             bool is_user)
 {
   struct found *found = int_map_get(&all->by_build, build);
-  if (found != NULL || all->is_full || all->found_count == FOUND_MAX)
+  if (found != NULL || all->is_full || all->found_count == NEEDS_FOUND_MAX)
     return found;
   found = &all->found[all->found_count++];
   *found = (struct found) { .build = build,
@@ -100,9 +99,10 @@ take_step(struct db *db, struct exploration *all, const struct frontier frontier
 {
   struct serve_graph_step_rows rows;
   size_t count[2] = { 0 };
-  int r = serve_graph_step(
-      db, (struct db_i64s) { frontiers[0].ids, frontiers[0].count }, STEP_EDGES_MAX,
-      (struct db_i64s) { frontiers[1].ids, frontiers[1].count }, all->arena, &rows, err);
+  int r = serve_graph_step(db, (struct db_i64s) { frontiers[0].ids, frontiers[0].count },
+                           STEP_LOOKED_MAX, STEP_EDGES_MAX,
+                           (struct db_i64s) { frontiers[1].ids, frontiers[1].count }, all->arena,
+                           &rows, err);
   if (r < 0)
     return r;
   for (size_t i = 0; i < rows.count; i++) {
@@ -135,9 +135,10 @@ static int
 look_around(struct db *db, struct exploration *all, struct error *err)
 {
   struct frontier frontiers[2] = { { { all->id }, 1 }, { { all->id }, 1 } };
-  for (int depth = 0; depth <= DEPTH_MAX && frontiers[0].count + frontiers[1].count > 0; depth++) {
+  for (int depth = 0; depth <= NEEDS_DEPTH_MAX && frontiers[0].count + frontiers[1].count > 0;
+       depth++) {
     size_t before = all->found_count;
-    all->is_full = depth == DEPTH_MAX;
+    all->is_full = depth == NEEDS_DEPTH_MAX;
     int r = take_step(db, all, frontiers, err);
     if (r < 0)
       return r;
@@ -298,7 +299,7 @@ look(struct db *db, struct exploration *all, struct error *err)
   struct arena *arena = all->arena;
   int_map_free(&all->by_build); /* this may be another try */
   *all = (struct exploration) { .arena = arena, .id = all->id };
-  all->found = arena_array(arena, FOUND_MAX, sizeof *all->found);
+  all->found = arena_array(arena, NEEDS_FOUND_MAX, sizeof *all->found);
   all->links = arena_array(arena, LINKS_MAX, sizeof *all->links);
   (void) find_or_add(all, all->id, NULL, true, false);
   return look_around(db, all, err);
@@ -441,6 +442,8 @@ read_list(struct db *db, void *context, struct error *err)
     return error_set(err, -ENOENT, "there is no build %lld", (long long) all->id);
   view->name = items[0].name;
   view->build = all->id;
+  view->more_needs = all->has_more[false];
+  view->more_needed_by = all->has_more[true];
   view->has_more = all->has_more[question->users];
   view->items.items = arena_array(all->arena, all->found_count, sizeof *view->items.items);
   view->items.count = 0;

@@ -217,13 +217,16 @@ post_page(struct http_request *request, void *context, struct error *err)
   struct token_wish wish = { .name = str_trim(http_form(request, "name")) };
   struct joining_view view = { .name = wish.name, .days = http_form(request, "days") };
   int64_t days = -1;
-  if (str_to_i64(view.days, &days) < 0 || days < 0 || days > TOKEN_VALID_MAX / DAY_S)
-    view.problem = STR("Days must be a number: 0 for ever, at most ten years.");
-  wish.valid_s = days * DAY_S;
-  if (view.problem.size == 0 && check_wish(&wish, err) < 0)
+  if (!is_name(wish.name)) {
+    view.wrong = STR("name");
     view.problem = STR("Give it a name of at most 200 characters: what it is for.");
+  } else if (str_to_i64(view.days, &days) < 0 || days < 0 || days > TOKEN_VALID_MAX / DAY_S) {
+    view.wrong = STR("days");
+    view.problem = STR("Days must be a number: 0 for ever, at most ten years.");
+  }
   if (view.problem.size > 0)
     return show(request, serve, &view, err);
+  wish.valid_s = days * DAY_S;
   int r = db_pool_run(serve->pool, DB_WRITE, make_token, &wish, err);
   if (r < 0)
     return r;

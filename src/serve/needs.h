@@ -6,6 +6,10 @@
 #include "http/http.h"
 #include "serve/views.h"
 
+/* How far is looked, each way. */
+#define NEEDS_DEPTH_MAX 4 /* steps */
+#define NEEDS_FOUND_MAX 5000
+
 #define NEEDS_LIMIT 200 /* of a page */
 
 /* `part`, `sort` and `page`. */

@@ -48,7 +48,8 @@ WITH since AS (
   GROUP BY specification_id, evaluation_id ORDER BY evaluation_id DESC LIMIT :limit::bigint)
 SELECT specification.name AS specification, since.evaluation_id AS evaluation,
        evaluation.created_at AS since, since.jobs AS "jobs!", place AS "place!",
-       build_id AS "build!", shown.name AS "name!"
+       build_id AS "build!", shown.name AS "name!",
+       count(*) OVER (PARTITION BY since.evaluation_id) AS "shown!"
 FROM since
 JOIN specification ON specification.id = since.specification_id
 JOIN evaluation ON evaluation.id = since.evaluation_id

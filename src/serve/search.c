@@ -88,13 +88,17 @@ cut_all(struct search *search)
 {
   struct search_view *view = &search->view;
   view->jobs_are_cut = api_cut(&view->jobs.count, search->limit);
-  view->builds_are_cut = api_cut(&view->builds.count, search->limit);
+  bool has_more_builds = view->builds.count > (size_t) search->limit;
+  drop_shown(&view->jobs, &view->builds);
+  view->builds_are_cut = api_cut(&view->builds.count, search->limit) || has_more_builds;
   view->items_are_cut = api_cut(&view->items.count, search->limit);
   view->commits_are_cut = api_cut(&view->commits.count, search->limit);
   view->names_are_cut = api_cut(&view->names.count, search->limit);
   view->is_empty = view->jobs.count + view->builds.count + view->names.count + view->commits.count
                        + view->items.count + view->numbers.count
                    == 0;
+  if (search->limit < API_LIST_MAX)
+    view->limit_further = search->limit * 10 < API_LIST_MAX ? search->limit * 10 : API_LIST_MAX;
 }
 
 static int
@@ -118,7 +122,6 @@ run_search(struct db *db, void *context, struct error *err)
     r = search_number(db, search->number, arena, &view->numbers, err);
   if (r < 0)
     return r;
-  drop_shown(&view->jobs, &view->builds);
   cut_all(search);
   return 0;
 }

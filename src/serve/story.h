@@ -8,6 +8,7 @@
 #include "serve/serve_sql.h"
 
 #define HISTORY_SHOWN 30
+#define HISTORY_EVALUATIONS 500 /* that are looked at */
 
 /* A build of the job, in the newest evaluation that asked for it. */
 struct history_mark

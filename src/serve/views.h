@@ -101,7 +101,7 @@ struct build_view
   struct build_now now;
   struct history history;
   struct reproduction reproduction;
-  int64_t needs, needed_by; /* counts, up to 5,000 */
+  int64_t needs, needed_by; /* counts, up to BUILD_NEIGHBOURS_MAX */
   bool can_restart;
   bool is_drawn;         /* there can be a picture of them */
   struct log_window log; /* its end */
@@ -123,10 +123,11 @@ struct needs_view
   int64_t build;
   struct str name;
   bool users;               /* what needs it; else what it needs */
-  bool has_more;            /* there may be more than were looked at */
+  bool has_more;            /* there may be more of it than were looked at */
   int64_t needs, needed_by; /* counts */
-  const char *part;         /* as in addresses */
-  struct str sort;          /* "step", "state", "name" */
+  bool more_needs, more_needed_by;
+  const char *part; /* as in addresses */
+  struct str sort;  /* "step", "state", "name" */
   int64_t page, pages;
   struct
   {
@@ -183,6 +184,7 @@ struct joining_view
   struct str name;    /* as typed */
   struct str days;    /* likewise */
   struct str problem; /* with what was typed; size 0 = none */
+  struct str wrong;   /* name of the field that PROBLEM is about */
 };
 
 /* A bar of the picture of an agent's last day; in units of the picture. */
@@ -238,6 +240,7 @@ struct search_view
   struct search_names_rows names;
   /* There are more: */
   bool jobs_are_cut, builds_are_cut, items_are_cut, commits_are_cut, names_are_cut;
+  int64_t limit_further; /* of each kind, for who wants more; 0 = more cannot be had */
 };
 
 struct substitutes_view

@@ -4,22 +4,14 @@
 // for good on some errors, and hears nothing of heartbeats, so that it takes a dead connection for
 // a quiet one.
 
+import { retryAfter, within } from "./patience.js";
 import { noteServerTime } from "./times.js";
 
 const EVENTS = "/api/panoply/v1/events";
-const RETRY_MS = [1000, 2000, 5000, 15000];
 const SILENCE_MS = 40_000; // the server writes at least every 15 seconds
 const UNTOLD_MS = 2000; // a break so short is not worth a word
 
 // ---- reading ----
-
-function within(milliseconds, promise) {
-  let timer = 0;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error("the server is silent")), milliseconds);
-  });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
 
 function parse(block) {
   const message = {};
@@ -78,13 +70,20 @@ function pause(milliseconds, signal) {
   }).finally(() => over.abort());
 }
 
+// One connection: it is given up with SIGNAL, or alone.
+function attemptUnder(signal) {
+  const attempt = new AbortController();
+  signal.addEventListener("abort", () => attempt.abort(), { signal: attempt.signal });
+  return attempt;
+}
+
 // Follows until SIGNAL is aborted.
 async function follow({ receive, catchUp }, signal) {
   let lastId = ""; // none: begin with what happens now
   let failures = 0;
-  const listen = async () => {
+  const listen = async (attempt) => {
     const headers = lastId === "" ? {} : { "Last-Event-ID": lastId };
-    const reply = await fetch(EVENTS, { headers, signal, cache: "no-store" });
+    const reply = await within(SILENCE_MS, fetch(EVENTS, { headers, signal: attempt.signal, cache: "no-store" }));
     if (reply.status === 410) lastId = ""; // the server has another past: begin anew
     if (!reply.ok) throw new Error(`the status of the events is ${reply.status}`);
     failures = 0;
@@ -97,10 +96,12 @@ async function follow({ receive, catchUp }, signal) {
     }
   };
   while (!signal.aborted) {
-    await listen().catch(() => {});
+    const attempt = attemptUnder(signal);
+    await listen(attempt).catch(() => {});
+    attempt.abort();
     if (signal.aborted) return;
     tellLost();
-    await pause(RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)], signal);
+    await pause(retryAfter(failures++), signal);
   }
 }
 

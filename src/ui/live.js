@@ -9,7 +9,8 @@
 //   data-live-often, every other second too: progress has no events.
 //
 // <pre class="log" data-follow="/api/panoply/v1/builds/7/log?follow=yes" data-follow-from="1024">
-//   has the log's first 1024 bytes; the rest is added as it is written.
+//   has the log's first 1024 bytes; the rest is added as it is written. In a live element it
+//   stands in one with data-keep (patch.js).
 
 import { followEvents } from "./events.js";
 import { isSelected, patch } from "./patch.js";
@@ -18,6 +19,8 @@ import { STEERING, tail } from "./tail.js";
 const QUIET_MS = 400; // after an event, others are awaited this long
 const SHARED_MS = 50; // what was asked for so long ago is still new
 const PAUSE_MS = 2000; // between two refreshes of an element
+const PAGE_MS = 30_000; // a page that takes longer does not come
+const AGAIN_MS = 15_000; // after one that did not come
 const SAID_MS = 5000; // so long it takes to read what an action has said
 const GONE = "gone";
 const LOG_LIMIT = 4 * 1024 * 1024; // characters shown; older ones are dropped
@@ -26,11 +29,22 @@ const LOG_LIMIT = 4 * 1024 * 1024; // characters shown; older ones are dropped
 
 const asked = new Map(); // by address: when, and the promise of the page
 
-// null: the server cannot tell at present.
+const underway = new Set(); // requests for pages
+
+// null: the server cannot tell at present. A page that says what was typed wrongly (400) is whole.
 async function fetchPage(address) {
-  const reply = await fetch(address, { headers: { Accept: "text/html" } });
-  if (reply.status === 404 || reply.status === 410) return GONE;
-  return reply.ok ? new DOMParser().parseFromString(await reply.text(), "text/html") : null;
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), PAGE_MS);
+  underway.add(abort);
+  try {
+    const reply = await fetch(address, { headers: { Accept: "text/html" }, signal: abort.signal });
+    if (reply.status === 404 || reply.status === 410) return GONE;
+    if (!reply.ok && reply.status !== 400) return null;
+    return new DOMParser().parseFromString(await reply.text(), "text/html");
+  } finally {
+    clearTimeout(timer);
+    underway.delete(abort);
+  }
 }
 
 // Elements that one event concerns ask at the same time: they share the answer.
@@ -45,6 +59,7 @@ function getPage(address) {
 
 const addressOf = (element) => new URL(element.dataset.live || location.href, location.href).href;
 
+// Whether the server has told.
 async function refresh(state) {
   const { element } = state;
   element.setAttribute("aria-busy", "true");
@@ -54,14 +69,21 @@ async function refresh(state) {
       address = addressOf(element);
       page = await getPage(address);
     } while (address !== addressOf(element));
+    if (page === null) return false;
     if (new URL(address).pathname === location.pathname) tellGone(page === GONE);
-    const fresh = page instanceof Document && page.getElementById(element.id);
-    if (fresh) show(state, fresh);
+    if (page !== GONE) take(state, page);
+    return true;
   } catch {
-    // The server is away: the next event or the next look at the page tries again.
+    return false; // it is away, or too slow
   } finally {
     element.removeAttribute("aria-busy");
   }
+}
+
+function take(state, page) {
+  const fresh = page.getElementById(state.element.id);
+  if (fresh) show(state, fresh);
+  else tell("lacking", "A part of this page is not kept up to date any more: load it again.");
 }
 
 function show(state, fresh) {
@@ -74,16 +96,19 @@ function show(state, fresh) {
 
 // ---- what is told ----
 
-function tellGone(isGone) {
-  const told = document.getElementById("gone");
-  if (!isGone) told?.remove();
-  if (!isGone || told) return;
+function tell(id, words) {
+  if (document.getElementById(id)) return;
   const note = document.createElement("p");
-  note.id = "gone";
+  note.id = id;
   note.className = "what-happened";
   note.setAttribute("role", "alert");
-  note.textContent = "This is gone: it was deleted while the page was open. What stands here is how it was last.";
+  note.textContent = words;
   document.getElementById("main").prepend(note);
+}
+
+function tellGone(isGone) {
+  if (!isGone) document.getElementById("gone")?.remove();
+  else tell("gone", "This is gone: it was deleted while the page was open. What stands here is how it was last.");
 }
 
 // What an action has said is old when the state that it speaks of has changed.
@@ -96,16 +121,24 @@ function forgetSaid() {
 // At most one refresh runs, and at most one more waits for its turn.
 function schedule(state) {
   state.due = true;
+  clearTimeout(state.again);
   if (state.busy) return;
   state.busy = true;
   const wait = Math.max(QUIET_MS, state.last + PAUSE_MS - Date.now());
   setTimeout(async () => {
     state.due = false;
-    await refresh(state);
+    const hasCome = await refresh(state);
     state.last = Date.now();
     state.busy = false;
     if (state.due) schedule(state);
+    else if (!hasCome) state.again = setTimeout(() => document.hidden || schedule(state), AGAIN_MS);
   }, wait);
+}
+
+// What is underway may be so on a connection that is dead.
+function scheduleAll(states) {
+  for (const abort of underway) abort.abort();
+  states.forEach(schedule);
 }
 
 function wants(state, { kind, facts }) {
@@ -123,10 +156,11 @@ function followAll(elements) {
     busy: false,
     held: false, // something in it is selected, and stays as it is meanwhile
     last: 0,
+    again: 0, // a timer, after a refresh that failed
   }));
   followEvents({
     receive: (event) => states.filter((state) => wants(state, event)).forEach(schedule),
-    catchUp: () => states.forEach(schedule),
+    catchUp: () => scheduleAll(states),
   });
   document.addEventListener("selectionchange", () => {
     states.filter((state) => state.held && !isSelected(state.element)).forEach(schedule);
@@ -152,9 +186,17 @@ function append(element, added) {
   if (atEnd) element.scrollTop = element.scrollHeight;
 }
 
+// They may come with a live element.
+function followLogs() {
+  for (const log of document.querySelectorAll("[data-follow]:not([data-taken])")) {
+    for (const taken of [log, log.closest("[data-keep]")]) if (taken) taken.dataset.taken = "yes";
+    tail(log.parentElement, log.dataset.follow, Number(log.dataset.followFrom), (text) => append(log, text));
+  }
+}
+
 // ---- start ----
 
 const live = [...document.querySelectorAll("[data-live][id]")];
 if (live.length > 0) followAll(live);
-for (const element of document.querySelectorAll("[data-follow]"))
-  tail(element.dataset.follow, Number(element.dataset.followFrom), (text) => append(element, text));
+followLogs();
+document.addEventListener("panoply:shown", followLogs);

@@ -14,6 +14,7 @@
 import { STEERING, tail } from "./tail.js";
 
 const LINES_MAX = 20000; // shown; older ones are dropped
+const LINE_MAX = 64 * 1024; // characters of one; what follows them is not shown
 const GREY = 8;
 
 // ---- colours ----
@@ -153,7 +154,7 @@ function makeLine(log, number, text, style) {
   link.textContent = number;
   line.append(link, " ");
   putText(line, text, style);
-  line.append("\n");
+  line.append(text.length < LINE_MAX ? "\n" : " …\n");
   return line;
 }
 
@@ -234,6 +235,15 @@ function tellSize(log, lines, size) {
   }
 }
 
+// What there is to know of a line that is drawn anew again and again: from the last return on that
+// is not its end. That one stays, for a phase begins where a line does.
+function lastWriting(line) {
+  let end = line.length;
+  while (end > 0 && line[end - 1] === "\r") end--;
+  const last = line.slice(Math.max(0, line.lastIndexOf("\r", end - 1)));
+  return last.length <= LINE_MAX ? last : last.slice(0, LINE_MAX) + (end < line.length ? "\r" : "");
+}
+
 // Feeds the text of a log, in any pieces, into its element.
 function follower(log, first) {
   let element = first; // the last one
@@ -248,7 +258,8 @@ function follower(log, first) {
   };
   return (added, from) => {
     const atEnd = isAtEnd(element);
-    const lines = (rest + added).split("\n");
+    const before = rest;
+    const lines = (rest + added).split("\n").map(lastWriting);
     rest = lines.pop();
     for (const text of lines) {
       element = beginPhase(element, text);
@@ -257,7 +268,7 @@ function follower(log, first) {
       shown = null;
       line += 1;
     }
-    if (rest !== "") show(rest, { ...style });
+    if (rest !== "" && (shown === null || rest !== before)) show(rest, { ...style });
     while (element.childElementCount > LINES_MAX) element.firstElementChild.remove();
     ensureStop(log);
     tellSize(log, rest === "" ? line - 1 : line, from);
@@ -386,7 +397,7 @@ function follow(log, element) {
   const abort = new AbortController();
   taken.set(log, abort);
   if (!markedByAddress()) goToEnd(element);
-  tail(element.dataset.log, Number(element.dataset.from), follower(log, element), abort.signal);
+  tail(log, element.dataset.log, Number(element.dataset.from), follower(log, element), abort.signal);
 }
 
 // Logs come and go with what live.js shows.

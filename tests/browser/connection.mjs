@@ -13,8 +13,42 @@ async function checkFollows(tab) {
   await paused.waitFor({ state: "detached" });
 }
 
+// A page that does not come is asked for again: after half a minute, or when this one is shown anew.
+async function checkHungPage(context) {
+  const tab = await context.newPage();
+  const path = `/agents/${farm.agent}`;
+  let hangs = false;
+  await tab.clock.install();
+  await tab.route(`**${path}`, (route) => hangs || route.continue());
+  await tab.goto(path);
+  const paused = tab.locator("#head [data-state=paused]");
+  const hang = async (action) => {
+    hangs = true;
+    const asked = tab.waitForRequest(`**${path}`);
+    await ask(action);
+    await asked;
+    hangs = false;
+  };
+  await hang("pause");
+  for (let times = 0; times < 40 && !await paused.isVisible(); times++) {
+    await tab.clock.fastForward(31_000);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  await paused.waitFor();
+  await hang("resume");
+  await tab.evaluate(() => {
+    for (const hidden of [true, false]) {
+      Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }
+  });
+  await paused.waitFor({ state: "detached" });
+  await tab.close();
+}
+
 await run(async (browser) => {
   const context = await newContext(browser);
+  await checkHungPage(context);
   const tab = await context.newPage();
   const lastIds = [];
   tab.on("request", (request) => {

@@ -6,6 +6,7 @@
 import { SECONDS, ask, check, farm, newContext, run, same, watch } from "./browser.mjs";
 
 const LINES = 60; // as in browser_test.py
+const HALF = 30; // of them come by themselves
 
 async function open(context, path) {
   const tab = await context.newPage();
@@ -64,10 +65,54 @@ async function checkWhole(tab, place) {
   await untilTick(tab, place, LINES - 1);
   const shown = await ticks(tab, place);
   const expected = Array.from({ length: LINES }, (_, at) => `tick ${at}`);
-  const found = shown.filter((line) => /tick/.test(line)).map((line) => line.replace(/^\d+ /, ""));
+  const found = shown.filter((line) => /tick \d/.test(line)).map((line) => line.replace(/^\d+ /, ""));
   same(found.join(), expected.join(), `the whole log at ${tab.url()}`);
   await tab.locator("main [data-state=failed]").first().waitFor();
   check(await tab.evaluate(() => window.isSame === true), `${tab.url()} was loaded anew`);
+}
+
+// Opens a page whose log's stream is ANSWERed by us, one of which the clock can be turned on.
+async function openAnswered(context, path, answer) {
+  const tab = await context.newPage();
+  await tab.clock.install();
+  await tab.route(/follow=yes/, answer);
+  const asked = tab.waitForRequest(/follow=yes/);
+  await tab.goto(path);
+  await asked;
+  return tab;
+}
+
+// A connection on which nothing comes is given up for another one.
+async function checkSilence(context, path) {
+  let asked = 0;
+  const tab = await openAnswered(context, path, (route) => asked++ === 0 || route.fulfill({ body: "went on\n" }));
+  await tab.clock.fastForward(61_000);
+  await tab.locator(".folds").getByText("went on").waitFor();
+  await tab.close();
+}
+
+// What the server will not send is asked for once, and this told.
+async function checkRefusal(context, path) {
+  let asked = 0;
+  const tab = await openAnswered(context, path, (route) => {
+    asked++;
+    return route.fulfill({ status: 410 });
+  });
+  await tab.getByText("no more of this log (status 410)").waitFor();
+  for (let times = 0; times < 4; times++) await tab.clock.fastForward(20_000);
+  same(asked, 1, "requests for a log that is refused");
+  await tab.close();
+}
+
+// A line that never ends costs no more than it shows.
+async function checkEndlessLine(context, path) {
+  const body = `${"bar\r".repeat(1000)}${"x".repeat(300_000)}`;
+  const tab = await openAnswered(context, path, (route) => route.fulfill({ body }));
+  const line = tab.locator(".folds pre > span", { hasText: "xxx" });
+  await line.getByText("…").waitFor();
+  const text = await line.innerText();
+  check(text.length < 100_000 && !text.includes("bar"), `an endless line has ${text.length} characters`);
+  await tab.close();
 }
 
 async function followBuild(context) {
@@ -87,6 +132,11 @@ async function followBuild(context) {
   await build.locator(`#log [data-keep]:not([data-keep="${first}"])`).waitFor({ timeout: 90 * SECONDS });
   await log.locator(`.folds:not([data-keep="${first}"])`).waitFor({ timeout: 30 * SECONDS });
   check(!(await build.locator("#now").innerText()).includes(lost), `the page still tells of ${lost}`);
+  await untilTick(build, "#log", HALF - 1);
+  await checkSilence(context, `/builds/${id}/log`);
+  await checkRefusal(context, `/builds/${id}/log`);
+  await checkEndlessLine(context, `/builds/${id}/log`);
+  await ask("go_on");
   same(await log.locator(".tabs a").count(), 2, "attempts on the log's page");
   await checkWhole(build, "#log");
   await checkWhole(log, ".folds");
@@ -110,13 +160,31 @@ async function checkSelection(context) {
   await row("builder-2").locator("[data-state=paused]").waitFor();
   same(await selected(tab), "builder-1", "selected while another row changes");
   await select(tab, 'a[href="/agents/builder-2"]');
+  const shown = tab.waitForResponse((reply) => reply.url().endsWith("/agents"));
   await ask("resume_second");
-  await tab.waitForResponse((reply) => reply.url().endsWith("/agents"));
+  await shown;
   await tab.waitForTimeout(500);
   same(await selected(tab), "builder-2", "selected while the row changes");
   check(await row("builder-2").locator("[data-state=paused]").isVisible(), "the row changed under the selection");
   await tab.evaluate(() => getSelection().removeAllRanges());
   await row("builder-2").locator("[data-state=paused]").waitFor({ state: "detached" });
+  await tab.close();
+}
+
+// An evaluation that waits has no log; it comes when it begins, and stays when it ends.
+async function checkEvaluation(context) {
+  const [, waiting] = await ask("evaluate_slowly");
+  const tab = await open(context, `/evaluations/${waiting}`);
+  await tab.locator("#log", { hasText: "It comes when the evaluation begins" }).waitFor();
+  await ask("cancel_first");
+  const log = tab.locator("#log pre");
+  await log.waitFor({ timeout: 60 * SECONDS });
+  same(await log.getAttribute("data-taken"), "yes", "the log of what begins is followed");
+  await ask("cancel_second");
+  await tab.locator("#summary [data-state=cancelled]").waitFor({ timeout: 30 * SECONDS });
+  await tab.locator("#log [data-keep]").waitFor();
+  same(await log.count(), 1, "logs of what has ended");
+  check(await tab.evaluate(() => window.isSame === true), `${tab.url()} was loaded anew`);
   await tab.close();
 }
 
@@ -126,6 +194,7 @@ async function checkSaid(browser, id) {
   const tab = await open(context, `/builds/${id}`);
   await tab.getByRole("button", { name: "Restart", exact: true }).click();
   await tab.locator(".said").waitFor();
+  await ask("go_on");
   await tab.locator("#head [data-state=failed]").waitFor({ timeout: 60 * SECONDS });
   await tab.locator(".said").waitFor({ state: "detached" });
   tab.removeAllListeners();
@@ -147,6 +216,7 @@ await run(async (browser) => {
   const id = await followBuild(context);
   await checkSelection(context);
   await checkSaid(browser, id);
+  await checkEvaluation(context);
   await checkDeleted(context);
   await context.close();
 });

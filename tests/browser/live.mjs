@@ -2,7 +2,7 @@
 // Open pages follow what happens: a new build comes into the list, its log grows line by line,
 // its end is shown, and nothing is loaded anew.
 
-import { SECONDS, ask, check, farm, newContext, run, same, steering, watch } from "./browser.mjs";
+import { SECONDS, api, ask, check, farm, newContext, run, same, steering, watch } from "./browser.mjs";
 
 const LINES = 10; // that must come while the page is open, at least
 const LIMIT_MS = 250; // from the builder to the page, in the middle of all lines
@@ -60,6 +60,34 @@ async function followBuild(tab, list, id) {
     .locator("[data-state=succeeded]").first().waitFor();
 }
 
+// A list is empty, has something, and is empty again.
+async function openRunning(context) {
+  const tab = await open(context, "/builds?state=running");
+  same(await tab.locator("#builds table").count(), 0, "lists of what runs");
+  return tab;
+}
+
+// Pages that say what was typed wrongly.
+async function openWrong(context, id) {
+  const { jobs } = await api(`/builds/${id}`);
+  const tabs = [];
+  for (const path of [`/evaluations/${jobs[0].evaluation}?against=99999`, `/builds/${id}/log?line=odd`]) {
+    const tab = await context.newPage();
+    same((await tab.goto(path)).status(), 400, path);
+    tabs.push(tab);
+  }
+  return tabs;
+}
+
+async function followElsewhere(context, running, id) {
+  const [evaluation, log] = await openWrong(context, id);
+  await running.locator(`#builds a[href="/builds/${id}"]`).waitFor();
+  await running.locator("#builds .empty").waitFor({ timeout: 60 * SECONDS });
+  await evaluation.locator("#list tr", { has: evaluation.locator(`a[href="/builds/${id}"]`) })
+    .locator("[data-state=succeeded]").first().waitFor();
+  await log.locator("#head [data-state=succeeded]").waitFor();
+}
+
 // The lines of a log's own page, and its phases as far as they can be the same.
 function readLog() {
   const all = (selector) => [...document.querySelectorAll(selector)];
@@ -95,14 +123,15 @@ async function checkLogPage(tab, path) {
 await run(async (browser) => {
   const context = await newContext(browser);
   const list = await open(context, "/builds");
+  const other = await newContext(browser); // six connections are all that one has
+  const running = await openRunning(other);
   const id = await ask("start_ticking");
   const tab = await open(context, `/builds/${id}`);
   const log = await open(context, `/builds/${id}/log`);
-  await followBuild(tab, list, id);
-  await checkSame(tab);
-  await checkSame(list);
-  await checkSame(log);
+  await Promise.all([followBuild(tab, list, id), followElsewhere(other, running, id)]);
+  for (const it of [tab, list, log, running]) await checkSame(it);
   await checkLogPage(log, `/builds/${id}/log`);
-  for (const it of [tab, list, log]) it.removeAllListeners();
+  for (const it of [tab, list, log, running]) it.removeAllListeners();
   await context.close();
+  await other.close();
 });
