@@ -4,6 +4,7 @@ of the scheduler; and what the search finds."""
 
 import datetime
 import html
+import json
 import re
 
 from support.case import Case
@@ -122,6 +123,13 @@ class Lists(Case):
                 self.assertIn(part, found)
 
     def check_agents(self) -> None:
+        # Pages of agents follow what their own agents do, by the events alone.
+        _, lines, connection = self.client.stream("GET", f"{API}/events?kind=build.succeeded",
+                                                  headers={"Last-Event-ID": "0-0"})
+        self.addCleanup(connection.close)
+        event = json.loads(next(it for it in lines if it.startswith(b"data: ")).removeprefix(b"data: "))
+        self.assertIn(event["facts"]["agent"],
+                      {it["agent"] for it in self.farm.build(event["subject"])["attempts"]})
         def names(query):
             return re.findall(r'<a href="/agents/([^"]+)">\1</a>', self.page(f"/agents{query}"))
         self.assertEqual(names(""), ["builder-1", "builder-2"])

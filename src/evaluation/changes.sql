@@ -46,11 +46,6 @@ ON CONFLICT (evaluation_id) DO UPDATE SET states = excluded.states;
 SELECT ARRAY(SELECT coalesce((SELECT state FROM build WHERE build.id = input.id), -1)
              FROM unnest(:ids::bigint[]) AS input (id))::smallint[] AS "states!";
 
--- name: changes_failed :many
--- Builds of an evaluation's jobs that failed, themselves or by what they need.
-SELECT DISTINCT build_id FROM job
-WHERE evaluation_id = :id AND (SELECT state FROM build WHERE build.id = build_id) IN (3, 4);
-
 -- name: changes_errors_count :one
 -- Errors of jobs that had none in the other evaluation; jobs that had and have none any more.
 SELECT (SELECT count(*) FROM evaluation_error

@@ -101,11 +101,6 @@ int evaluations_request(struct evaluations *evaluations, struct str specificatio
 /* -ENOENT; -EEXIST: it has ended. */
 int evaluations_cancel(struct evaluations *evaluations, int64_t evaluation_id, struct error *err);
 
-/* Restarts the builds of its jobs that failed, with what failed through them. RET_COUNT:
-   how many of its builds. -ENOENT; -EEXIST: none has failed. */
-int evaluations_restart_failed(struct evaluations *evaluations, int64_t evaluation_id,
-                               size_t *ret_count, struct error *err);
-
 /* Answers with an evaluation's log (Guix's own words) from byte FROM; FOLLOW
    keeps the reply open while it runs. */
 int evaluations_log_reply(struct evaluations *evaluations, struct http_request *request,
