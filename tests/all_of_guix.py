@@ -451,7 +451,7 @@ class AllOfGuix(Case):
         cursor = urllib.parse.quote(self.panoply.client.json("GET", jobs + "?limit=1000")["next"])
         build = self.panoply.client.json("GET", f"{jobs}?name={name}")["items"][0]["build"]
         slow = {}
-        for path in ("/", f"/evaluations/{number}", f"/evaluations/{number}?state=waiting",
+        for path in ("/", f"/evaluations/{number}", f"/evaluations/{number}?show=waiting",
                      f"/specifications/{SPECIFICATION}", "/builds", f"/builds?evaluation={number}",
                      f"/builds/{build}", "/agents", jobs, f"{jobs}?limit=1000",
                      f"{jobs}?before={cursor}", f"{jobs}?name=python-",

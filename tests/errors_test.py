@@ -15,7 +15,7 @@ from support.case import Case
 from support.panoply import Server, executable
 from support.programs import TOP
 from support.roots import Machine, temporary_folder
-from support.waiting import TIME_FACTOR, deaf_port
+from support.waiting import TIME_FACTOR, deaf_port, wait_until
 
 ASKED_WRONGLY, ANSWERED_NO = 2, 1
 UNKNOWN_TOKEN = "panoply_{}_" + "0123456789abcdef" * 4  # of a role, in the form of a real one
@@ -372,6 +372,21 @@ class OfServers(Errors):
                       server.log.read_text())
         self.assertIn("Evaluations will fail: there is no /nonexistent/guix",
                       server.client.text("/"))
+
+    def test_daemon_that_stops(self):
+        """What an evaluation fails by is known from then on, long before the next look at a daemon
+        that was there."""
+        machine = self.machine("evaluator")
+        def looks():
+            return machine.daemon_log.read_text().count("accepted connection")
+        before = looks()
+        server = self.server("--no-fsync", machine=machine)
+        wait_until(lambda: looks() > before, 20, "the server looks whether the daemon is there")
+        machine.stop_daemon()
+        server.add_specification(self.channel().specification())
+        server.wait_for("/evaluations", lambda it: it["items"] and
+                        it["items"][0]["state"] == "failed")
+        self.assertIn("Evaluations will fail: ", server.client.text("/"))
 
 
 class OfAgents(Errors):

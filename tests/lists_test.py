@@ -4,6 +4,7 @@ of the scheduler; and what the search finds."""
 
 import datetime
 import html
+import json
 import re
 
 from support.case import Case
@@ -122,6 +123,13 @@ class Lists(Case):
                 self.assertIn(part, found)
 
     def check_agents(self) -> None:
+        # Pages of agents follow what their own agents do, by the events alone.
+        _, lines, connection = self.client.stream("GET", f"{API}/events?kind=build.succeeded",
+                                                  headers={"Last-Event-ID": "0-0"})
+        self.addCleanup(connection.close)
+        event = json.loads(next(it for it in lines if it.startswith(b"data: ")).removeprefix(b"data: "))
+        self.assertIn(event["facts"]["agent"],
+                      {it["agent"] for it in self.farm.build(event["subject"])["attempts"]})
         def names(query):
             return re.findall(r'<a href="/agents/([^"]+)">\1</a>', self.page(f"/agents{query}"))
         self.assertEqual(names(""), ["builder-1", "builder-2"])
@@ -247,6 +255,48 @@ INSERT INTO job (evaluation_id, name_id, derivation_id, build_id) VALUES (1, 1, 
 ANALYZE;
 """
 
+# Two specifications with many evaluations, of which one each failed; what fails in all of them, and
+# a newcomer. Names that no job has any more, a commit that stood in many evaluations, a build with
+# many attempts of which only the first one began.
+EVALUATIONS = {2: 800, 3: 501}
+FAILED = 400  # the how manieth
+FAILING, NEWCOMER, TRIED = 11, 12, 13  # builds
+EVENTS = f"""
+UPDATE build SET state = 3, cause = 1 WHERE id IN ({FAILING}, {NEWCOMER});
+INSERT INTO specification (name, definition, period_s, priority)
+VALUES ('often', '{{}}', 0, 0), ('as-often', '{{}}', 0, 0);
+INSERT INTO job_name (id, name) VALUES (2, 'failing.x86_64-linux'), (3, 'newcomer.x86_64-linux'),
+  (4, 'very-old-but-there.x86_64-linux'), (5, 'as-failing.x86_64-linux');
+INSERT INTO job_name (id, name) SELECT 100 + number, 'old-' || number || '.i686-linux'
+FROM generate_series(1, 40) AS number;
+INSERT INTO evaluation (specification_id, definition, state, finished_at)
+SELECT 2, '{{}}', CASE number WHEN {FAILED} THEN 3 ELSE 2 END, now()
+FROM generate_series(1, {EVALUATIONS[2]}) AS number;
+INSERT INTO evaluation (specification_id, definition, state, finished_at)
+SELECT 3, '{{}}', CASE number WHEN {FAILED} THEN 3 ELSE 2 END, now()
+FROM generate_series(1, {EVALUATIONS[3]}) AS number;
+INSERT INTO job (evaluation_id, name_id, derivation_id, build_id)
+SELECT id, 2, {FAILING}, {FAILING} FROM evaluation WHERE specification_id = 2 AND state = 2;
+INSERT INTO job (evaluation_id, name_id, derivation_id, build_id)
+SELECT id, name_id, {NEWCOMER}, {NEWCOMER}
+FROM (SELECT id FROM evaluation WHERE specification_id = 2 ORDER BY id DESC LIMIT 7) AS newest,
+     (VALUES (3), (4)) AS name (name_id);
+INSERT INTO job (evaluation_id, name_id, derivation_id, build_id)
+SELECT id, 5, {TRIED}, {TRIED} FROM evaluation WHERE specification_id = 3 AND state = 2;
+INSERT INTO repository (url) VALUES ('https://example.org/a.git');
+INSERT INTO revision (repository_id, commit_hash, subject, author, committed_at)
+VALUES (1, repeat('a', 40), 'Add a lighthouse', 'A', now()),
+       (1, repeat('b', 40), 'Paint the lighthouse', 'B', now());
+INSERT INTO evaluation_revision (evaluation_id, channel, revision_id)
+SELECT id, 'a', 2 FROM evaluation WHERE specification_id = 2;
+UPDATE build SET state = 3, cause = 1 WHERE id = {TRIED};
+INSERT INTO agent (name, token_id, systems, jobs) VALUES ('bellows', 2, '{{x86_64-linux}}', 1);
+INSERT INTO attempt (id, build_id, agent_id, fence, state, cause, created_at, started_at, finished_at)
+SELECT 20000 + number, {TRIED}, 2, 1, 2, 1, now(), CASE number WHEN 0 THEN now() END, now()
+FROM generate_series(0, 100) AS number;
+ANALYZE;
+"""
+
 
 class LongLists(Case):
     """Of a farm that has been there for years, as its database would have it."""
@@ -257,7 +307,7 @@ class LongLists(Case):
         cls.server = Server("--no-fsync", "--roles", "web")
         cls.addClassCleanup(cls.server.stop)
         cls.client = cls.server.client
-        cls.server.sql(PAST)
+        cls.server.sql(PAST + EVENTS)
 
     def setUp(self) -> None:
         super().setUp()
@@ -310,6 +360,47 @@ class LongLists(Case):
         for cursor in ("7", "x/7", "7/x", "/"):
             self.assertEqual(self.client.request("GET", f"/builds?sort=-took&before={cursor}").status,
                              400, cursor)
+
+    def newest(self, specification: int) -> int:
+        """The newest evaluation of a specification."""
+        return 1 + sum(count for number, count in EVALUATIONS.items() if number <= specification)
+
+    def test_how_long_it_has_failed(self):
+        """Failed evaluations have no jobs: they neither count nor hide that there are older ones."""
+        for build, since, is_longer in ((FAILING, self.newest(2) - 500, True),
+                                        (NEWCOMER, self.newest(2) - 6, False),
+                                        (TRIED, self.newest(2) + 1, False)):
+            history = self.client.api("GET", f"/builds/{build}/history")
+            self.assertEqual((history["outcome"], history["since_evaluation"], history["perhaps_longer"]),
+                             ("failed", since, is_longer), build)
+            page = " ".join(self.client.text(f"/builds/{build}").split())
+            self.assertIn(f">evaluation {since}</a>{' or longer' if is_longer else ','}", page)
+
+    def test_an_old_log(self):
+        """A log is there however many attempts came after, which never began."""
+        for path in (f"/builds/{TRIED}/log?attempt=20000", f"/builds/{TRIED}/log"):
+            page = self.client.text(path)
+            self.assertIn("The builder printed nothing.", page, path)
+            self.assertIn(f'href="/api/panoply/v1/builds/{TRIED}/log?attempt=20000"', page, path)
+        self.assertEqual(self.client.request("GET", f"/builds/{TRIED}/log?attempt=8000").status, 404)
+
+    def test_search_among_what_is_no_more(self):
+        jobs = self.client.api("GET", "/search?q=old-")["jobs"]
+        self.assertEqual([it["name"] for it in jobs], ["very-old-but-there.x86_64-linux"])
+        commits = self.client.api("GET", "/search?q=lighthouse")["commits"]
+        self.assertEqual([(it["subject"], it["evaluation"]) for it in commits],
+                         [("Paint the lighthouse", self.newest(2)), ("Add a lighthouse", None)])
+
+    def test_against_one_that_failed(self):
+        """It has no jobs: all would be new."""
+        newest, failed = self.newest(2), self.newest(2) - EVALUATIONS[2] + FAILED
+        answer = self.client.request("GET", f"{API}/evaluations/{newest}/changes?against={failed}")
+        self.assertEqual(answer.status, 404)
+        self.assertIn("that succeeded", answer.body.decode())
+        answer = self.client.request("GET", f"/evaluations/{newest}?against={failed}")
+        self.assertEqual(answer.status, 400)
+        self.assertIn(f"no other evaluation {failed} of specification often that succeeded",
+                      answer.body.decode())
 
     def test_what_an_agent_did(self):
         page = self.client.text("/agents/anvil")

@@ -133,7 +133,7 @@ class Pages(Case):
     def check_pages(self) -> None:
         builds = self.builds()
         for path in ("/", "/specifications", "/specifications/example", "/evaluations/1",
-                     "/evaluations/1?state=failed", "/builds", "/builds?state=failed", "/agents",
+                     "/evaluations/1?show=failed", "/builds", "/builds?state=failed", "/agents",
                      "/agents/worker", "/agents/hostile", "/substitutes", f"/builds?name={SCRIPT.replace('&', '')}",
                      *(f"/builds/{build['id']}" for build in builds.values())):
             self.page(path)

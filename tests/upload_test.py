@@ -2,6 +2,7 @@
 """What the server makes of an agent that breaks off, lies, or comes too late. The agent is played
 here, in the words of doc/agent-protocol.md."""
 
+import concurrent.futures
 import itertools
 import json
 import subprocess
@@ -13,6 +14,7 @@ from support.nar import nar_of_file, sha256
 from support.panoply import Client
 from support.waiting import wait_until
 
+LONG = 80  # MiB: more than the server goes through for several at once
 UNKNOWN = "00000000000000000000000000000000-nowhere"
 
 
@@ -119,6 +121,12 @@ class Uploads(Case):
         for path, data in self.packed.items():
             self.assertEqual(self.agent.upload(path, data).status, 200)
 
+    def build_of(self, attempt: int) -> int:
+        builds = self.panoply.client.api("GET", "/builds?limit=100")["items"]
+        build, = (it["id"] for it in map(self.farm.build, (it["id"] for it in builds))
+                  if attempt in {its["id"] for its in it["attempts"]})
+        return build
+
     def is_offered(self, path: str) -> bool:
         answer = self.panoply.client.request("GET", f"/{path[:32]}.narinfo")
         return answer.status == 200
@@ -182,9 +190,7 @@ class Uploads(Case):
         self.agent.close()
         self.agent.open_session([])
         retry = self.agent.take_order()["attempt"]
-        builds = self.panoply.client.api("GET", "/builds?limit=100")["items"]
-        build, = (it["id"] for it in map(self.farm.build, (it["id"] for it in builds))
-                  if retry in {attempt["id"] for attempt in it["attempts"]})
+        build = self.build_of(retry)
         # As long as it runs, people want to follow what it will say.
         self.assertEqual(self.farm.log(build), "")
         self.upload_all()
@@ -194,6 +200,23 @@ class Uploads(Case):
         self.assertEqual(self.farm.log(build), text)
         own = self.panoply.client.text(f"/api/panoply/v1/builds/{build}/log?attempt={retry}")
         self.assertEqual((own, retry != lost), ("", True))
+
+    def test_a_log_that_is_nearly_all_one_line(self):
+        """One goes through it, once; others hear 503 meanwhile, and do not wait for that."""
+        self.agent.call("POST", "started", b"{}")
+        for number in range(LONG):
+            answer = self.agent.call("POST", f"log?offset={number << 20}", b"x" * (1 << 20))
+            self.assertEqual(answer.status, 200)
+        self.agent.call("POST", f"log?offset={LONG << 20}", b"\nthe second\n")
+        path = f"/builds/{self.build_of(self.agent.order['attempt'])}/log?from=2"
+        with concurrent.futures.ThreadPoolExecutor(6) as threads:
+            answers = [threads.submit(self.panoply.client.request, "GET", path) for _ in range(6)]
+            statuses = {answer.result().status for answer in answers}
+        self.assertIn(200, statuses)
+        self.assertLessEqual(statuses, {200, 503})
+        page = self.panoply.client.text(path)
+        self.assertIn("the second", page)
+        self.assertNotIn("xxxx", page)
 
     def test_what_is_no_nar_is_refused(self):
         self.agent.call("POST", "missing", json.dumps({"paths": list(self.nars)}).encode())

@@ -19,18 +19,25 @@
 #define BRANCH_NAMED_MAX 60 /* bytes */
 
 /* What a repository may make git take, however it was made: several times what all of Guix
-   does. Packs are mapped, so that what is mapped of them counts as memory. */
+   does. */
 #define MEMORY_MAX (UINT64_C(4) << 30)
 #define FILE_MAX (UINT64_C(4) << 30)
-#define PACKS_MAPPED "core.packedGitLimit=1g"
-#define PACK_WINDOW "core.packedGitWindowSize=256m"
-#define PACK_THREADS "pack.threads=4"
 
 /* And of the files of one commit. */
 #define EXPORT_FILES_MAX 200000 /* with folders */
 #define EXPORT_BYTES_MAX (INT64_C(4) << 30)
 #define EXPORT_LIST_MAX (64 << 20)     /* bytes of git's list of them */
 #define TIME_MAX INT64_C(253402300799) /* seconds: the end of the year 9999 */
+
+static const char *const settings[] = {
+  "safe.directory=*", /* the server reads repositories that belong to other accounts */
+  "core.hooksPath=/dev/null",
+  "gc.auto=0",
+  /* What is mapped of packs counts as memory, and so do the rooms of threads. */
+  "core.packedGitLimit=1g",
+  "core.packedGitWindowSize=256m",
+  "pack.threads=4",
+};
 
 static const struct git_limits local = { .timeout_s = 120 };
 static const struct git_limits brief = { .timeout_s = 3 }; /* while somebody waits for a page */
@@ -190,21 +197,12 @@ git(const char *const *arguments, const struct call *call, const struct git_limi
     struct buf *output, struct error *err)
 {
   static const struct call plain = { 0 };
-  /* The server reads repositories that belong to other accounts. */
-  const char *argv[40] = { "git",
-                           "-c",
-                           "safe.directory=*",
-                           "-c",
-                           "core.hooksPath=/dev/null",
-                           "-c",
-                           "gc.auto=0",
-                           "-c",
-                           PACKS_MAPPED,
-                           "-c",
-                           PACK_WINDOW,
-                           "-c",
-                           PACK_THREADS };
-  size_t count = 13;
+  const char *argv[40] = { "git" };
+  size_t count = 1;
+  for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+    argv[count++] = "-c";
+    argv[count++] = settings[i];
+  }
   call = call != NULL ? call : &plain;
   CLEANUP_FREE char *credentials = credentials_option(limits, call->url);
   if (credentials != NULL) {

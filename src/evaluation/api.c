@@ -11,8 +11,6 @@
 #include "evaluation/evaluation_sql.h"
 
 #define DEFINITION_MAX (1 << 20) /* bytes */
-#define PAGE_DEFAULT 100
-#define PAGE_MAX 1000
 
 /* ---- replies made by PostgreSQL ---- */
 
@@ -32,11 +30,16 @@ struct question
   struct str next; /* of a page of a list: the cursor behind it; data NULL = the last one */
 };
 
+int
+evaluation_list_limit(struct http_request *request, int64_t *ret, struct error *err)
+{
+  return http_query_i64(request, "limit", 1, 1000, 100, ret, err);
+}
+
 static int
 read_page(struct question *question, struct error *err)
 {
-  int r =
-      http_query_i64(question->request, "limit", 1, PAGE_MAX, PAGE_DEFAULT, &question->limit, err);
+  int r = evaluation_list_limit(question->request, &question->limit, err);
   if (r == 0)
     r = http_query_i64(question->request, "before", 1, INT64_MAX, INT64_MAX, &question->before,
                        err);
@@ -96,7 +99,7 @@ get_specifications(struct http_request *request, void *context, struct error *er
 {
   struct str before = http_query(request, "before");
   struct question question = { .after_name = before.data != NULL ? before : STR("") };
-  int r = http_query_i64(request, "limit", 1, PAGE_MAX, PAGE_DEFAULT, &question.limit, err);
+  int r = evaluation_list_limit(request, &question.limit, err);
   return r < 0 ? r : ask(context, request, query_specifications, &question, err);
 }
 
@@ -374,7 +377,7 @@ get_jobs(struct http_request *request, void *context, struct error *err)
   int16_t state;
   int r = http_param_id(request, "id", &jobs.evaluation_id, err);
   if (r == 0)
-    r = http_query_i64(request, "limit", 1, PAGE_MAX, PAGE_DEFAULT, &jobs.question.limit, err);
+    r = evaluation_list_limit(request, &jobs.question.limit, err);
   if (r == 0)
     r = evaluation_job_cursor(http_query(request, "before"), &jobs.question.after_name,
                               &jobs.question.id, err);

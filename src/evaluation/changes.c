@@ -6,8 +6,6 @@
 #include "base/mem.h"
 #include "evaluation/comparison.h"
 
-#define PAGE_DEFAULT 100
-#define PAGE_MAX 1000
 #define MATRIX_JOBS_MAX 200000 /* more are no picture any more, but some ten MB */
 
 /* ---- asking ---- */
@@ -33,7 +31,7 @@ changes_read_head(struct db *db, struct changes_question *question, struct error
     return error_set(err, -ENOENT, "there is no evaluation %lld", (long long) question->id);
   if (r > 0 && question->against != NULL && head->against_null)
     return error_set(err, -ENOENT,
-                     "there is no other evaluation %lld of specification %.*s that has ended",
+                     "there is no other evaluation %lld of specification %.*s that succeeded",
                      (long long) question->against_value, STR_FMT(head->specification));
   return r < 0 ? r : 0;
 }
@@ -139,11 +137,11 @@ answer_changes(struct http_request *request, void *context, struct error *err)
   struct evaluations *evaluations = context;
   struct api_question question = { 0 };
   struct comparison_page *page = &question.page;
-  int64_t limit = PAGE_DEFAULT;
+  int64_t limit = 0;
   struct str show = http_query(request, "show");
   int r = changes_ask(request, evaluations, &question.changes, err);
   if (r == 0)
-    r = http_query_i64(request, "limit", 1, PAGE_MAX, PAGE_DEFAULT, &limit, err);
+    r = evaluation_list_limit(request, &limit, err);
   if (r == 0)
     r = evaluation_job_cursor(http_query(request, "before"), &page->after_name, &page->after_id,
                               err);

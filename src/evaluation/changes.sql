@@ -3,7 +3,7 @@
 
 -- name: changes_head :one
 -- An evaluation, its neighbours, and the one that it is held against: the one that is
--- named, or the newest earlier one that succeeded.
+-- named, or the newest earlier one; both only if they succeeded, for others have no jobs.
 SELECT evaluation.id, specification_id, specification.name AS specification,
        evaluation.state, evaluation_state_name(evaluation.state) AS "state_name!",
        evaluation_outcome(evaluation) AS "outcome!", evaluation_summary(evaluation) AS "summary!",
@@ -16,7 +16,7 @@ SELECT evaluation.id, specification_id, specification.name AS specification,
        CASE WHEN :against?::bigint IS NOT NULL
             THEN (SELECT id FROM evaluation AS other
                   WHERE other.specification_id = specification.id AND other.id = :against?
-                    AND other.id <> evaluation.id AND other.finished_at IS NOT NULL)
+                    AND other.id <> evaluation.id AND other.state = 2)
             ELSE (SELECT max(id) FROM evaluation AS other
                   WHERE other.specification_id = specification.id AND other.id < evaluation.id
                     AND other.state = 2) END AS "against?"
@@ -45,11 +45,6 @@ ON CONFLICT (evaluation_id) DO UPDATE SET states = excluded.states;
 -- whatever their number: the table may be a hundred times as large.
 SELECT ARRAY(SELECT coalesce((SELECT state FROM build WHERE build.id = input.id), -1)
              FROM unnest(:ids::bigint[]) AS input (id))::smallint[] AS "states!";
-
--- name: changes_failed :many
--- Builds of an evaluation's jobs that failed, themselves or by what they need.
-SELECT DISTINCT build_id FROM job
-WHERE evaluation_id = :id AND (SELECT state FROM build WHERE build.id = build_id) IN (3, 4);
 
 -- name: changes_errors_count :one
 -- Errors of jobs that had none in the other evaluation; jobs that had and have none any more.

@@ -461,6 +461,8 @@ comparison_read(struct db *db, int64_t evaluation_id, int64_t against_id, struct
 
 /* ---- lists ---- */
 
+const char *const comparison_page_kept[] = { "show", "name", "against", "sort", NULL };
+
 int64_t
 comparison_count(const struct comparison *comparison, const char *show)
 {

@@ -96,6 +96,10 @@ struct comparison_page
   size_t limit;
 };
 
+/* What says in an address which list it is, and what a restart of it restarts: for struct
+   ui_list. */
+extern const char *const comparison_page_kept[];
+
 /* Indexes of at most LIMIT jobs in RET; *RET_MORE: there are more. */
 size_t comparison_list(const struct comparison *comparison, const struct comparison_page *page,
                        size_t *ret, bool *ret_more);

@@ -33,8 +33,9 @@ int evaluations_start(const struct evaluation_options *options, struct evaluatio
 void evaluations_quit(struct evaluations *evaluations);
 void evaluations_stop(struct evaluations *evaluations); /* NULL is fine */
 
-/* Why all evaluations of this process will fail, as seen some seconds ago: no guix, no
-   daemon. Code 0 = nothing is known. */
+/* Why all evaluations of this process will fail: no guix, no daemon. As seen some seconds ago
+   while there is something, or else up to 20 minutes, or when an evaluation last ended without
+   finishing. Code 0 = nothing is known. */
 void evaluations_trouble(struct evaluations *evaluations, struct error *ret);
 
 /* ---- specifications ---- */
@@ -99,11 +100,6 @@ int evaluations_request(struct evaluations *evaluations, struct str specificatio
                         struct error *err);
 /* -ENOENT; -EEXIST: it has ended. */
 int evaluations_cancel(struct evaluations *evaluations, int64_t evaluation_id, struct error *err);
-
-/* Restarts the builds of its jobs that failed, with what failed through them. RET_COUNT:
-   how many of its builds. -ENOENT; -EEXIST: none has failed. */
-int evaluations_restart_failed(struct evaluations *evaluations, int64_t evaluation_id,
-                               size_t *ret_count, struct error *err);
 
 /* Answers with an evaluation's log (Guix's own words) from byte FROM; FOLLOW
    keeps the reply open while it runs. */

@@ -15,82 +15,10 @@ evaluation_path(struct http_request *request, int64_t id, const char *rest)
   return arena_printf(http_arena(request), "/evaluations/%lld%s", (long long) id, rest);
 }
 
-/* ---- restarting what failed ---- */
+/* ---- restarting what failed: on a worker, as orders wait for their effect ---- */
 
-struct failed
-{
-  int64_t evaluation_id;
-  struct arena arena;
-  struct changes_failed_rows rows;
-};
-
-static int
-find_failed(struct db *db, void *context, struct error *err)
-{
-  struct failed *failed = context;
-  struct evaluation_state_row row;
-  int r = evaluation_state(db, failed->evaluation_id, &row, err);
-  if (r == 0)
-    return error_set(err, -ENOENT, "there is no evaluation %lld",
-                     (long long) failed->evaluation_id);
-  if (r > 0)
-    r = changes_failed(db, failed->evaluation_id, &failed->arena, &failed->rows, err);
-  return r;
-}
-
-static int
-restart(struct evaluations *evaluations, struct failed *failed, struct error *err)
-{
-  int r = db_pool_run(evaluations->options.pool, DB_READ, find_failed, failed, err);
-  size_t count = failed->rows.count;
-  if (r < 0)
-    return r;
-  if (count == 0)
-    return error_set(err, -EEXIST, "no build of evaluation %lld has failed",
-                     (long long) failed->evaluation_id);
-  int64_t *ids = arena_array(&failed->arena, count, sizeof *ids);
-  for (size_t i = 0; i < count; i++)
-    ids[i] = failed->rows.items[i].build_id;
-  r = farm_builds_restart(evaluations->options.farm, ids, count, err);
-  comparisons_expire(evaluations);
-  return r;
-}
-
-int
-evaluations_restart_failed(struct evaluations *evaluations, int64_t evaluation_id,
-                           size_t *ret_count, struct error *err)
-{
-  struct failed failed = { .evaluation_id = evaluation_id };
-  int r = restart(evaluations, &failed, err);
-  *ret_count = failed.rows.count;
-  arena_free(&failed.arena);
-  return r;
-}
-
-/* Orders wait for their effect: on a worker. */
-
-static int
-api_restart(struct http_request *request, void *context, struct error *err)
-{
-  int64_t id = 0;
-  size_t count;
-  int r = http_param_id(request, "id", &id, err);
-  if (r == 0)
-    r = evaluations_restart_failed(context, id, &count, err);
-  return r < 0 ? r : http_reply_accepted(request);
-}
-
-static int
-post_api_restart(struct http_request *request, void *context, struct error *err)
-{
-  (void) err;
-  return evaluations_later(context, request, api_restart);
-}
-
-/* ---- what the page's list shows of it ---- */
-
-/* The restart that a page asks for: all that failed, or what the list on the page, whose
-   filters the address has, shows of it. */
+/* The restart of all that failed, or of what the list on the page, whose filters the address
+   has, shows of it. */
 struct asked_restart
 {
   struct changes_question changes;
@@ -101,8 +29,6 @@ struct asked_restart
   size_t count;
   struct str names; /* of the first few of a narrowed one */
 };
-
-static const char *const kept[] = { "show", "name", "against", "sort", NULL };
 
 static int
 ask_for_restart(struct http_request *request, struct evaluations *evaluations,
@@ -117,7 +43,7 @@ ask_for_restart(struct http_request *request, struct evaluations *evaluations,
   const struct ui_list list = { request, evaluation_path(request, ret->changes.id, ""),
                                 ret->is_narrowed || http_query(request, "all").size > 0 ? "#jobs"
                                                                                         : NULL,
-                                kept };
+                                comparison_page_kept };
   ret->back = ui_list_address(&list, NULL, STR(""));
   return r;
 }
@@ -144,11 +70,26 @@ name_some(const struct comparison *comparison, const struct asked_restart *asked
   return names;
 }
 
+/* Orders are given by what is so now: nothing remembered will do. */
+static int
+read_now(struct db *db, struct changes_question *changes, struct error *err)
+{
+  comparison_drop(changes->comparison);
+  changes->comparison = NULL;
+  int r = changes_read_head(db, changes, err);
+  if (r < 0)
+    return r;
+  if (changes->head.state == EVALUATION_SUCCEEDED)
+    return comparison_read(db, changes->id, changes->head.against, &changes->comparison, err);
+  changes->comparison = comparison_empty(changes->id);
+  return 0;
+}
+
 static int
 read_restart(struct db *db, void *context, struct error *err)
 {
   struct asked_restart *asked = context;
-  int r = changes_read(db, &asked->changes, err);
+  int r = read_now(db, &asked->changes, err);
   if (r < 0)
     return r;
   const struct comparison *comparison = asked->changes.comparison;
@@ -170,32 +111,41 @@ nothing_failed(struct http_request *request, const struct asked_restart *asked)
 }
 
 static int
+find_failed(struct evaluations *evaluations, struct asked_restart *asked, struct error *err)
+{
+  int r = db_pool_run(evaluations->options.pool, DB_READ, read_restart, asked, err);
+  comparison_drop(asked->changes.comparison);
+  asked->changes.comparison = NULL;
+  return r;
+}
+
+static int
 find_restart(struct http_request *request, struct evaluations *evaluations,
              struct asked_restart *ret, struct error *err)
 {
   int r = ask_for_restart(request, evaluations, ret, err);
-  if (r == 0) {
-    comparisons_expire(evaluations); /* orders are given by what is so now */
-    r = db_pool_run(evaluations->options.pool, DB_READ, read_restart, ret, err);
-  }
-  comparison_drop(ret->changes.comparison);
-  ret->changes.comparison = NULL;
+  return r < 0 ? r : find_failed(evaluations, ret, err);
+}
+
+static int
+restart(struct evaluations *evaluations, const struct asked_restart *asked, struct error *err)
+{
+  int r = farm_builds_restart(evaluations->options.farm, asked->ids, asked->count, err);
+  comparisons_expire(evaluations);
   return r;
 }
 
 static int
 page_restart(struct http_request *request, void *context, struct error *err)
 {
-  struct evaluations *evaluations = context;
   struct asked_restart asked;
-  int r = find_restart(request, evaluations, &asked, err);
+  int r = find_restart(request, context, &asked, err);
   if (r == 0 && asked.count == 0)
     return nothing_failed(request, &asked);
   if (r == 0)
-    r = farm_builds_restart(evaluations->options.farm, asked.ids, asked.count, err);
+    r = restart(context, &asked, err);
   if (r < 0)
     return r;
-  comparisons_expire(evaluations);
   return ui_done(request, asked.back, "%zu %s restarted.", asked.count,
                  asked.count == 1 ? "build is" : "builds are");
 }
@@ -205,6 +155,28 @@ post_restart(struct http_request *request, void *context, struct error *err)
 {
   (void) err;
   return evaluations_later(context, request, page_restart);
+}
+
+static int
+api_restart(struct http_request *request, void *context, struct error *err)
+{
+  struct asked_restart asked = { 0 };
+  int r = changes_ask(request, context, &asked.changes, err);
+  if (r == 0)
+    r = find_failed(context, &asked, err);
+  if (r == 0 && asked.count == 0)
+    r = error_set(err, -EEXIST, "no build of evaluation %lld has failed",
+                  (long long) asked.changes.id);
+  if (r == 0)
+    r = restart(context, &asked, err);
+  return r < 0 ? r : http_reply_accepted(request);
+}
+
+static int
+post_api_restart(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return evaluations_later(context, request, api_restart);
 }
 
 /* ---- asking first ---- */

@@ -126,8 +126,6 @@ static const struct
   { "cancelled", "cancelled", "cancelled", false, false },
 };
 
-static const char *const kept[] = { "show", "name", "against", "sort", NULL };
-
 static const struct ui_column columns[] = {
   { "Job", "name", false, false },
   { "Build", "state", false, false },
@@ -368,9 +366,6 @@ check_errors_word(struct str word, struct error *err)
 static int
 read_list(struct http_request *request, struct evaluation_query *query, struct error *err)
 {
-  struct str show_name = http_query(request, "show");
-  if (show_name.size == 0)
-    show_name = http_query(request, "state"); /* its name in older links */
   query->page = (struct comparison_page) { .limit = JOBS_SHOWN };
   query->page.name = http_query(request, "name");
   query->sort = (struct ui_sort) { COLUMN_STATE, false };
@@ -379,7 +374,7 @@ read_list(struct http_request *request, struct evaluation_query *query, struct e
   query->page.falls = query->sort.falls;
   if (r == 0)
     r = comparison_cursor_parse(http_query(request, "after"), &query->page, err);
-  return r < 0 ? r : job_show_parse(show_name, &query->page.show, err);
+  return r < 0 ? r : job_show_parse(http_query(request, "show"), &query->page.show, err);
 }
 
 /* What is typed into the field may be no number: the page then says so. */
@@ -411,7 +406,7 @@ read_query(struct http_request *request, struct evaluations *evaluations,
     .request = request,
     .path = arena_printf(ret->changes.arena, "/evaluations/%lld", (long long) ret->changes.id),
     .anchor = "#jobs",
-    .kept = kept,
+    .kept = comparison_page_kept,
   };
   return r;
 }

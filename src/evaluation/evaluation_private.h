@@ -44,6 +44,7 @@ struct evaluations
   struct follower *followers; /* of their logs */
   struct comparison *comparisons[COMPARISONS_KEPT]; /* newest first (comparison.h) */
   struct error trouble;                             /* what evaluations lack; code 0 = nothing */
+  int64_t look_for_trouble_at_ms;
 
   /* Held from reading `polled` to adding what was claimed: two pollers never take
      the same. Taken before `lock`. */
@@ -56,8 +57,7 @@ struct evaluations
   pthread_t *evaluators;
   pthread_t tailer;
   pthread_t tallier;
-  int64_t look_for_trouble_at_ms; /* the tallier's */
-  int threads_started;            /* pollers, then evaluators, then the tailer, then the tallier */
+  int threads_started; /* pollers, then evaluators, then the tailer, then the tallier */
 };
 
 /* A specification under poll; on the list from claim to outcome. */
@@ -179,9 +179,9 @@ extern const char evaluator_path[];
 
 /* ---- health.c: whether Guix is there ---- */
 
-/* -ENOENT ... with a hint. */
-int evaluations_check(const struct evaluations *evaluations, struct error *err);
-/* That from time to time, for evaluations_trouble; one thread calls it. */
+/* -ENOENT ... with a hint. What it finds is told by evaluations_trouble from then on. */
+int evaluations_check(struct evaluations *evaluations, struct error *err);
+/* That from time to time. */
 void evaluations_look_for_trouble(struct evaluations *evaluations);
 
 /* ---- keeper.c ---- */
@@ -219,6 +219,8 @@ void evaluations_look_now(struct evaluations *evaluations);
    what went well. */
 int evaluations_delete_later(struct evaluations *evaluations, struct http_request *request,
                              int (*reply)(struct http_request *request));
+/* `limit` of a request for a list. -EINVAL. */
+int evaluation_list_limit(struct http_request *request, int64_t *ret, struct error *err);
 /* The cursor "NAME/DERIVATION" of a list of jobs; data NULL = its beginning. */
 int evaluation_job_cursor(struct str cursor, struct str *ret_name, int64_t *ret_id,
                           struct error *err);

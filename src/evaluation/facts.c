@@ -6,9 +6,6 @@
 #include "evaluation/comparison.h"
 #include "evaluation/revisions.h"
 
-#define PAGE_DEFAULT 100
-#define PAGE_MAX 1000
-
 struct facts_question
 {
   struct changes_question changes; /* without a comparison */
@@ -178,7 +175,7 @@ read_errors_question(struct http_request *request, struct evaluations *evaluatio
   ret->wants_gone = str_equal(show, STR("gone"));
   int r = changes_ask(request, evaluations, &ret->changes, err);
   if (r == 0)
-    r = http_query_i64(request, "limit", 1, PAGE_MAX, PAGE_DEFAULT, &ret->limit, err);
+    r = evaluation_list_limit(request, &ret->limit, err);
   if (r == 0)
     r = http_query_i64(request, "before", 1, INT64_MAX, 0, &ret->after, err);
   if (r == 0 && show.size > 0 && !ret->wants_new && !ret->wants_gone)

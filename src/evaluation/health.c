@@ -53,8 +53,8 @@ check_guix(const struct evaluations *evaluations, struct error *err)
                          "--store-root FOLDER for a root of its own.");
 }
 
-int
-evaluations_check(const struct evaluations *evaluations, struct error *err)
+static int
+check(const struct evaluations *evaluations, struct error *err)
 {
   CLEANUP_FREE char *socket =
       mem_printf("%s/var/guix/daemon-socket/socket", evaluations->options.store_root);
@@ -69,21 +69,33 @@ evaluations_check(const struct evaluations *evaluations, struct error *err)
                                   "its root is: --store-root FOLDER.");
 }
 
+int
+evaluations_check(struct evaluations *evaluations, struct error *err)
+{
+  struct error found = { 0 };
+  int r = check(evaluations, &found);
+  pthread_mutex_lock(&evaluations->lock);
+  bool is_new = r < 0 && strcmp(evaluations->trouble.message, found.message) != 0;
+  evaluations->trouble = found;
+  evaluations->look_for_trouble_at_ms =
+      clock_monotonic_ms() + (r < 0 ? LOOK_AGAIN_MS : LOOK_LATER_MS);
+  pthread_mutex_unlock(&evaluations->lock);
+  if (is_new)
+    log_warning("evaluation", "evaluations will fail: %s. %s", found.message, found.hint);
+  if (r < 0)
+    *err = found;
+  return r;
+}
+
 void
 evaluations_look_for_trouble(struct evaluations *evaluations)
 {
   struct error err = { 0 };
-  int64_t now = clock_monotonic_ms();
-  if (now < evaluations->look_for_trouble_at_ms)
-    return;
-  int r = evaluations_check(evaluations, &err);
   pthread_mutex_lock(&evaluations->lock);
-  bool is_new = r < 0 && strcmp(evaluations->trouble.message, err.message) != 0;
-  evaluations->trouble = err;
+  bool is_due = clock_monotonic_ms() >= evaluations->look_for_trouble_at_ms;
   pthread_mutex_unlock(&evaluations->lock);
-  if (is_new)
-    log_warning("evaluation", "evaluations will fail: %s. %s", err.message, err.hint);
-  evaluations->look_for_trouble_at_ms = now + (r < 0 ? LOOK_AGAIN_MS : LOOK_LATER_MS);
+  if (is_due)
+    (void) evaluations_check(evaluations, &err);
 }
 
 void

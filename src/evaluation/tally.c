@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Keeps the numbers that lists show of an evaluation's jobs. A build that ends or begins
    again marks the evaluations that want it; those that are marked are counted, the newest
-   first, on a thread that works a tenth of its time at most. */
+   first, on a thread that works a tenth of its time at most. One build may be wanted by years of
+   evaluations: what people look at is not to wait for those. */
 #include <errno.h>
 
 #include "base/clock.h"
@@ -17,6 +18,7 @@
 #define IDLE_SHARE 9     /* after work, so many times as long as it took */
 #define EVENTS_MOST 2000 /* of one look */
 #define COUNTED_MOST 16  /* evaluations, between two looks */
+#define COUNT_MS 250     /* so long the newest; then the oldest, for it not to wait for ever */
 
 /* ---- which are to be counted ---- */
 
@@ -177,17 +179,22 @@ count_again(struct db *db, void *context, struct error *err)
 
 /* ---- the thread ---- */
 
+struct uncounted
+{
+  int64_t ids[COUNTED_MOST + 1];
+  size_t count;
+};
+
 static int
 read_uncounted(struct db *db, void *context, struct error *err)
 {
-  struct arena arena = { 0 };
-  struct db_i64s *ret = context;
+  CLEANUP_ARENA struct arena arena = { 0 };
+  struct uncounted *ret = context;
   struct tally_uncounted_rows rows = { 0 };
   int r = tally_uncounted(db, COUNTED_MOST, &arena, &rows, err);
   ret->count = rows.count;
   for (size_t i = 0; i < rows.count; i++)
-    ((int64_t *) ret->items)[i] = rows.items[i].id;
-  arena_free(&arena);
+    ret->ids[i] = rows.items[i].id;
   return r;
 }
 
@@ -196,18 +203,22 @@ static int
 count_some(struct evaluations *evaluations, struct error *err)
 {
   struct db_pool *pool = evaluations->options.pool;
-  int64_t room[COUNTED_MOST];
-  struct db_i64s ids = { room, 0 };
-  bool changed = false;
-  int r = db_pool_run(pool, DB_READ, read_uncounted, &ids, err);
-  for (size_t i = 0; r == 0 && i < ids.count && !evaluations->stopping; i++) {
-    struct count count = { .id = room[i] };
+  struct uncounted uncounted = { 0 };
+  bool changed = false, is_cut = false;
+  int r = db_pool_run(pool, DB_READ, read_uncounted, &uncounted, err);
+  int64_t until = clock_monotonic_ms() + COUNT_MS;
+  for (size_t i = 0; r == 0 && i < uncounted.count && !evaluations->stopping; i++) {
+    if (i > 0 && i + 1 < uncounted.count && clock_monotonic_ms() >= until) {
+      is_cut = true;
+      i = uncounted.count - 1;
+    }
+    struct count count = { .id = uncounted.ids[i] };
     r = db_pool_run(pool, DB_WRITE, count_again, &count, err);
     changed = changed || (r == 0 && count.changed);
   }
   if (changed)
     evaluations_wake_feeds(evaluations);
-  return r < 0 ? r : ids.count == COUNTED_MOST;
+  return r < 0 ? r : is_cut || uncounted.count >= COUNTED_MOST;
 }
 
 void *

@@ -25,7 +25,11 @@ WHERE state = 2 AND NOT tally_stale
              FROM wanting);
 
 -- name: tally_uncounted :many
-SELECT id FROM evaluation WHERE state = 2 AND tally_stale ORDER BY id DESC LIMIT :limit::bigint;
+-- The newest ones, and behind them the oldest of all.
+(SELECT id FROM evaluation WHERE state = 2 AND tally_stale ORDER BY id DESC LIMIT :limit::bigint)
+UNION
+(SELECT id FROM evaluation WHERE state = 2 AND tally_stale ORDER BY id LIMIT 1)
+ORDER BY 1 DESC;
 
 -- name: tally_take :one
 -- Before it is counted: who marks it from now on waits, and marks it again.

@@ -23,7 +23,8 @@ struct agents_question
 {
   struct serve_context *serve;
   struct arena *arena;
-  struct str name; /* data NULL = all */
+  struct serve_agents_rows agents;
+  struct serve_running_rows running;
   struct agents_view view;
 };
 
@@ -31,11 +32,25 @@ static int
 read_agents(struct db *db, void *context, struct error *err)
 {
   struct agents_question *question = context;
-  int r = serve_agents(db, question->name, STR(""), AGENTS_MAX, question->arena,
-                       &question->view.agents, err);
-  if (r == 0)
-    r = serve_running(db, question->name, question->arena, &question->view.running, err);
-  return r;
+  const struct str all = { 0 };
+  int r = serve_agents(db, all, STR(""), AGENTS_MAX, question->arena, &question->agents, err);
+  return r < 0 ? r : serve_running(db, all, question->arena, &question->running, err);
+}
+
+struct serve_running_rows
+serve_running_of(const struct serve_running_rows *rows, int64_t agent_id)
+{
+  size_t first = 0, count = 0;
+  for (size_t end = rows->count; first < end;) {
+    size_t middle = first + (end - first) / 2;
+    if (rows->items[middle].agent_id < agent_id)
+      first = middle + 1;
+    else
+      end = middle;
+  }
+  while (first + count < rows->count && rows->items[first + count].agent_id == agent_id)
+    count++;
+  return (struct serve_running_rows) { rows->items + first, count };
 }
 
 /* ---- order ---- */
@@ -97,6 +112,19 @@ compare_agents(const void *left, const void *right, void *context)
   return order == 0 ? by_name(left, right) : sort->falls ? -order : order;
 }
 
+static void
+fill_agents(struct agents_question *question, struct ui_sort *sort)
+{
+  struct serve_agents_rows *agents = &question->agents;
+  qsort_r(agents->items, agents->count, sizeof *agents->items, compare_agents, sort);
+  struct agent_line *lines = arena_array(question->arena, agents->count + 1, sizeof *lines);
+  for (size_t i = 0; i < agents->count; i++)
+    lines[i] = (struct agent_line) { agents->items[i],
+                                     serve_running_of(&question->running, agents->items[i].id) };
+  question->view.agents.items = lines;
+  question->view.agents.count = agents->count;
+}
+
 static int
 show_agents(struct http_request *request, void *context, struct error *err)
 {
@@ -110,8 +138,7 @@ show_agents(struct http_request *request, void *context, struct error *err)
     r = db_pool_run(serve->pool, DB_READ, read_agents, &question, err);
   if (r < 0)
     return r;
-  qsort_r(view->agents.items, view->agents.count, sizeof *view->agents.items, compare_agents,
-          &sort);
+  fill_agents(&question, &sort);
   view->url = serve_own_url(request);
   view->heads = ui_list_heads(&list, agent_columns, ARRAY_SIZE(agent_columns), &sort);
   CLEANUP_BUF struct buf page = { 0 };

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "serve/api_list.h"
 #include "serve/counts.h"
+#include "serve/views.h"
 
 /* ---- status and key ---- */
 
@@ -78,10 +79,9 @@ write_running(struct json *json, const struct agents_facts *facts, int64_t agent
 {
   json_key(json, "running_attempts");
   json_array_open(json);
-  for (size_t i = 0; i < facts->running.count; i++) {
-    const struct serve_running_row *row = &facts->running.items[i];
-    if (row->agent_id != agent_id)
-      continue;
+  const struct serve_running_rows running = serve_running_of(&facts->running, agent_id);
+  for (size_t i = 0; i < running.count; i++) {
+    const struct serve_running_row *row = &running.items[i];
     json_object_open(json);
     json_put_i64(json, "id", row->attempt);
     json_put_i64(json, "build", row->build);
@@ -136,7 +136,7 @@ write_agent(struct json *json, const struct agents_facts *facts, const struct se
 }
 
 static int
-get_agents(struct http_request *request, void *context, struct error *err)
+tell_agents(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   struct str before = http_query(request, "before");
@@ -155,6 +155,14 @@ get_agents(struct http_request *request, void *context, struct error *err)
     write_agent(&json, &facts, &facts.agents.items[i]);
   return api_list_reply(request, &json, &body,
                         has_more ? facts.agents.items[facts.limit - 1].name.data : NULL);
+}
+
+/* All that they work on. */
+static int
+get_agents(struct http_request *request, void *context, struct error *err)
+{
+  (void) err;
+  return serve_later(context, request, tell_agents);
 }
 
 static int

@@ -43,12 +43,13 @@ read_job(struct db *db, struct build_question *question, struct error *err)
   return 0;
 }
 
-int
-serve_read_attempts(struct db *db, int64_t build_id, struct arena *arena, struct attempts_view *ret,
-                    struct error *err)
+/* The newest COUNT behind BEFORE. */
+static int
+read_attempts(struct db *db, int64_t build_id, int64_t before, int64_t count, struct arena *arena,
+              struct attempts_view *ret, struct error *err)
 {
   struct serve_build_attempts_rows rows;
-  int r = serve_build_attempts(db, build_id, INT64_MAX, ATTEMPTS_SHOWN, arena, &rows, err);
+  int r = serve_build_attempts(db, build_id, before, count, arena, &rows, err);
   if (r < 0)
     return r;
   ret->count = rows.count;
@@ -58,6 +59,28 @@ serve_read_attempts(struct db *db, int64_t build_id, struct arena *arena, struct
         (struct attempt_view) { .row = rows.items[i],
                                 .words = cause_words((enum farm_cause) rows.items[i].cause) };
   return 0;
+}
+
+int
+serve_read_attempts(struct db *db, int64_t build_id, struct arena *arena, struct attempts_view *ret,
+                    struct error *err)
+{
+  return read_attempts(db, build_id, INT64_MAX, ATTEMPTS_SHOWN, arena, ret, err);
+}
+
+int
+serve_read_attempt(struct db *db, int64_t build_id, int64_t attempt_id, struct arena *arena,
+                   struct attempt_view *ret, struct error *err)
+{
+  struct serve_attempt_of_build_row wanted;
+  struct attempts_view one = { 0 };
+  *ret = (struct attempt_view) { 0 };
+  int r = serve_attempt_of_build(db, build_id, attempt_id != 0 ? &attempt_id : NULL, &wanted, err);
+  if (r > 0)
+    r = read_attempts(db, build_id, wanted.id + 1, 1, arena, &one, err);
+  if (r == 0 && one.count > 0)
+    *ret = one.items[0];
+  return r;
 }
 
 static void
@@ -79,6 +102,8 @@ read_build(struct db *db, void *context, struct error *err)
   if (r == 0)
     r = serve_read_attempts(db, question->id, arena, &view->attempts, err);
   if (r == 0)
+    r = serve_read_attempt(db, question->id, 0, arena, &view->logged, err);
+  if (r == 0)
     r = serve_build_neighbours(db, view->build.derivation_id, BUILD_NEIGHBOURS_MAX,
                                NEIGHBOURS_SHOWN, arena, &view->neighbours, err);
   if (r == 0)
@@ -90,28 +115,6 @@ read_build(struct db *db, void *context, struct error *err)
 
 /* ---- the end of its log ---- */
 
-static bool
-is_running(const struct serve_build_attempts_row *attempt)
-{
-  return str_equal(attempt->state, STR("running"));
-}
-
-/* Whose log people want: as serve_attempt_of_build has it, among those that are shown.
-   NULL = there is none. */
-static const struct serve_build_attempts_row *
-logged_attempt(const struct attempts_view *attempts)
-{
-  const struct serve_build_attempts_row *best = NULL;
-  for (size_t i = 0; i < attempts->count; i++) { /* newest first */
-    const struct serve_build_attempts_row *row = &attempts->items[i].row;
-    if (is_running(row))
-      return row;
-    if (best == NULL || (best->started_at_null && !row->started_at_null))
-      best = row;
-  }
-  return best;
-}
-
 /* A missing log is an empty one: a page is no place to fail for it. One whose closing
    was missed is closed now, or the page would follow it for ever. */
 static void
@@ -119,21 +122,21 @@ read_log(struct build_question *question)
 {
   struct serve_context *serve = question->serve;
   struct build_view *view = &question->view;
-  const struct serve_build_attempts_row *logged = logged_attempt(&view->attempts);
+  int64_t attempt_id = view->logged.row.id;
   view->log = (struct log_window) { .error = "", .follow_style = "", .follow_line = 1 };
-  if (logged == NULL)
+  if (attempt_id == 0)
     return;
-  view->attempt_id = logged->id;
-  if (!is_running(logged) && cache_log_is_live(serve->cache, view->attempt_id))
-    (void) farm_log_close(serve->farm, view->attempt_id, NULL);
+  bool is_running = str_equal(view->logged.row.state, STR("running"));
+  if (!is_running && cache_log_is_live(serve->cache, attempt_id))
+    (void) farm_log_close(serve->farm, attempt_id, NULL);
   const struct log_window_question asked = {
-    .attempt_id = view->attempt_id,
+    .attempt_id = attempt_id,
     .lines_max = LINES_SHOWN,
     .has_failed = str_equal(view->build.state, STR("failed")),
   };
   (void) log_window_read(&serve->log_scans, serve->cache, &asked, question->arena, &view->log,
                          NULL);
-  view->log_is_live = view->log.is_live || is_running(logged);
+  view->log_is_live = view->log.is_live || is_running;
 }
 
 /* ---- the page ---- */

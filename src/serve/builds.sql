@@ -237,16 +237,23 @@ FROM (SELECT found.*, count(*) OVER () AS count
 JOIN store_path ON store_path.id = side.derivation_id;
 
 -- name: serve_job_history :many
--- What the latest EVALUATIONS of a specification asked for by this name, newest first.
-SELECT evaluation.id AS evaluation, evaluation.created_at, build_id AS build,
-       build_state_name(build.state) AS "state!", left(substr(basename, 34), -4) AS "name!"
-FROM (SELECT id, created_at FROM evaluation
-      WHERE specification_id = :specification_id
-      ORDER BY id DESC LIMIT :evaluations::bigint) AS evaluation
-JOIN job ON job.evaluation_id = evaluation.id AND job.name_id = :name_id
+-- What the latest EVALUATIONS of a specification that succeeded, and so have jobs, asked for
+-- by this name, newest first; at the edge, the oldest of them, when there are older ones.
+WITH latest AS (
+  SELECT id, created_at FROM evaluation
+  WHERE specification_id = :specification_id AND state = 2
+  ORDER BY id DESC LIMIT :evaluations::bigint)
+SELECT latest.id AS "evaluation!", latest.created_at AS "created_at!", build_id AS build,
+       build_state_name(build.state) AS "state!", left(substr(basename, 34), -4) AS "name!",
+       latest.id = (SELECT min(id) FROM latest)
+       AND EXISTS (SELECT FROM evaluation
+                   WHERE specification_id = :specification_id AND state = 2
+                     AND id < latest.id) AS "is_edge!"
+FROM latest
+JOIN job ON job.evaluation_id = latest.id AND job.name_id = :name_id
 JOIN build ON build.id = build_id
 JOIN store_path ON store_path.id = build.derivation_id
-ORDER BY evaluation.id DESC, build_id DESC;
+ORDER BY latest.id DESC, build_id DESC;
 
 -- name: serve_build_hold :one
 -- How much is cancelled with a build, about: what needs it, directly and by others, and

@@ -18,7 +18,7 @@ WHERE (:name?::text IS NULL OR agent.name = :name?) AND agent.name > :after
 ORDER BY agent.name LIMIT :limit::bigint;
 
 -- name: serve_running :many
--- What agents, or the one with this name, work on now.
+-- What agents, or the one with this name, work on now, by agent.
 SELECT attempt.id AS attempt, agent_id, build_id AS build, left(substr(basename, 34), -4) AS "name!",
        attempt.created_at
 FROM attempt
@@ -26,7 +26,7 @@ JOIN agent ON agent.id = agent_id
 JOIN build ON build.id = build_id
 JOIN store_path ON store_path.id = derivation_id
 WHERE attempt.state = 0 AND (:agent?::text IS NULL OR agent.name = :agent?)
-ORDER BY attempt.id;
+ORDER BY agent_id, attempt.id;
 
 -- name: serve_counts :one
 SELECT count(*) FILTER (WHERE state = 0) AS "waiting!",

@@ -59,19 +59,15 @@ read_build(struct db *db, void *context, struct error *err)
 {
   struct log_page_question *question = context;
   struct log_view *view = &question->view;
-  struct serve_attempt_of_build_row logged = { 0 };
-  const int64_t *given = question->attempt_id != 0 ? &question->attempt_id : NULL;
   int r = build_find(db, question->id, question->arena, &view->build, NULL, err);
   if (r == 0)
     r = serve_read_attempts(db, question->id, question->arena, &view->attempts, err);
   if (r == 0)
-    r = serve_attempt_of_build(db, question->id, given, &logged, err);
-  for (size_t i = 0; r >= 0 && i < view->attempts.count; i++)
-    if (view->attempts.items[i].row.id == logged.id)
-      view->attempt = view->attempts.items[i];
-  if (r >= 0 && given != NULL && view->attempt.row.id == 0)
+    r = serve_read_attempt(db, question->id, question->attempt_id, question->arena, &view->attempt,
+                           err);
+  if (r == 0 && question->attempt_id != 0 && view->attempt.row.id == 0)
     r = error_set(err, -ENOENT, "build %lld has no such attempt", (long long) question->id);
-  return r < 0 ? r : 0;
+  return r;
 }
 
 /* What succeeded is read from its beginning, anything else from its end. */

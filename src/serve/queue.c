@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What waits: what cannot run, what comes next, and how much by system and specification. */
 #include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/mem.h"
+#include "serve/queue_view.h"
 #include "serve/routes.h"
 #include "serve/serve_pages.h"
 #include "serve/views.h"
@@ -78,26 +82,46 @@ count_all(struct queue_view *view)
 
 /* ---- what is kept ---- */
 
+struct queue_kept
+{
+  atomic_int references;
+  struct arena arena; /* of `view` */
+  struct queue_view view;
+};
+
+static void
+kept_drop(struct queue_kept *kept)
+{
+  if (kept == NULL || atomic_fetch_sub(&kept->references, 1) > 1)
+    return;
+  arena_free(&kept->arena);
+  free(kept);
+}
+
+void
+serve_queue_forget(struct serve_context *context)
+{
+  kept_drop(context->queue.kept);
+  context->queue.kept = NULL;
+}
+
 static int
 read_queue(struct db *db, void *context, struct error *err)
 {
-  struct queue *queue = context;
-  struct queue_view *view = &queue->view;
-  arena_free(&queue->arena);
-  int r = queue_systems(db, &queue->arena, &view->systems, err);
+  struct queue_kept *kept = context;
+  struct queue_view *view = &kept->view;
+  arena_free(&kept->arena);
+  int r = queue_systems(db, &kept->arena, &view->systems, err);
   if (r == 0)
-    r = queue_specifications(db, &queue->arena, &view->specifications, err);
+    r = queue_specifications(db, &kept->arena, &view->specifications, err);
   if (r == 0)
-    r = read_part(db, &view->systems, 0, SHOWN, &queue->arena, &view->part, err);
+    r = read_part(db, &view->systems, 0, SHOWN, &kept->arena, &view->part, err);
   if (r == 0)
-    r = queue_oldest(db, SHOWN, &queue->arena, &view->oldest, err);
-  view->is_first = true;
+    r = queue_oldest(db, SHOWN, &kept->arena, &view->oldest, err);
   count_all(view);
   return r;
 }
 
-/* Under the lock, which holds until what was read is printed: those who come meanwhile
-   wait for it, and take it. */
 static int
 refresh(struct serve_context *serve, struct error *err)
 {
@@ -105,12 +129,34 @@ refresh(struct serve_context *serve, struct error *err)
   int64_t start = clock_monotonic_ms();
   if (start < queue->until_ms)
     return 0;
-  queue->until_ms = 0;
-  int r = db_pool_run(serve->pool, DB_READ, read_queue, queue, err);
+  struct queue_kept *fresh = mem_alloc(sizeof *fresh);
+  *fresh = (struct queue_kept) { .references = 1 };
+  int r = db_pool_run(serve->pool, DB_READ, read_queue, fresh, err);
+  if (r < 0) {
+    kept_drop(fresh);
+    return r;
+  }
   int64_t end = clock_monotonic_ms();
   int64_t keep = KEEP_TIMES * (end - start);
-  if (r == 0)
-    queue->until_ms = end + (keep > KEEP_MS ? keep : KEEP_MS);
+  queue->until_ms = end + (keep > KEEP_MS ? keep : KEEP_MS);
+  kept_drop(queue->kept);
+  queue->kept = fresh;
+  return 0;
+}
+
+/* The lock holds while it is read: those who come meanwhile wait for it, and take it. What
+   they do with it, until they drop it, holds up nobody. */
+static int
+kept_take(struct serve_context *serve, struct queue_kept **ret, struct error *err)
+{
+  struct queue *queue = &serve->queue;
+  pthread_mutex_lock(&queue->lock);
+  int r = refresh(serve, err);
+  if (r == 0) {
+    *ret = queue->kept;
+    atomic_fetch_add(&queue->kept->references, 1);
+  }
+  pthread_mutex_unlock(&queue->lock);
   return r;
 }
 
@@ -132,33 +178,43 @@ read_further(struct db *db, void *context, struct error *err)
 }
 
 static int
+show_kept(struct http_request *request, struct serve_context *serve, const struct queue_kept *kept,
+          struct further *further, struct error *err)
+{
+  const struct ui_list list = { request, "/queue", NULL, (const char *const[]) { "limit", NULL } };
+  struct queue_view *view = &further->view;
+  *view = kept->view;
+  view->is_first = further->after == 0;
+  int r = 0;
+  if (further->after != 0 || further->limit != SHOWN)
+    r = db_pool_run(serve->pool, DB_READ, read_further, further, err);
+  if (r < 0)
+    return r;
+  const char *last = arena_printf(further->arena, "%lld", (long long) view->part.last);
+  view->front = ui_list_address(&list, NULL, STR(""));
+  view->next = view->part.last != 0 ? ui_list_address(&list, "after", str_of(last)) : "";
+  CLEANUP_BUF struct buf page = { 0 };
+  struct ui_frame frame;
+  accounts_frame(request, serve->pool, &frame);
+  queue_page(&page, view, &frame);
+  return ui_reply(request, &frame, &page);
+}
+
+static int
 show_queue(struct http_request *request, void *context, struct error *err)
 {
   struct serve_context *serve = context;
   struct further further = { .arena = http_arena(request) };
-  struct ui_frame frame;
-  CLEANUP_BUF struct buf page = { 0 };
-  accounts_frame(request, serve->pool, &frame);
-  const struct ui_list list = { request, "/queue", NULL, (const char *const[]) { "limit", NULL } };
+  struct queue_kept *kept = NULL;
   int r = http_query_i64(request, "after", 1, INT64_MAX, 0, &further.after, err);
   if (r == 0)
     r = http_query_i64(request, "limit", 1, SHOWN, SHOWN, &further.limit, err);
-  if (r < 0)
-    return r;
-  pthread_mutex_lock(&serve->queue.lock);
-  r = refresh(serve, err);
-  further.view = serve->queue.view;
-  further.view.is_first = further.after == 0;
-  if (r == 0 && (further.after != 0 || further.limit != SHOWN))
-    r = db_pool_run(serve->pool, DB_READ, read_further, &further, err);
-  further.view.front = ui_list_address(&list, NULL, STR(""));
-  const char *last = arena_printf(further.arena, "%lld", (long long) further.view.part.last);
-  further.view.next =
-      further.view.part.last != 0 ? ui_list_address(&list, "after", str_of(last)) : "";
   if (r == 0)
-    queue_page(&page, &further.view, &frame);
-  pthread_mutex_unlock(&serve->queue.lock);
-  return r < 0 ? r : ui_reply(request, &frame, &page);
+    r = kept_take(serve, &kept, err);
+  if (r == 0)
+    r = show_kept(request, serve, kept, &further, err);
+  kept_drop(kept);
+  return r;
 }
 
 static int
@@ -244,20 +300,19 @@ put_builds(struct json *json, const struct queue_view *view)
 static int
 tell_queue(struct http_request *request, void *context, struct error *err)
 {
-  struct serve_context *serve = context;
+  struct queue_kept *kept = NULL;
+  int r = kept_take(context, &kept, err);
+  if (r < 0)
+    return r;
   CLEANUP_BUF struct buf body = { 0 };
   struct json json = json_begin(&body);
-  pthread_mutex_lock(&serve->queue.lock);
-  int r = refresh(serve, err);
-  if (r == 0) {
-    json_object_open(&json);
-    put_systems(&json, &serve->queue.view.systems);
-    put_specifications(&json, &serve->queue.view.specifications);
-    put_builds(&json, &serve->queue.view);
-    json_object_close(&json);
-  }
-  pthread_mutex_unlock(&serve->queue.lock);
-  return r < 0 ? r : http_reply_json(request, 200, &body);
+  json_object_open(&json);
+  put_systems(&json, &kept->view.systems);
+  put_specifications(&json, &kept->view.specifications);
+  put_builds(&json, &kept->view);
+  json_object_close(&json);
+  kept_drop(kept);
+  return http_reply_json(request, 200, &body);
 }
 
 static int

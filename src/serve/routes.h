@@ -6,7 +6,6 @@
 #include "evaluation/evaluation.h"
 #include "serve/drawing.h"
 #include "serve/log_window.h"
-#include "serve/queue_view.h"
 #include "serve/serve_sql.h"
 
 #define SERVE_ROUTES_MAX 48 /* lists */
@@ -23,9 +22,8 @@ struct counts /* counts.c */
 struct queue /* queue.c */
 {
   pthread_mutex_t lock;
-  struct arena arena; /* of `view` */
-  struct queue_view view;
-  int64_t until_ms; /* monotonic; 0 = not read yet */
+  struct queue_kept *kept; /* what was read last; NULL = nothing yet */
+  int64_t until_ms;        /* monotonic */
 };
 
 struct description /* routes.c */
@@ -82,6 +80,7 @@ struct str serve_own_url(struct http_request *request);
 struct http_routes serve_help(struct serve_context *context);
 struct http_routes serve_joining(struct serve_context *context);
 struct http_routes serve_queue(struct serve_context *context);
+void serve_queue_forget(struct serve_context *context); /* what is kept of it */
 struct http_routes serve_search(struct serve_context *context);
 struct http_routes serve_substitutes_page(struct serve_context *context);
 struct http_routes serve_api_builds(struct serve_context *context);

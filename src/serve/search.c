@@ -15,6 +15,7 @@
 #define HASH_BEGINNING 4 /* digits from which on a store item is looked for by them */
 #define STORE "/gnu/store/"
 
+#define NAMES_MAX 20000   /* of jobs that contain it; they are kept when no job has them */
 #define BEGINNING_MAX 200 /* builds by the beginning of their name */
 
 struct search
@@ -107,7 +108,7 @@ run_search(struct db *db, void *context, struct error *err)
   struct arena *arena = search->arena;
   struct search_view *view = &search->view;
   int64_t limit = search->limit + 1;
-  int r = search_jobs(db, search->word, limit, arena, &view->jobs, err);
+  int r = search_jobs(db, search->word, NAMES_MAX, limit, arena, &view->jobs, err);
   if (r == 0)
     r = search_builds(db, search->name, limit > BEGINNING_MAX ? limit : BEGINNING_MAX,
                       BUILDS_LOOKED_AT, limit, arena, &view->builds, err);

@@ -3,18 +3,22 @@
 -- commits or one range of an index, never builds or jobs.
 
 -- name: search_jobs :many
--- Job names that contain WORD (in lower case), each in the newest evaluation of each
--- specification that has it.
-SELECT job_name.name, specification.name AS specification, job.evaluation_id AS evaluation,
+-- Jobs of the newest evaluations, one of each specification, whose names contain WORD (in lower
+-- case), the shortest first. Names are kept for ever: of all NAMES that contain it, each is looked
+-- up in these evaluations until there are enough jobs.
+WITH newest AS MATERIALIZED (
+  SELECT max(evaluation.id) AS evaluation, specification.name AS specification
+  FROM specification
+  JOIN evaluation ON specification_id = specification.id AND state = 2
+  GROUP BY specification.id)
+SELECT job_name.name, newest.specification AS "specification!", newest.evaluation AS "evaluation!",
        job.build_id AS build, build_state_name(build.state) AS "state!"
-FROM (SELECT id, name FROM job_name WHERE strpos(lower(name), :word) > 0
-      ORDER BY length(name), name LIMIT :limit::bigint) AS job_name
-CROSS JOIN specification
-JOIN job ON job.name_id = job_name.id
-  AND job.evaluation_id = (SELECT max(id) FROM evaluation
-                           WHERE specification_id = specification.id AND state = 2)
+FROM (SELECT id, name, length(name) AS length FROM job_name WHERE strpos(lower(name), :word) > 0
+      ORDER BY length(name), name LIMIT :names::bigint) AS job_name
+CROSS JOIN newest
+JOIN job ON job.name_id = job_name.id AND job.evaluation_id = newest.evaluation
 JOIN build ON build.id = job.build_id
-ORDER BY length(job_name.name), job_name.name, specification.name, job.build_id
+ORDER BY job_name.length, job_name.name, newest.specification, job.build_id
 LIMIT :limit::bigint;
 
 -- name: search_builds :many
@@ -56,8 +60,10 @@ WHERE basename >= :beginning AND basename < :beginning || '~'
 ORDER BY basename LIMIT :limit::bigint;
 
 -- name: search_commits :many
--- By the beginning of their hash, or by what their subject contains (in lower case).
-SELECT commit_hash AS commit, subject, author, committed_at, url,
+-- By the beginning of their hash, or by what their subject contains (in lower case); each with the
+-- newest evaluation that it stood in.
+SELECT DISTINCT ON (revision.id)
+       commit_hash AS commit, subject, author, committed_at, url,
        specification.name AS "specification?", evaluation.id AS "evaluation?",
        evaluation_state_name(evaluation.state) AS "state?"
 FROM (SELECT * FROM revision
@@ -67,7 +73,7 @@ JOIN repository ON repository.id = repository_id
 LEFT JOIN evaluation_revision ON revision_id = revision.id
 LEFT JOIN evaluation ON evaluation.id = evaluation_id
 LEFT JOIN specification ON specification.id = specification_id
-ORDER BY revision.id DESC, evaluation.id DESC LIMIT :limit::bigint;
+ORDER BY revision.id DESC, evaluation.id DESC NULLS LAST;
 
 -- name: search_number :many
 -- What has this number.

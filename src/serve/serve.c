@@ -308,7 +308,7 @@ stop_all(struct server *server)
     db_pool_free(server->pool);
   cluster_stop(server->cluster);
   file_closep(&server->lock_fd);
-  arena_free(&server->context.queue.arena);
+  serve_queue_forget(&server->context);
   buf_free(&server->context.description.text);
   arena_free(&server->arena);
 }

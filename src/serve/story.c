@@ -95,7 +95,7 @@ take_since(const struct serve_job_history_rows *rows, struct history *history)
     history->since_evaluation = row->evaluation;
     history->since = row->created_at;
   }
-  history->is_longer = rows->count >= HISTORY_EVALUATIONS;
+  history->is_longer = rows->count > 0 && rows->items[rows->count - 1].is_edge;
 }
 
 struct history

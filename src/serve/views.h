@@ -72,6 +72,10 @@ struct attempts_view
 /* A build's, as pages tell of them (build_pages.c). */
 int serve_read_attempts(struct db *db, int64_t build_id, struct arena *arena,
                         struct attempts_view *ret, struct error *err);
+/* One of them, however many came after it; ATTEMPT_ID 0: the one whose log people want. Its id
+   is 0 when there is none. */
+int serve_read_attempt(struct db *db, int64_t build_id, int64_t attempt_id, struct arena *arena,
+                       struct attempt_view *ret, struct error *err);
 
 /* How a build stands, and why: build_now.html. */
 struct build_now
@@ -91,6 +95,7 @@ struct build_view
   struct serve_builds_row build;
   struct build_outputs outputs;
   struct attempts_view attempts;
+  struct attempt_view logged; /* whose log is shown; id 0 = there was none */
   struct serve_build_neighbours_rows neighbours;
   struct serve_build_jobs_rows jobs;
   struct build_now now;
@@ -99,7 +104,6 @@ struct build_view
   int64_t needs, needed_by; /* counts, up to BUILD_NEIGHBOURS_MAX */
   bool can_restart;
   bool is_drawn;         /* there can be a picture of them */
-  int64_t attempt_id;    /* whose log is shown; 0 = none */
   struct log_window log; /* its end */
   bool log_is_live;
 };
@@ -151,12 +155,24 @@ struct log_view
 int serve_find_agent(struct db *db, struct str name, struct arena *arena,
                      struct serve_agents_row *ret, struct error *err);
 
+/* What one of the agents of ROWS works on. */
+struct serve_running_rows serve_running_of(const struct serve_running_rows *rows, int64_t agent_id);
+
+struct agent_line
+{
+  struct serve_agents_row row;
+  struct serve_running_rows running;
+};
+
 struct agents_view
 {
   struct str url; /* of this server, as the visitor knows it */
   struct ui_heads heads;
-  struct serve_agents_rows agents;
-  struct serve_running_rows running;
+  struct
+  {
+    struct agent_line *items;
+    size_t count;
+  } agents;
 };
 
 struct joining_view
