@@ -162,6 +162,7 @@ function makeLine(log, number, text, style) {
 
 // As guix's build systems say, and src/serve/log_scan.c reads.
 const BEGINS = /^starting phase `([^']{1,63})'/;
+const PHASES_MAX = 100; // as there
 const ENDS = /^phase `([^']{1,63})' (succeeded|failed) after (\d+(?:\.\d)?)/;
 
 function makeMark(state) {
@@ -189,7 +190,7 @@ function tellPhase(summary, name, state, seconds) {
 function beginPhase(element, line) {
   const name = BEGINS.exec(line)?.[1];
   const folds = element.closest(".folds");
-  if (!name || !folds) return element;
+  if (!name || !folds || folds.querySelectorAll(".phase").length >= PHASES_MAX) return element;
   const details = document.createElement("details");
   const summary = document.createElement("summary");
   const lines = document.createElement("pre");
