@@ -376,6 +376,18 @@ class LongLists(Case):
             page = " ".join(self.client.text(f"/builds/{build}").split())
             self.assertIn(f">evaluation {since}</a>{' or longer' if is_longer else ','}", page)
 
+    def test_what_is_built_again_has_failed(self):
+        """Until it has ended: the restart changes what it is, not what it was."""
+        self.server.sql(f"UPDATE build SET state = 0, finished_at = NULL WHERE id = {TRIED};")
+        try:
+            history = self.client.api("GET", f"/builds/{TRIED}/history")
+            self.assertEqual((history["outcome"], history["since_evaluation"]),
+                             ("failed", self.newest(2) + 1))
+            page = " ".join(self.client.text(f"/builds/{TRIED}").split())
+            self.assertIn("is being built again; it failed since <a", page)
+        finally:
+            self.server.sql(f"UPDATE build SET state = 3, finished_at = now() WHERE id = {TRIED};")
+
     def test_an_old_log(self):
         """A log is there however many attempts came after, which never began."""
         for path in (f"/builds/{TRIED}/log?attempt=20000", f"/builds/{TRIED}/log"):
