@@ -128,6 +128,23 @@ class Manners(Case):
              "build": "all"}), {"Content-Type": "application/json"})
         self.assertEqual(answer.status, 409, answer.body)
 
+    def test_names_that_are_missing(self):
+        """In the form's words, at its field."""
+        for build, what in (("packages", "package"), ("manifests", "manifest file")):
+            with self.subTest(build):
+                answer = self.send("/add-specification", name="nameless", url="https://example.org/a",
+                                   build=build, names=" ")
+                self.assertEqual(answer.status, 400)
+                page = answer.body.decode()
+                self.assertEqual(re.findall(r'<input id="(\w+)"[^>]*aria-invalid="true"', page), ["names"])
+                self.assertIn(f"Name at least one {what}", page)
+        self.add("named", build={"packages": ["hello"]})
+        page = self.visitor.page("/specifications/named/edit")
+        answer = self.send("/specifications/named/edit", channel="a", url="https://example.org/a", build="packages",
+                           changed_at=re.search(r'name="changed_at" value="(\d+)"', page)[1])
+        self.assertEqual(answer.status, 400)
+        self.assertIn("Name at least one package", answer.body.decode())
+
     # ---- editing a specification ----
 
     def add(self, name: str, **members) -> None:
@@ -234,7 +251,10 @@ class Manners(Case):
         page = self.visitor.request("GET", "/join-agents")
         text = page.body.decode()
         token = re.search(r"panoply_join_[0-9a-f]{64}", text)[0]
-        self.assertIn("The token the shed, shown this once:", " ".join(without_tags(text).split()))
+        words = " ".join(without_tags(text).split())
+        self.assertIn("The token the shed, shown this once:", words)
+        self.assertIn("works on the server’s own machine only", words)
+        self.assertIn("in 24 hours", words)
         self.assertEqual(page.headers.get_all("Cache-Control"), ["no-store"])
         again = self.visitor.request("GET", "/join-agents")
         self.assertNotIn("panoply_join_", again.body.decode())

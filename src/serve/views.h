@@ -178,13 +178,14 @@ struct agents_view
 struct joining_view
 {
   struct serve_join_tokens_rows tokens;
-  struct str url;     /* of this server, as the visitor knows it */
-  struct str made;    /* a token that was just made; size 0 = none */
-  int64_t made_id;    /* its number */
-  struct str name;    /* as typed */
-  struct str days;    /* likewise */
-  struct str problem; /* with what was typed; size 0 = none */
-  struct str wrong;   /* name of the field that PROBLEM is about */
+  struct str url;       /* of this server, as the visitor knows it */
+  bool url_is_loopback; /* so that no other machine knows it */
+  struct str made;      /* a token that was just made; size 0 = none */
+  int64_t made_id;      /* its number */
+  struct str name;      /* as typed */
+  struct str days;      /* likewise */
+  struct str problem;   /* with what was typed; size 0 = none */
+  struct str wrong;     /* name of the field that PROBLEM is about */
 };
 
 /* A bar of the picture of an agent's last day; in units of the picture. */
