@@ -75,6 +75,9 @@ class Lists(Case):
         self.assertTrue(ran)
         self.assertEqual(ids_of(self.page("/builds?sort=took")), [number for _, number in ran])
         self.assertEqual(ids_of(self.page("/builds?sort=-took")), [number for _, number in ran[::-1]])
+        waiting = self.page("/builds?sort=took&state=waiting")
+        self.assertEqual(ids_of(waiting), [])
+        self.assertIn('<a href="/builds?state=waiting">All, newest first</a>', waiting)
         # The head of the table says how it is sorted, and sorts the other way round.
         head = self.page("/builds?sort=name&state=succeeded&name=a")
         self.assertEqual(re.findall(r'<th aria-sort="(\w+)"><a href="([^"]*)"', head),

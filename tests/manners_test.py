@@ -10,6 +10,7 @@ from support.case import Case
 from support.farm import Farm
 from support.panoply import API
 from support.visitor import Visitor, without_tags
+from support.waiting import wait_until
 
 NOBODY = "/gnu/store/00000000000000000000000000000000-nobody-has-this.drv"
 
@@ -144,6 +145,34 @@ class Manners(Case):
                            changed_at=re.search(r'name="changed_at" value="(\d+)"', page)[1])
         self.assertEqual(answer.status, 400)
         self.assertIn("Name at least one package", answer.body.decode())
+
+    # ---- cancelling ----
+
+    def states(self, evaluation: dict) -> dict[str, str]:
+        return {name: build["state"] for name, build in self.farm.builds(evaluation).items()}
+
+    def test_what_is_left_of_an_evaluation(self):
+        """Its builds go, but for what another newest evaluation asks for, and what that needs."""
+        for name in ("boats", "dinghy"):
+            self.addCleanup(self.client.api, "DELETE", f"/specifications/{name}")
+        boats = self.farm.evaluate(name="boats", systems=["aarch64-linux"])
+        dinghy = self.farm.evaluate(name="dinghy", systems=["aarch64-linux"],
+                                    build={"packages": ["tide-tables"]})
+        path = f"/evaluations/{boats['id']}/cancel"
+        self.farm.server.wait_for(f"/evaluations/{boats['id']}", lambda it: it["outcome"] == "building")
+        self.assertIn(path, self.visitor.page(f"/evaluations/{boats['id']}"))
+        self.assertIn("what is left", self.visitor.page(path))
+        self.assertEqual(self.send(path).status, 303)
+        wait_until(lambda: set(self.states(boats).values()) == {"waiting", "cancelled"}, 20, "they go")
+        states = self.states(boats)
+        self.assertEqual(states["tide-tables"], "waiting")
+        self.assertEqual((states["navigator"], states["sounding-log"]), ("cancelled", "cancelled"))
+        self.assertEqual(self.send(path).status, 409)
+        self.farm.server.command_line("evaluation", "cancel", dinghy["id"])
+        wait_until(lambda: set(self.states(boats).values()) == {"cancelled"}, 20, "the rest goes")
+        waiting = [it for it in self.client.api("GET", "/builds?state=waiting")["items"]
+                   if it["system"] == "aarch64-linux"]
+        self.assertEqual(waiting, [])  # nor what only they needed
 
     # ---- editing a specification ----
 

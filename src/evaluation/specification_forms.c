@@ -309,8 +309,8 @@ get_delete(struct http_request *request, void *context, struct error *err)
     .title = str_of(
         arena_printf(http_arena(request), "Delete specification %.*s?", STR_FMT(found.name))),
     .what = STR("All its evaluations go with it, their jobs, errors and logs. Builds and their "
-                "outputs stay; those that wait are built all the same, unless they are cancelled "
-                "each on its page. To stop looking at its channels for a while, pause it instead."),
+                "outputs stay; those that wait are built all the same, unless its evaluations are "
+                "cancelled before. To stop looking at its channels for a while, pause it instead."),
     .button = STR("Delete it"),
     .action = specification_path(request, "/delete"),
     .back = specification_path(request, ""),

@@ -53,6 +53,8 @@ struct builds_view
   bool is_narrowed;
   bool is_counted; /* the counts of states are its own: only the state narrows it */
   bool by_time;    /* the newest first */
+  const char
+      *unsorted;   /* the same in that order, where this one leaves some out; "" = it does not */
   bool is_partial; /* there may be others: BUILDS_LOOKED_AT were looked at */
   const char *first, *previous, *next; /* addresses; "" = this is it, or there is none */
 };
