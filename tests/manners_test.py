@@ -56,7 +56,8 @@ class Manners(Case):
                 ("/builds?state=", 200, 400), ("/builds?system=", 200, 400),
                 ("/builds?evaluation=", 200, 400), ("/builds?state=&name=sex", 200, 400),
                 ("/builds?state=odd", 400, 400), ("/builds?evaluation=odd", 400, 400),
-                ("/builds?evaluation=999", 404, 404), (f"/builds?evaluation={id_}", 200, 200),
+                ("/builds?evaluation=999", 404, 404), ("/builds?specification=nobody", 404, 404),
+                ("/builds?specification=example", 200, 200), (f"/builds?evaluation={id_}", 200, 200),
                 (f"/builds?evaluation={id_}&name=nothing-is-called-so", 200, 200)):
             with self.subTest(path):
                 self.assertEqual((self.status(path), self.api_status(path)), (of_page, of_api))
