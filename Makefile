@@ -13,7 +13,15 @@ ONESHOT ?=
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
+# The prefix is compiled in: after another one is set, some files are built anew. Meson notes what
+# it was set to; where it has not, setting it costs little.
+set_prefix = @grep -qxF 'prefix = $(PREFIX)' $(BUILD)/meson-private/cmd_line.txt || \
+  meson configure $(BUILD) -Dprefix=$(PREFIX)
+
 all: $(BUILD)/build.ninja ## build everything
+ifneq ($(origin PREFIX),file)
+	$(set_prefix)
+endif
 	@ninja -C $(BUILD) -j $(JOBS)
 
 deps: ## install what is missing, from Debian and npm (needs root)
@@ -54,16 +62,13 @@ lint: all ## figures of the tree, arrows between rooms, format, clang-tidy
 format: ## clang-format over the tree
 	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format -i
 
-# The prefix is compiled in: after another one is set, some files are built anew.
 install: $(BUILD)/build.ninja ## install into DESTDIR/PREFIX, with units for systemd
-	@meson configure $(BUILD) -Dprefix=$(PREFIX)
+	$(set_prefix)
 	@ninja -C $(BUILD) -j $(JOBS)
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 
 uninstall: ## remove what the last `make install` of this build folder installed
-	@test -e $(BUILD)/meson-logs/install-log.txt || \
-	  { echo "make uninstall: nothing was installed from $(BUILD)" >&2; exit 2; }
-	@ninja -C $(BUILD) uninstall
+	@BUILD=$(BUILD) tools/uninstall
 
 clean: ## remove the build folder
 	@rm -rf $(BUILD)

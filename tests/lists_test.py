@@ -75,6 +75,9 @@ class Lists(Case):
         self.assertTrue(ran)
         self.assertEqual(ids_of(self.page("/builds?sort=took")), [number for _, number in ran])
         self.assertEqual(ids_of(self.page("/builds?sort=-took")), [number for _, number in ran[::-1]])
+        waiting = self.page("/builds?sort=took&state=waiting")
+        self.assertEqual(ids_of(waiting), [])
+        self.assertIn('<a href="/builds?state=waiting">All, newest first</a>', waiting)
         # The head of the table says how it is sorted, and sorts the other way round.
         head = self.page("/builds?sort=name&state=succeeded&name=a")
         self.assertEqual(re.findall(r'<th aria-sort="(\w+)"><a href="([^"]*)"', head),
@@ -375,6 +378,18 @@ class LongLists(Case):
                              ("failed", since, is_longer), build)
             page = " ".join(self.client.text(f"/builds/{build}").split())
             self.assertIn(f">evaluation {since}</a>{' or longer' if is_longer else ','}", page)
+
+    def test_what_is_built_again_has_failed(self):
+        """Until it has ended: the restart changes what it is, not what it was."""
+        self.server.sql(f"UPDATE build SET state = 0, finished_at = NULL WHERE id = {TRIED};")
+        try:
+            history = self.client.api("GET", f"/builds/{TRIED}/history")
+            self.assertEqual((history["outcome"], history["since_evaluation"]),
+                             ("failed", self.newest(2) + 1))
+            page = " ".join(self.client.text(f"/builds/{TRIED}").split())
+            self.assertIn("is being built again; it failed since <a", page)
+        finally:
+            self.server.sql(f"UPDATE build SET state = 3, finished_at = now() WHERE id = {TRIED};")
 
     def test_an_old_log(self):
         """A log is there however many attempts came after, which never began."""

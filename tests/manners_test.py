@@ -10,6 +10,7 @@ from support.case import Case
 from support.farm import Farm
 from support.panoply import API
 from support.visitor import Visitor, without_tags
+from support.waiting import wait_until
 
 NOBODY = "/gnu/store/00000000000000000000000000000000-nobody-has-this.drv"
 
@@ -55,7 +56,8 @@ class Manners(Case):
                 ("/builds?state=", 200, 400), ("/builds?system=", 200, 400),
                 ("/builds?evaluation=", 200, 400), ("/builds?state=&name=sex", 200, 400),
                 ("/builds?state=odd", 400, 400), ("/builds?evaluation=odd", 400, 400),
-                ("/builds?evaluation=999", 404, 404), (f"/builds?evaluation={id_}", 200, 200),
+                ("/builds?evaluation=999", 404, 404), ("/builds?specification=nobody", 404, 404),
+                ("/builds?specification=example", 200, 200), (f"/builds?evaluation={id_}", 200, 200),
                 (f"/builds?evaluation={id_}&name=nothing-is-called-so", 200, 200)):
             with self.subTest(path):
                 self.assertEqual((self.status(path), self.api_status(path)), (of_page, of_api))
@@ -127,6 +129,51 @@ class Manners(Case):
             {"name": "example", "channels": [{"name": "a", "url": "https://example.org/a"}],
              "build": "all"}), {"Content-Type": "application/json"})
         self.assertEqual(answer.status, 409, answer.body)
+
+    def test_names_that_are_missing(self):
+        """In the form's words, at its field."""
+        for build, what in (("packages", "package"), ("manifests", "manifest file")):
+            with self.subTest(build):
+                answer = self.send("/add-specification", name="nameless", url="https://example.org/a",
+                                   build=build, names=" ")
+                self.assertEqual(answer.status, 400)
+                page = answer.body.decode()
+                self.assertEqual(re.findall(r'<input id="(\w+)"[^>]*aria-invalid="true"', page), ["names"])
+                self.assertIn(f"Name at least one {what}", page)
+        self.add("named", build={"packages": ["hello"]})
+        page = self.visitor.page("/specifications/named/edit")
+        answer = self.send("/specifications/named/edit", channel="a", url="https://example.org/a", build="packages",
+                           changed_at=re.search(r'name="changed_at" value="(\d+)"', page)[1])
+        self.assertEqual(answer.status, 400)
+        self.assertIn("Name at least one package", answer.body.decode())
+
+    # ---- cancelling ----
+
+    def states(self, evaluation: dict) -> dict[str, str]:
+        return {name: build["state"] for name, build in self.farm.builds(evaluation).items()}
+
+    def test_what_is_left_of_an_evaluation(self):
+        """Its builds go, but for what another newest evaluation asks for, and what that needs."""
+        for name in ("boats", "dinghy"):
+            self.addCleanup(self.client.api, "DELETE", f"/specifications/{name}")
+        boats = self.farm.evaluate(name="boats", systems=["aarch64-linux"])
+        dinghy = self.farm.evaluate(name="dinghy", systems=["aarch64-linux"],
+                                    build={"packages": ["tide-tables"]})
+        path = f"/evaluations/{boats['id']}/cancel"
+        self.farm.server.wait_for(f"/evaluations/{boats['id']}", lambda it: it["outcome"] == "building")
+        self.assertIn(path, self.visitor.page(f"/evaluations/{boats['id']}"))
+        self.assertIn("what is left", self.visitor.page(path))
+        self.assertEqual(self.send(path).status, 303)
+        wait_until(lambda: set(self.states(boats).values()) == {"waiting", "cancelled"}, 20, "they go")
+        states = self.states(boats)
+        self.assertEqual(states["tide-tables"], "waiting")
+        self.assertEqual((states["navigator"], states["sounding-log"]), ("cancelled", "cancelled"))
+        self.assertEqual(self.send(path).status, 409)
+        self.farm.server.command_line("evaluation", "cancel", dinghy["id"])
+        wait_until(lambda: set(self.states(boats).values()) == {"cancelled"}, 20, "the rest goes")
+        waiting = [it for it in self.client.api("GET", "/builds?state=waiting")["items"]
+                   if it["system"] == "aarch64-linux"]
+        self.assertEqual(waiting, [])  # nor what only they needed
 
     # ---- editing a specification ----
 
@@ -234,7 +281,10 @@ class Manners(Case):
         page = self.visitor.request("GET", "/join-agents")
         text = page.body.decode()
         token = re.search(r"panoply_join_[0-9a-f]{64}", text)[0]
-        self.assertIn("The token the shed, shown this once:", " ".join(without_tags(text).split()))
+        words = " ".join(without_tags(text).split())
+        self.assertIn("The token the shed, shown this once:", words)
+        self.assertIn("works on the server’s own machine only", words)
+        self.assertIn("in 24 hours", words)
         self.assertEqual(page.headers.get_all("Cache-Control"), ["no-store"])
         again = self.visitor.request("GET", "/join-agents")
         self.assertNotIn("panoply_join_", again.body.decode())

@@ -240,7 +240,8 @@ explain_unreachable(const char *url, struct error *err)
                      account != NULL ? ", " : "", account != NULL ? account->pw_name : "");
   }
   if (why == ENOENT && str_starts(str_of(folder), STR("/tmp/")))
-    return error_prefix(err, "cannot reach %s (the server's unit gives it a /tmp of its own)", url);
+    return error_prefix(err, "cannot reach %s (if systemd runs the server, its /tmp is another)",
+                        url);
   return error_prefix(err, "cannot reach %s", url);
 }
 

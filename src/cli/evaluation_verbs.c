@@ -323,6 +323,7 @@ const struct verb cli_evaluation_verbs[] = {
     CLI_WORD_EVALUATION },
   { "restart", "ID", CLI_CALL, "build again what failed of it", 1, 1, evaluation_restart,
     CLI_WORD_EVALUATION },
-  { "cancel", "ID", CLI_CALL, "stop it", 1, 1, evaluation_cancel, CLI_WORD_EVALUATION },
+  { "cancel", "ID", CLI_CALL, "stop it, or what is left of its builds", 1, 1, evaluation_cancel,
+    CLI_WORD_EVALUATION },
   { 0 },
 };

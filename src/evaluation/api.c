@@ -416,10 +416,10 @@ get_log(struct http_request *request, void *context, struct error *err)
 static int
 post_cancel(struct http_request *request, void *context, struct error *err)
 {
-  int64_t id = 0;
+  int64_t id = 0, builds;
   int r = http_param_id(request, "id", &id, err);
   if (r == 0)
-    r = evaluations_cancel(context, id, err);
+    r = evaluations_cancel(context, id, &builds, err);
   return r < 0 ? r : http_reply_accepted(request);
 }
 
@@ -451,7 +451,7 @@ static const struct http_route routes[] = {
   { "GET", HTTP_API "/evaluations/{id}/log", get_log, .summary = "Guix's own words",
     .query = "follow? from", .type = "text/plain" },
   { "POST", HTTP_API "/evaluations/{id}/cancel", post_cancel, .body_limit = 1024, .role = "admin",
-    .summary = "Stop an evaluation", .status = 202 },
+    .summary = "Stop an evaluation, or what is left of its builds", .status = 202 },
 };
 
 struct http_routes

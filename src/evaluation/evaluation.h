@@ -101,8 +101,11 @@ int specification_pause(struct db_pool *pool, struct str name, bool paused, stru
 /* A poll soon, whatever the period; FORCE: evaluate even when nothing changed. -ENOENT. */
 int evaluations_request(struct evaluations *evaluations, struct str specification, bool force,
                         struct error *err);
-/* -ENOENT; -EEXIST: it has ended. */
-int evaluations_cancel(struct evaluations *evaluations, int64_t evaluation_id, struct error *err);
+/* Stops it; when Guix has computed it, cancels the builds of its jobs that have not ended and that
+   no newest evaluation of another specification asks for, nor a newer one of its own.
+   RET_BUILDS: how many; -1 = the evaluation itself. -ENOENT; -EEXIST: nothing is left of it. */
+int evaluations_cancel(struct evaluations *evaluations, int64_t evaluation_id, int64_t *ret_builds,
+                       struct error *err);
 
 /* Answers with an evaluation's log (Guix's own words) from byte FROM; FOLLOW
    keeps the reply open while it runs. */

@@ -72,6 +72,21 @@ RETURNING id;
 -- name: evaluation_state :one
 SELECT state FROM evaluation WHERE id = :id;
 
+-- name: evaluation_own_builds :many
+-- Builds of its jobs that have not ended and that no other evaluation asks for which is the
+-- newest that succeeded of a specification, and was not cancelled likewise.
+WITH newest AS MATERIALIZED (
+  SELECT DISTINCT ON (specification_id) id, cancel_requested
+  FROM evaluation WHERE state = 2 ORDER BY specification_id, id DESC)
+SELECT DISTINCT build_id AS "build!"
+FROM job JOIN build ON build.id = build_id AND finished_at IS NULL
+WHERE evaluation_id = :id
+  AND NOT EXISTS (SELECT FROM newest JOIN job AS other ON other.evaluation_id = newest.id
+                  WHERE newest.id <> :id AND NOT cancel_requested AND other.build_id = job.build_id);
+
+-- name: evaluation_cancel_rest :exec
+UPDATE evaluation SET cancel_requested = true WHERE id = :id AND state = 2;
+
 -- name: evaluation_job_names :exec
 -- Makes the names that are new; in one order everywhere, so that two
 -- evaluations never wait for each other crosswise.

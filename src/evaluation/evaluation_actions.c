@@ -253,36 +253,60 @@ get_restart(struct http_request *request, void *context, struct error *err)
   return evaluations_later(context, request, ask_restart);
 }
 
+static struct ui_question
+question_of_evaluation(const struct asked *asked)
+{
+  return (struct ui_question) {
+    .title = str_of(arena_printf(asked->arena, "Cancel evaluation %lld of %.*s?",
+                                 (long long) asked->id, STR_FMT(asked->head.specification))),
+    .what = STR("What Guix has computed so far is lost, and no build comes of it. The next "
+                "change of a channel makes a new evaluation."),
+    .button = STR("Cancel it"),
+  };
+}
+
+static struct ui_question
+question_of_its_builds(const struct asked *asked)
+{
+  return (struct ui_question) {
+    .title = str_of(arena_printf(asked->arena, "Cancel what is left of evaluation %lld of %.*s?",
+                                 (long long) asked->id, STR_FMT(asked->head.specification))),
+    .what = STR("Its builds that have not ended are cancelled, and with them what they alone "
+                "need. Those stay that a newer evaluation or another specification asks for. A "
+                "later evaluation that asks for them has them built again."),
+    .button = STR("Cancel its builds"),
+  };
+}
+
 static int
 get_cancel(struct http_request *request, void *context, struct error *err)
 {
   struct asked asked;
   int r = find_asked(context, request, &asked, err);
-  if (r == 0 && !asked.head.finished_at_null)
+  bool is_computed = !asked.head.finished_at_null;
+  if (r == 0 && is_computed && !str_equal(asked.head.outcome, STR("building")))
     r = error_set(err, -EEXIST, "evaluation %lld has ended", (long long) asked.id);
   if (r < 0)
     return r;
-  const struct ui_question question = {
-    .title = str_of(arena_printf(asked.arena, "Cancel evaluation %lld of %.*s?",
-                                 (long long) asked.id, STR_FMT(asked.head.specification))),
-    .what = STR("What Guix has computed so far is lost, and no build comes of it. The next "
-                "change of a channel makes a new evaluation."),
-    .button = STR("Cancel it"),
-    .action = evaluation_path(request, asked.id, "/cancel"),
-    .back = evaluation_path(request, asked.id, ""),
-  };
+  struct ui_question question =
+      is_computed ? question_of_its_builds(&asked) : question_of_evaluation(&asked);
+  question.action = evaluation_path(request, asked.id, "/cancel");
+  question.back = evaluation_path(request, asked.id, "");
   return ask(context, request, &question);
 }
 
 static int
 post_cancel(struct http_request *request, void *context, struct error *err)
 {
-  int64_t id = 0;
+  int64_t id = 0, builds;
   int r = http_param_id(request, "id", &id, err);
   if (r == 0)
-    r = evaluations_cancel(context, id, err);
+    r = evaluations_cancel(context, id, &builds, err);
   if (r < 0)
     return r;
+  if (builds >= 0)
+    return ui_done(request, evaluation_path(request, id, ""), "%lld %s cancelled.",
+                   (long long) builds, builds == 1 ? "build is" : "builds are");
   return ui_done(request, evaluation_path(request, id, ""), "Evaluation %lld is cancelled.",
                  (long long) id);
 }
@@ -290,7 +314,7 @@ post_cancel(struct http_request *request, void *context, struct error *err)
 static const struct http_route routes[] = {
   { "GET", "/evaluations/{id}/cancel", get_cancel, .role = "admin", .summary = "Cancel it?" },
   { "POST", "/evaluations/{id}/cancel", post_cancel, .form = true, .role = "admin",
-    .body_limit = FORM_LIMIT, .summary = "Stop an evaluation" },
+    .body_limit = FORM_LIMIT, .summary = "Stop an evaluation, or what is left of its builds" },
   { "GET", "/evaluations/{id}/restart", get_restart, .role = "admin",
     .summary = "Restart what failed?" },
   { "POST", "/evaluations/{id}/restart", post_restart, .form = true, .role = "admin",

@@ -275,22 +275,53 @@ cancel_waiting(struct db *db, int64_t id, struct error *err)
   return r < 0 ? r : 1;
 }
 
+struct cancel
+{
+  int64_t id;
+  struct arena *arena;
+  bool is_computed; /* what is left of it are builds: */
+  struct evaluation_own_builds_rows builds;
+};
+
+static int
+find_builds(struct db *db, struct cancel *cancel, struct error *err)
+{
+  struct evaluation_state_row row;
+  int r = evaluation_state(db, cancel->id, &row, err);
+  if (r == 0)
+    return error_set(err, -ENOENT, "there is no evaluation %lld", (long long) cancel->id);
+  cancel->is_computed = true;
+  if (r > 0)
+    r = evaluation_own_builds(db, cancel->id, cancel->arena, &cancel->builds, err);
+  if (r == 0 && cancel->builds.count == 0)
+    r = error_set(err, -EEXIST,
+                  "evaluation %lld has ended, and no build is left that it alone wants",
+                  (long long) cancel->id);
+  if (r == 0)
+    r = evaluation_cancel_rest(db, cancel->id, err);
+  return r < 0 ? r : 0;
+}
+
 /* A running one is told by its row too: its process may be another, or killed now. */
 static int
 store_cancel(struct db *db, void *context, struct error *err)
 {
-  const int64_t *id = context;
-  struct evaluation_state_row row;
-  int r = cancel_waiting(db, *id, err);
-  if (r != 0)
-    return r < 0 ? r : 0;
-  r = evaluation_cancel_running(db, *id, err);
-  if (r != 0)
-    return r < 0 ? r : 0;
-  r = evaluation_state(db, *id, &row, err);
+  struct cancel *cancel = context;
+  int r = cancel_waiting(db, cancel->id, err);
   if (r == 0)
-    return error_set(err, -ENOENT, "there is no evaluation %lld", (long long) *id);
-  return r < 0 ? r : error_set(err, -EEXIST, "evaluation %lld has ended", (long long) *id);
+    r = evaluation_cancel_running(db, cancel->id, err);
+  if (r == 0)
+    return find_builds(db, cancel, err);
+  return r < 0 ? r : 0;
+}
+
+static int
+cancel_builds(struct evaluations *evaluations, const struct cancel *cancel, struct error *err)
+{
+  int64_t *ids = arena_array(cancel->arena, cancel->builds.count, sizeof *ids);
+  for (size_t i = 0; i < cancel->builds.count; i++)
+    ids[i] = cancel->builds.items[i].build;
+  return farm_builds_withdraw(evaluations->options.farm, ids, cancel->builds.count, err);
 }
 
 static void
@@ -304,11 +335,17 @@ cancel_running(struct evaluations *evaluations, int64_t evaluation_id)
 }
 
 int
-evaluations_cancel(struct evaluations *evaluations, int64_t evaluation_id, struct error *err)
+evaluations_cancel(struct evaluations *evaluations, int64_t evaluation_id, int64_t *ret_builds,
+                   struct error *err)
 {
-  int r = db_pool_run(evaluations->options.pool, DB_WRITE, store_cancel, &evaluation_id, err);
+  CLEANUP_ARENA struct arena arena = { 0 };
+  struct cancel cancel = { .id = evaluation_id, .arena = &arena };
+  int r = db_pool_run(evaluations->options.pool, DB_WRITE, store_cancel, &cancel, err);
   if (r < 0)
     return r;
+  *ret_builds = cancel.is_computed ? (int64_t) cancel.builds.count : -1;
+  if (cancel.is_computed)
+    return cancel_builds(evaluations, &cancel, err);
   cancel_running(evaluations, evaluation_id);
   evaluations_wake_feeds(evaluations);
   return 0;

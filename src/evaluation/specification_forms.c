@@ -26,10 +26,13 @@ static const struct
   { "branch", "branch" },
   { "URL", "url" },
   { "\"url\"", "url" },
-  { "\"build.packages\"", "names" },
-  { "\"build.manifests\"", "names" },
+  { "\"packages\"", "names" },
+  { "\"manifests\"", "names" },
+  { "Name at least one", "names" },
+  { "a manifest is named", "names" },
   { "\"build\"", "build" },
   { "\"systems\"", "systems" },
+  { "is no system", "systems" },
   { "\"period\"", "period" },
   { "\"name\"", "name" },
   { "already", "name" },
@@ -149,6 +152,30 @@ get_add(struct http_request *request, void *context, struct error *err)
   return show_form(request, context, &form, NULL);
 }
 
+/* The check of all specifications would say it of the JSON that nobody has seen. */
+static int
+check_names(const struct specification_form *form, struct error *err)
+{
+  if (form->names.size == 0 && str_equal(form->build, STR("packages")))
+    return error_set(err, -EINVAL, "Name at least one package.");
+  if (form->names.size == 0 && str_equal(form->build, STR("manifests")))
+    return error_set(err, -EINVAL, "Name at least one manifest file, by its path in the channel.");
+  return 0;
+}
+
+/* As whole JSON, or BASE with the fields of the form in it. */
+static int
+write_definition(const struct specification_form *form, struct str base, struct buf *out,
+                 struct error *err)
+{
+  if (form->as_json) {
+    buf_append_str(out, form->definition);
+    return 0;
+  }
+  int r = check_names(form, err);
+  return r < 0 ? r : specification_fields_write(form, base, out, err);
+}
+
 static int
 post_add(struct http_request *request, void *context, struct error *err)
 {
@@ -158,12 +185,11 @@ post_add(struct http_request *request, void *context, struct error *err)
   CLEANUP_BUF struct buf made = { 0 };
   int64_t id = 0;
   read_form(request, &form);
-  int r = form.as_json ? 0 : specification_fields_write(&form, STR(""), &made, err);
-  struct str definition = form.as_json ? form.definition : buf_str(&made);
+  int r = write_definition(&form, STR(""), &made, err);
   if (r == 0)
-    r = specification_parse(definition, http_arena(request), &parsed, err);
+    r = specification_parse(buf_str(&made), http_arena(request), &parsed, err);
   if (r == 0)
-    r = specification_add(evaluations->options.pool, definition, &id, err);
+    r = specification_add(evaluations->options.pool, buf_str(&made), &id, err);
   if (is_about_the_form(r))
     return show_form(request, evaluations, &form, err);
   if (r < 0)
@@ -220,17 +246,6 @@ get_edit(struct http_request *request, void *context, struct error *err)
   return show_form(request, context, &form, NULL);
 }
 
-/* As whole JSON, or the definition that is there with the fields of the form in it. */
-static int
-write_edited(struct specification_form *form, struct str definition, struct buf *out,
-             struct error *err)
-{
-  if (!form->as_json)
-    return specification_fields_write(form, definition, out, err);
-  buf_append_str(out, form->definition);
-  return 0;
-}
-
 /* Somebody was faster: what they made of it is shown beside what was typed, and the next try is
    made with knowledge of it. */
 static int
@@ -264,7 +279,7 @@ post_edit(struct http_request *request, void *context, struct error *err)
   if (r < 0)
     return r;
   form.has_fields = !form.as_json;
-  r = write_edited(&form, question.row.definition, &edited, err);
+  r = write_definition(&form, question.row.definition, &edited, err);
   if (r == 0)
     r = specification_edit(evaluations->options.pool, form.name, buf_str(&edited), form.changed_at,
                            err);
@@ -294,7 +309,8 @@ get_delete(struct http_request *request, void *context, struct error *err)
     .title = str_of(
         arena_printf(http_arena(request), "Delete specification %.*s?", STR_FMT(found.name))),
     .what = STR("All its evaluations go with it, their jobs, errors and logs. Builds and their "
-                "outputs stay. To stop looking at its channels for a while, pause it instead."),
+                "outputs stay; those that wait are built all the same, unless its evaluations are "
+                "cancelled before. To stop looking at its channels for a while, pause it instead."),
     .button = STR("Delete it"),
     .action = specification_path(request, "/delete"),
     .back = specification_path(request, ""),

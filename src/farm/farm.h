@@ -99,6 +99,10 @@ int farm_wake(struct db *db, struct error *err);
 /* Cancels it, what cannot be built without it, and what only these needed and
    nobody wished for. Cancelled ones are built when they are wished for again. */
 int farm_build_cancel(struct farm *farm, int64_t build_id, struct error *err);
+/* Nobody wishes for these any more: those that have not ended are cancelled, and what only they
+   needed, but for what others need that are wished for. */
+int farm_builds_withdraw(struct farm *farm, const int64_t *build_ids, size_t count,
+                         struct error *err);
 /* Failed, dependency-failed or cancelled builds only, and with it those that
    failed below it; DEPENDENTS: also those that failed or were cancelled with it. */
 int farm_build_restart(struct farm *farm, int64_t build_id, bool dependents, struct error *err);

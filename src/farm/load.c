@@ -110,7 +110,8 @@ read_orders(struct reading *reading, struct error *err)
     const struct farm_load_orders_row *order = &reading->orders.items[i];
     reading->agents_wanted |=
         !order->agent_id_null && int_map_get(&reading->mirror->agents, order->agent_id) == NULL;
-    if (order->build_id_null || order->kind == ORDER_CANCEL || order->kind == ORDER_LIMITS
+    if (order->build_id_null || order->kind == ORDER_CANCEL || order->kind == ORDER_WITHDRAW
+        || order->kind == ORDER_LIMITS
         || (order->kind == ORDER_WISH && is_in_mirror(reading, order->build_id)))
       continue;
     struct found *found = find(reading, order->build_id);
@@ -405,6 +406,9 @@ order_build(struct mirror *mirror, const struct farm_load_orders_row *order)
     break;
   case ORDER_CANCEL:
     mirror_cancel(mirror, node);
+    break;
+  case ORDER_WITHDRAW:
+    mirror_withdraw(mirror, node);
     break;
   case ORDER_PAUSE:
   case ORDER_RESUME:

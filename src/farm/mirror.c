@@ -520,6 +520,15 @@ mirror_cancel(struct mirror *mirror, struct node *node)
 }
 
 void
+mirror_withdraw(struct mirror *mirror, struct node *node)
+{
+  node->direct = false;
+  node_touch(mirror, node);
+  if (!has_live_dependent(node))
+    mirror_cancel(mirror, node);
+}
+
+void
 mirror_restart(struct mirror *mirror, struct node *node)
 {
   if (node_is_live(node))

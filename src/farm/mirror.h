@@ -86,6 +86,9 @@ void mirror_wish(struct mirror *mirror, struct node *node, int32_t priority, int
 /* Cancels it, what cannot be built without it, and what only these needed and
    nobody wished for. */
 void mirror_cancel(struct mirror *mirror, struct node *node);
+/* Nobody wishes for it any more: cancels it, and what only it needed, unless others need it;
+   then it goes with the last of these. */
+void mirror_withdraw(struct mirror *mirror, struct node *node);
 
 /* A failed build that is here waits again, with all its tries. */
 void mirror_restart(struct mirror *mirror, struct node *node);

@@ -362,6 +362,30 @@ test_cancel_takes_dependents_and_orphans_along(void **state)
 }
 
 static void
+test_withdrawn_wishes_leave_what_others_need(void **state)
+{
+  struct farmyard *yard = *state;
+  for (int64_t id = 1; id <= 6; id++) {
+    add_build(yard, id, 0);
+    mirror_wish(yard->mirror, node_of(yard, id), 0, 0, 0);
+  }
+  need(yard, 2, 1);
+  need(yard, 3, 2);
+  need(yard, 5, 4); /* 5 stays wanted, and so does 4 */
+  for (int64_t id = 1; id <= 4; id++)
+    mirror_withdraw(yard->mirror, node_of(yard, id));
+  step(yard);
+  for (int64_t id = 1; id <= 3; id++)
+    assert_row(yard, id, FARM_BUILD_CANCELLED);
+  for (int64_t id = 4; id <= 6; id++)
+    assert_int_equal(node_of(yard, id)->state, FARM_BUILD_WAITING);
+  assert_false(row_of(yard, 4)->direct);
+  mirror_cancel(yard->mirror, node_of(yard, 5));
+  step(yard);
+  assert_row(yard, 4, FARM_BUILD_CANCELLED);
+}
+
+static void
 test_cancel_of_a_running_build_tells_the_agent(void **state)
 {
   struct farmyard *yard = *state;
@@ -575,6 +599,7 @@ main(void)
     CASE(test_a_need_that_failed_is_not_waited_for_twice),
     CASE(test_what_held_up_goes_with_the_last_that_waited),
     CASE(test_cancel_takes_dependents_and_orphans_along),
+    CASE(test_withdrawn_wishes_leave_what_others_need),
     CASE(test_cancel_of_a_running_build_tells_the_agent),
     CASE(test_cancelled_build_is_wanted_anew),
     CASE(test_offered_builds_are_not_built),

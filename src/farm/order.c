@@ -138,13 +138,20 @@ store_build_order(struct db *db, const struct order *order, struct error *err)
 }
 
 static int
-store_builds_order(struct db *db, const struct order *order, struct error *err)
+store_restarts(struct db *db, const struct order *order, struct error *err)
 {
   static const int16_t failed[] = { FARM_BUILD_FAILED, FARM_BUILD_DEPENDENCY_FAILED };
   int r = farm_order_restart_failed(db, ORDER_RESTART, order->builds,
                                     (struct db_i16s) { failed, ARRAY_SIZE(failed) }, err);
-  if (r >= 0)
-    r = farm_order_restart_dependents(db, ORDER_RESTART_DEPENDENT, order->builds, err);
+  return r < 0 ? r : farm_order_restart_dependents(db, ORDER_RESTART_DEPENDENT, order->builds, err);
+}
+
+static int
+store_builds_order(struct db *db, const struct order *order, struct error *err)
+{
+  int r = order->kind == ORDER_WITHDRAW
+              ? farm_order_withdraw(db, ORDER_WITHDRAW, order->builds, err)
+              : store_restarts(db, order, err);
   return r < 0 ? r : 0;
 }
 
@@ -232,6 +239,13 @@ int
 farm_builds_restart(struct farm *farm, const int64_t *build_ids, size_t count, struct error *err)
 {
   struct order order = { .kind = ORDER_RESTART, .builds = { build_ids, count } };
+  return count == 0 ? 0 : give_order(farm, &order, err);
+}
+
+int
+farm_builds_withdraw(struct farm *farm, const int64_t *build_ids, size_t count, struct error *err)
+{
+  struct order order = { .kind = ORDER_WITHDRAW, .builds = { build_ids, count } };
   return count == 0 ? 0 : give_order(farm, &order, err);
 }
 

@@ -13,8 +13,9 @@ enum farm_order_kind
   ORDER_CANCEL = 3,
   ORDER_PAUSE = 4, /* these two of an agent */
   ORDER_RESUME = 5,
-  ORDER_LIMITS = 6,  /* what has failed, and stays so, is wished for with larger limits */
-  ORDER_RELEASE = 7, /* an agent's token was revoked: its session ends */
+  ORDER_LIMITS = 6,   /* what has failed, and stays so, is wished for with larger limits */
+  ORDER_RELEASE = 7,  /* an agent's token was revoked: its session ends */
+  ORDER_WITHDRAW = 8, /* nobody wants it for itself any more */
 };
 
 /* NOTIFY channel of the scheduler. */

@@ -17,6 +17,12 @@ INSERT INTO farm_order (kind, build_id)
 SELECT :kind::smallint, b.id FROM build b
  WHERE b.id = ANY (:build_ids::bigint[]) AND b.state = ANY (:states::smallint[]) ORDER BY b.id;
 
+-- name: farm_order_withdraw :exec
+-- For those of these builds that have not ended.
+INSERT INTO farm_order (kind, build_id)
+SELECT :kind::smallint, b.id FROM build b
+ WHERE b.id = ANY (:build_ids::bigint[]) AND b.finished_at IS NULL ORDER BY b.id;
+
 -- name: farm_order_restart_dependents :exec
 -- For all that failed, or were cancelled, on account of one of these builds.
 INSERT INTO farm_order (kind, build_id)

@@ -244,6 +244,22 @@ count_escapes(struct str line)
   return count;
 }
 
+struct str
+ansi_plain(struct str line, struct buf *room)
+{
+  struct ansi_style style = { 0 };
+  ptrdiff_t found = str_find(line, ESCAPE);
+  if (found < 0)
+    return line;
+  for (; found >= 0; found = str_find(line, ESCAPE)) {
+    buf_append(room, line.data, (size_t) found);
+    line = str_from(line, (size_t) found);
+    line = str_from(line, read_escape(line, &style));
+  }
+  buf_append_str(room, line);
+  return buf_str(room);
+}
+
 struct ansi_runs
 ansi_read(struct str line, struct ansi_style *style, struct arena *arena)
 {

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/str.h"
 
 /* A colour: 0 none, 1 to 6 red, green, yellow, blue, magenta, cyan, 8 grey. The many others
@@ -33,6 +34,9 @@ struct ansi_runs
 /* Splits LINE, without its newline, by style; STYLE goes on from line to line. What a carriage
    return has overwritten is left out. In ARENA. */
 struct ansi_runs ansi_read(struct str line, struct ansi_style *style, struct arena *arena);
+
+/* LINE without escapes: itself where it has none, else in ROOM, which is empty. */
+struct str ansi_plain(struct str line, struct buf *room);
 
 /* As in ansi_run: "c1 bold". */
 const char *ansi_classes(const struct ansi_style *style, struct arena *arena);

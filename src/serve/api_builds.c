@@ -308,7 +308,7 @@ post_restart(struct http_request *request, void *context, struct error *err)
 
 static const struct http_route routes[] = {
   { "GET", HTTP_API "/builds", get_builds, .summary = "Builds, newest first",
-    .query = "agent before evaluation limit name state system", .reply = "Builds" },
+    .query = "agent before evaluation limit name specification state system", .reply = "Builds" },
   { "GET", HTTP_API "/builds/{id}/log", get_log, .summary = "What its builder printed",
     .query = "attempt follow? from", .type = "text/plain" },
   { "GET", HTTP_API "/builds/{id}/log/outline", get_outline,

@@ -101,7 +101,7 @@ read_build(struct db *db, void *context, struct error *err)
   int r = build_find(db, question->id, arena, &view->build, &view->outputs, err);
   if (r == 0)
     r = serve_read_attempts(db, question->id, arena, &view->attempts, err);
-  if (r == 0)
+  if (r == 0 && view->attempts.count > 0)
     r = serve_read_attempt(db, question->id, 0, arena, &view->logged, err);
   if (r == 0)
     r = serve_build_neighbours(db, view->build.derivation_id, BUILD_NEIGHBOURS_MAX,

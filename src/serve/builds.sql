@@ -239,12 +239,17 @@ JOIN store_path ON store_path.id = side.derivation_id;
 -- name: serve_job_history :many
 -- What the latest EVALUATIONS of a specification that succeeded, and so have jobs, asked for
 -- by this name, newest first; at the edge, the oldest of them, when there are older ones.
+-- Failed before: it is being built again.
 WITH latest AS (
   SELECT id, created_at FROM evaluation
   WHERE specification_id = :specification_id AND state = 2
   ORDER BY id DESC LIMIT :evaluations::bigint)
 SELECT latest.id AS "evaluation!", latest.created_at AS "created_at!", build_id AS build,
        build_state_name(build.state) AS "state!", left(substr(basename, 34), -4) AS "name!",
+       build.finished_at IS NULL
+       AND coalesce((SELECT attempt.state = 2 FROM attempt
+                     WHERE attempt.build_id = build.id AND attempt.state <> 0
+                     ORDER BY attempt.id DESC LIMIT 1), false) AS "failed_before!",
        latest.id = (SELECT min(id) FROM latest)
        AND EXISTS (SELECT FROM evaluation
                    WHERE specification_id = :specification_id AND state = 2

@@ -149,6 +149,8 @@ show_builds(struct http_request *request, void *context, struct error *err)
   fill_chips(&counts, &list, view);
   fill_pager(&question.filter, &list, view);
   view->by_time = question.filter.order == BUILDS_BY_ID && sort.falls;
+  view->unsorted =
+      question.filter.order == BUILDS_BY_TOOK ? ui_list_address(&list, "sort", STR("")) : "";
   view->heads = ui_list_heads(&list, columns, ARRAY_SIZE(columns), &sort);
   CLEANUP_BUF struct buf page = { 0 };
   struct ui_frame frame;

@@ -7,7 +7,7 @@ SELECT agent.id, agent.name, array_to_string(systems, ', ') AS "systems!",
        systems AS "systems_list!", jobs, paused, connected_at IS NOT NULL AS "connected!",
        CASE WHEN revoked_at IS NOT NULL THEN 'released' WHEN paused THEN 'paused'
             WHEN connected_at IS NOT NULL THEN 'connected' ELSE 'away' END AS "state!",
-       connected_at, seen_at, enrolled_at, revoked_at IS NOT NULL AS "released!",
+       connected_at, greatest(seen_at, told_at) AS "seen_at?", enrolled_at, revoked_at IS NOT NULL AS "released!",
        facts::text AS "facts!", told_at AS "told_at?", load::double precision AS "load?",
        memory_free AS "memory_free?", disk_free AS "disk_free?", disk_size AS "disk_size?",
        (SELECT count(*) FROM attempt WHERE agent_id = agent.id AND state = 0) AS "running!"

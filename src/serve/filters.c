@@ -16,7 +16,9 @@ read_state(struct str name, struct build_filter *filter, struct error *err)
       filter->state = &filter->state_value;
       return 0;
     }
-  return error_set(err, -EINVAL, "there is no state \"%.*s\"", STR_FMT(name));
+  error_set(err, -EINVAL, "there is no state \"%.*s\"", STR_FMT(name));
+  return error_hint(err, "A build is waiting, running, succeeded, failed, dependency-failed or "
+                         "cancelled.");
 }
 
 int

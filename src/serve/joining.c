@@ -146,6 +146,15 @@ post_revoke(struct http_request *request, void *context, struct error *err)
 
 /* ---- the page ---- */
 
+/* No other machine reaches the server by it. */
+static bool
+is_loopback(struct str url)
+{
+  struct str host = str_from(url, strlen(str_starts(url, STR("https:")) ? "https://" : "http://"));
+  return str_starts(host, STR("127.")) || str_starts(host, STR("localhost"))
+         || str_starts(host, STR("[::1]"));
+}
+
 static int
 show(struct http_request *request, struct serve_context *serve, struct joining_view *view,
      struct error *err)
@@ -158,6 +167,7 @@ show(struct http_request *request, struct serve_context *serve, struct joining_v
   CLEANUP_BUF struct buf page = { 0 };
   view->tokens = list.rows;
   view->url = serve_own_url(request);
+  view->url_is_loopback = is_loopback(view->url);
   accounts_frame(request, serve->pool, &frame);
   frame.has_secret = view->made.size > 0;
   joining_page(&page, view, &frame);
@@ -222,7 +232,7 @@ post_page(struct http_request *request, void *context, struct error *err)
     view.problem = STR("Give it a name of at most 200 characters: what it is for.");
   } else if (str_to_i64(view.days, &days) < 0 || days < 0 || days > TOKEN_VALID_MAX / DAY_S) {
     view.wrong = STR("days");
-    view.problem = STR("Days must be a number: 0 for ever, at most ten years.");
+    view.problem = STR("Days must be a number, at most ten years of them; 0: it never ends.");
   }
   if (view.problem.size > 0)
     return show(request, serve, &view, err);

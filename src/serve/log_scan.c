@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "serve/ansi.h"
 
 #define SPACING_LEAST 1000 /* lines */
 #define BYTES_LEAST (1 << 20)
@@ -17,6 +18,7 @@ log_scan_free(struct log_scan *scan)
 {
   free(scan->phases.items);
   buf_free(&scan->begun);
+  buf_free(&scan->plain);
   *scan = (struct log_scan) { 0 };
 }
 
@@ -88,7 +90,7 @@ note_error(struct log_scan *scan, struct str line)
 {
   size_t size = line.size < LOG_ERROR_SIZE ? line.size : LOG_ERROR_SIZE - 1;
   scan->error_line = scan->lines + 1;
-  for (size_t i = 0; i < size; i++) /* a text for a link: escapes and the like are left out */
+  for (size_t i = 0; i < size; i++) /* a text for a link: steering is left out */
     scan->error[i] = (unsigned char) line.data[i] < ' ' ? ' ' : line.data[i];
   scan->error[size] = '\0';
   str_mend_utf8(scan->error);
@@ -181,8 +183,10 @@ look_at_line(struct log_scan *scan, struct str line)
     else if (read_quoted(line, STR("phase `"), &name, &rest))
       end_phase(scan, name, rest);
   }
-  if (scan->wants_error && scan->error_line == 0)
-    look_for_error(scan, line);
+  if (scan->wants_error && scan->error_line == 0) {
+    buf_clear(&scan->plain);
+    look_for_error(scan, ansi_plain(line, &scan->plain));
+  }
 }
 
 /* ---- lines ---- */

@@ -52,6 +52,7 @@ struct log_scan
   } places[LOG_PLACES_MAX];
   size_t places_count;
   struct buf begun; /* the beginning of an unfinished line */
+  struct buf plain; /* of a line with escapes */
 };
 
 void log_scan_free(struct log_scan *scan);

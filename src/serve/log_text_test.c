@@ -200,6 +200,9 @@ test_the_daemons_verdict_is_the_last_resort(void **state)
     { "checking\nwrong answer\n\n" VERDICT, "wrong answer", 2 },
     { VERDICT, "builder for `/gnu/store/x-thyme-2.1.drv' failed with exit code 1", 1 },
     { "x: not found\nfoo.c:1: error: y\nz: not found\n" VERDICT, "foo.c:1: error: y", 2 },
+    { "ok\n\x1b[01m\x1b[Kfoo.c:3:1:\x1b[m\x1b[K \x1b[01;31m\x1b[Kerror: \x1b[m\x1b[Kunknown type\n"
+      "z: not found\n" VERDICT,
+      "foo.c:3:1: error: unknown type", 2 },
   };
 #undef VERDICT
   for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

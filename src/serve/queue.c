@@ -258,7 +258,7 @@ put_specifications(struct json *json, const struct queue_specifications_rows *sp
     json_put_i64(json, "priority", row->priority);
     json_put_i64(json, "waiting_count", row->waiting);
     json_put_i64(json, "running_count", row->running);
-    json_put_time(json, "waiting_since", row->oldest, false);
+    json_put_time(json, "waiting_since", row->oldest, row->oldest_null);
     json_object_close(json);
   }
   json_array_close(json);

@@ -25,7 +25,7 @@ GROUP BY system.name ORDER BY system.name;
 SELECT specification.name AS specification, evaluation_id AS evaluation, specification.priority,
        count(*) FILTER (WHERE state = 0) AS "waiting!",
        count(*) FILTER (WHERE state = 1) AS "running!",
-       min(build.created_at) AS "oldest!"
+       min(build.created_at) FILTER (WHERE state = 0) AS "oldest?"
 FROM specification
 JOIN job ON evaluation_id = (SELECT max(id) FROM evaluation
                              WHERE specification_id = specification.id AND state = 2)

@@ -10,7 +10,7 @@
 static const struct cause_words words[FARM_CAUSE_MAX] = {
   [FARM_CAUSE_NONE] = { "", "" },
   [FARM_CAUSE_BUILD] = { "The builder failed.",
-                         "The end of the log says why. What needs this build fails with it." },
+                         "The end of the log says why. Builds that need this one fail, too." },
   [FARM_CAUSE_TIMEOUT] = { "It took longer than it may.",
                            "It is not tried again by itself, for that would cost as long. Restart "
                            "it, or raise the package's timeout." },
@@ -31,8 +31,8 @@ static const struct cause_words words[FARM_CAUSE_MAX] = {
   [FARM_CAUSE_DAEMON] = { "The agent's guix-daemon failed or refused.",
                           "Look at guix-daemon on that machine; the build is tried again." },
   [FARM_CAUSE_HASH_MISMATCH] = { "What it made has another hash than the one declared.",
-                                 "The file was changed at its origin, or the hash is wrong. What "
-                                 "needs this build fails with it." },
+                                 "The file was changed at its origin, or the hash is wrong. "
+                                 "Builds that need this one fail, too." },
   [FARM_CAUSE_UPLOAD] = { "The outputs could not be stored.",
                           "The network or the server's disk may be to blame; it is tried "
                           "again." },
@@ -79,17 +79,20 @@ take_marks(const struct serve_job_history_rows *rows, size_t limit, struct histo
   history->items += limit - history->count;
 }
 
-/* Those that wait, run or were cancelled say nothing. */
+/* Those that wait, run or were cancelled say nothing, but what is built again has failed. */
 static void
 take_since(const struct serve_job_history_rows *rows, struct history *history)
 {
   for (size_t i = 0; i < rows->count; i++) {
     const struct serve_job_history_row *row = &rows->items[i];
-    bool fails = is_failure(row->state), succeeds = str_equal(row->state, STR("succeeded"));
+    bool fails = is_failure(row->state) || row->failed_before;
+    bool succeeds = str_equal(row->state, STR("succeeded"));
     if ((fails && history->succeeds) || (succeeds && history->fails))
       return;
     if (!fails && !succeeds)
       continue;
+    if (history->since_evaluation == 0)
+      history->is_built_again = row->failed_before;
     history->fails = fails;
     history->succeeds = succeeds;
     history->since_evaluation = row->evaluation;

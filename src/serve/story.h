@@ -22,6 +22,7 @@ struct history
   struct history_mark *items; /* oldest first */
   size_t count;
   bool fails, succeeds;            /* how its newest build that ended did; neither: none did */
+  bool is_built_again;             /* that failed build, at present */
   int64_t since_evaluation, since; /* the first of the evaluations that it has done so */
   bool is_longer;                  /* perhaps even longer: that one is the first we looked at */
 };

@@ -53,6 +53,8 @@ struct builds_view
   bool is_narrowed;
   bool is_counted; /* the counts of states are its own: only the state narrows it */
   bool by_time;    /* the newest first */
+  const char
+      *unsorted;   /* the same in that order, where this one leaves some out; "" = it does not */
   bool is_partial; /* there may be others: BUILDS_LOOKED_AT were looked at */
   const char *first, *previous, *next; /* addresses; "" = this is it, or there is none */
 };
@@ -178,13 +180,14 @@ struct agents_view
 struct joining_view
 {
   struct serve_join_tokens_rows tokens;
-  struct str url;     /* of this server, as the visitor knows it */
-  struct str made;    /* a token that was just made; size 0 = none */
-  int64_t made_id;    /* its number */
-  struct str name;    /* as typed */
-  struct str days;    /* likewise */
-  struct str problem; /* with what was typed; size 0 = none */
-  struct str wrong;   /* name of the field that PROBLEM is about */
+  struct str url;       /* of this server, as the visitor knows it */
+  bool url_is_loopback; /* so that no other machine knows it */
+  struct str made;      /* a token that was just made; size 0 = none */
+  int64_t made_id;      /* its number */
+  struct str name;      /* as typed */
+  struct str days;      /* likewise */
+  struct str problem;   /* with what was typed; size 0 = none */
+  struct str wrong;     /* name of the field that PROBLEM is about */
 };
 
 /* A bar of the picture of an agent's last day; in units of the picture. */

@@ -45,31 +45,43 @@ static const struct
   { HOUR, "hour" },      { MINUTE, "minute" },  { SECOND, "second" },
 };
 
-/* SPAN between two words; INSTEAD, when it is less than a second. */
+/* SPAN and what follows; INSTEAD, when it is less than a second. */
 static struct ui_text
-span_text(int64_t span, const char *before, const char *behind, const char *instead)
+span_text(int64_t span, const char *behind, const char *instead)
 {
   for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
     int64_t number = span / units[i].size;
     if (number > 0)
-      return text_printf("%s%" PRId64 " %s%s%s", before, number, units[i].name,
-                         number == 1 ? "" : "s", behind);
+      return text_printf("%" PRId64 " %s%s%s", number, units[i].name, number == 1 ? "" : "s",
+                         behind);
   }
   return text_printf("%s", instead);
+}
+
+/* To the nearest: what was made for 30 days a moment ago does not end "in 29 days". */
+static struct ui_text
+time_left(int64_t span)
+{
+  for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+    int64_t number = (span + units[i].size / 2) / units[i].size;
+    if (span >= units[i].size)
+      return text_printf("in %" PRId64 " %s%s", number, units[i].name, number == 1 ? "" : "s");
+  }
+  return text_printf("now");
 }
 
 struct ui_text
 ui_filter_relative_time(int64_t time)
 {
   int64_t span = clock_now_us() - time;
-  return span >= 0 ? span_text(span, "", " ago", "now") : span_text(-span, "in ", "", "now");
+  return span >= 0 ? span_text(span, " ago", "now") : time_left(-span);
 }
 
 struct ui_text
 ui_filter_span_since(int64_t time)
 {
   int64_t span = clock_now_us() - time;
-  return span_text(span > 0 ? span : 0, "", "", "a moment");
+  return span_text(span > 0 ? span : 0, "", "a moment");
 }
 
 struct ui_text

@@ -17,8 +17,8 @@ export function noteServerTime(date) {
 function words(time, isAge) {
   const span = (Date.now() - ahead - time) / 1000;
   for (const [name, size] of UNITS) {
-    const number = Math.floor(Math.abs(span) / size);
-    if (number === 0) continue;
+    if (Math.abs(span) < size) continue;
+    const number = span < 0 ? Math.round(-span / size) : Math.floor(span / size);
     const count = `${number} ${name}${number === 1 ? "" : "s"}`;
     if (isAge) return span < 0 ? "a moment" : count;
     return span < 0 ? `in ${count}` : `${count} ago`;

@@ -43,9 +43,13 @@ class InstallTest(Case):
         self.pkg_config_path = str(self.file["guixstore.pc"].parent)
 
     def test_uninstall(self):
-        self.assertTrue(self.file)
-        output_of("make", "-C", TOP, f"BUILD={BUILD}", "uninstall")
-        self.assertEqual([path for path in self.root.rglob("*") if not path.is_dir()], [])
+        count = sum(not path.is_dir() for path in self.root.rglob("*"))
+        self.assertTrue(count)
+        said = [output_of("make", "--no-print-directory", "-C", TOP, f"BUILD={BUILD}", "uninstall")
+                for _ in range(2)]
+        self.assertEqual(said, [f"make uninstall: {count} files removed\n",
+                                f"make uninstall: nothing is installed from {BUILD}\n"])
+        self.assertEqual(list(self.root.iterdir()), [])
 
     def flags(self, *options: str) -> list[str]:
         return output_of("pkg-config", *options, "guixstore",
