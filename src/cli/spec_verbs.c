@@ -289,7 +289,7 @@ spec_resume(struct cli *cli, int count, char **words)
 
 const struct verb cli_spec_verbs[] = {
   { "add", "FILE", CLI_CALL | CLI_NO_WAIT,
-    "add the specification in FILE (JSON: see /help/specification of the server)", 1, 1, spec_add,
+    "add what FILE says: JSON, see /help/specification of the server", 1, 1, spec_add,
     CLI_WORD_FILE },
   { "list", "", CLI_LIST | CLI_FOLLOW, "all specifications", 0, 0, spec_list, CLI_WORD_ANY },
   { "show", "NAME", CLI_CALL | CLI_FOLLOW, "one, with its newest evaluation", 1, 1, spec_show,
