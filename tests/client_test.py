@@ -10,6 +10,7 @@ import subprocess
 from support.case import Case
 from support.panoply import Refused, Server, executable
 from support.terminal import on_a_terminal
+from support.waiting import wait_until
 
 HOSTILE = "\x1b[2J\x1b]0;title\x07\x1b[31mred\x1b[0m caf\u00e9 \u009b1m \u202eback\n"
 SHOWN = "^[[2J^[]0;title^Gred caf\u00e9 \ufffd1m \ufffdback\n"
@@ -162,19 +163,47 @@ class OfClients(Case):
 
     def test_doctor_sees_what_cannot_work(self):
         self.hub.wait_for("/status", lambda it: it["scheduler"])
-        self.assertEqual(self.ask("doctor").returncode, 0)  # new, and nothing is asked of it
+        done = self.ask("doctor")  # new, and it cannot build anything
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("LOOK no agent is enrolled, and 0 builds wait: ", done.stdout)
         self.add("one", period=0)
         self.ask("spec", "evaluate", "one")
         self.hub.wait_for("/evaluations/1", lambda it: it["state"] == "failed")
         done = self.ask("doctor")
         self.assertEqual(done.returncode, 1)
         looks = [line for line in done.stdout.splitlines() if line.startswith("LOOK ")]
-        self.assertEqual(len(looks), 2, done.stdout)
-        self.assertIn("no agent has enrolled", looks[0])
+        self.assertIn("no agent is enrolled", looks[0])
         self.assertIn("--join-token-file", looks[0])
         self.assertIn("specification one: its newest evaluation, 1, failed: ", looks[1])
         self.assertIn("--force", looks[1])
         self.assertFalse(all(it["good"] for it in json.loads(self.ask("doctor", "--json").stdout)))
+
+    def test_changes_of_what_failed(self):
+        self.add("one", period=0)
+        self.ask("spec", "evaluate", "one")
+        self.hub.wait_for("/evaluations/1", lambda it: it["state"] == "failed")
+        self.assertEqual(self.ask("evaluation", "changes", "1").stdout,
+                         "Evaluation 1 failed: it has no jobs to compare.\n")
+
+    def test_period_of_what_is_paused(self):
+        self.add("one", period=300)
+        self.ask("spec", "pause", "one")
+        self.assertRegex(self.ask("spec", "show", "one").stdout,
+                         r"\nPeriod +300 s, but only when asked while paused\n")
+
+    def test_first_start_is_introduced(self):
+        """Once: who starts it again knows."""
+        def introductions() -> int:
+            return self.hub.log.read_text().count(
+                f"panoply agent --server {self.hub.url} --join-token-file "
+                f"{self.hub.state}/join-token\n")
+
+        wait_until(lambda: introductions() == 1, 20, "it says how to go on")
+        self.assertIn(f"Sign in with the token in {self.hub.state}/admin-token.",
+                      self.hub.log.read_text())
+        self.hub.restart()
+        self.hub.stop()
+        self.assertEqual(introductions(), 1)
 
     def test_lists_that_end_exactly(self):
         self.add("one", period=0)

@@ -110,9 +110,10 @@ class Specifications(OfFarm):
         text = self.command("spec", "show", "own")
         shown = members(text)
         self.assertTrue(text.startswith("Specification own: active\n"), text)
-        self.assertEqual((shown["Period"], shown["Priority"]), ("only when somebody asks", "0"))
+        self.assertEqual((shown["Period"], shown["Priority"]), ("only when asked", "0"))
         self.assertIn(", 1 jobs, 0 errors", shown["Newest"])
         self.assertRegex(text, rf"\nChannels:\nCHANNEL .*\n.* {re.escape(self.farm.channel.url)}\n")
+        self.assertNotIn("PINNED", text)
 
         write(build={"packages": ["libtide", "sunrise"]}, priority=3)
         self.assertEqual(self.command("spec", "edit", "own", file), "changed specification own\n")
@@ -169,8 +170,15 @@ class Specifications(OfFarm):
         self.assertEqual(self.told("evaluation", "show", number),
                          self.client.api("GET", f"/evaluations/{number}"))
         self.assertEqual(members(self.command("evaluation", "show", number))["Errors"], "1")
+        summary = self.farm.server.wait_for(f"/evaluations/{number}",
+                                            lambda it: it["outcome"] == "some-failed")["summary"]
         shown = self.command("evaluation", "show", number)
-        self.assertTrue(shown.startswith(f"Evaluation {number} of example: succeeded\n"), shown)
+        self.assertTrue(shown.startswith(f"Evaluation {number} of example: {summary}\n"), shown)
+        for state, is_listed in (("some-failed", True), ("succeeded", False), ("building", False)):
+            listed = rows(self.command("evaluation", "list", "--state", state, "--limit", "1000"))
+            self.assertEqual(str(number) in {row.get("ID") for row in listed}, is_listed, state)
+        self.assertIn(number, [it["id"] for it in self.client.api(
+            "GET", "/evaluations?state=succeeded&limit=1000")["items"]])
         self.assertEqual(set(members(shown)["Builds"].split(", ")),
                          {"9 succeeded", "1 failed", "1 dependency-failed"})
         self.assertRegex(shown, r"\nCommits:\nCHANNEL .*\n\S+ +[0-9a-f]{40} ")
@@ -322,6 +330,21 @@ class Builds(OfFarm):
         for package in ("sextant", "navigator"):  # one that has failed, and what needs it
             self.assertIn(str(self.builds["sextant"]["id"]),
                           self.command("build", "explain", self.builds[package]["id"]))
+
+    def test_several_at_once(self):
+        """One that the server refuses keeps the command from none of the others."""
+        self.command("agents", "pause", "builder-1")
+        self.addCleanup(self.command, "agents", "resume", "builder-1")
+        first, second, ended = self.survey(), self.survey(), self.builds["almanac"]["id"]
+        wrong = self.farm.server.command_line("build", "cancel", first, "x", check=False)
+        self.assertEqual((wrong.returncode, wrong.stdout), (2, ""))
+        self.assertEqual(self.told("build", "show", first)["state"], "waiting")
+        done = self.farm.server.command_line("build", "cancel", first, ended, second, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stdout, f"build {first}: cancelled\nbuild {second}: cancelled\n")
+        self.assertIn(str(ended), done.stderr)
+        self.command("build", "restart", first, second)
+        self.command("build", "cancel", first, second)
 
     def survey(self) -> int:
         """A build of sea-floor-survey that nobody has had yet."""
@@ -601,11 +624,18 @@ class Server(OfFarm):
         self.assertEqual(self.told("key", "show"), {"public_key": key})
 
     def test_doctor(self):
-        said = self.command("doctor").splitlines()
-        self.assertTrue(said and all(line.startswith("ok ") for line in said), said)
-        self.assertIn("specification example: its channels ", "\n".join(said))
-        self.assertEqual([(it["good"], it["finding"]) for it in self.told("doctor")],
-                         [(True, line.removeprefix("ok").strip()) for line in said])
+        """It wants a look at what the overview says needs attention, and at nothing else."""
+        overview = self.client.api("GET", "/overview")
+        done = self.farm.server.command_line("doctor", check=False)
+        said = done.stdout.splitlines()
+        looks = [line for line in said if line.startswith("LOOK ")]
+        self.assertEqual(done.returncode, 1 if looks else 0)
+        self.assertEqual(len(looks), len(overview["worse_evaluations"])
+                         + bool(overview["breakages"]) + bool(overview["agents_away"]), (done.stdout, overview))
+        self.assertIn("specification example: its channels ", done.stdout)
+        told = json.loads(self.farm.server.command_line("doctor", "--json", check=False).stdout)
+        self.assertEqual([("ok  " if it["good"] else "LOOK") + " " + it["finding"] for it in told],
+                         said)
 
     def test_help(self):
         for command in ("spec", "evaluation", "build", "agents", "key", "cache", "events",

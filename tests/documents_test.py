@@ -160,7 +160,8 @@ class OnHosts(Case):
             return
         typed = [text for beginning, text in self.typed.items() if line.startswith(beginning)]
         done = host.do(line, given=typed[0] if typed else "")
-        self.assertEqual(done.returncode, 0, f"{heading}: {line}\n{done.stdout}{done.stderr}")
+        statuses = (0, 1) if line == "panoply doctor" else (0,)  # it may well want a look
+        self.assertIn(done.returncode, statuses, f"{heading}: {line}\n{done.stdout}{done.stderr}")
         if not SILENT.match(line):
             self.assertTrue(done.stdout, f"{line} says nothing")
 

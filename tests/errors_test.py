@@ -332,7 +332,8 @@ class OfServers(Errors):
         server = self.server("--no-fsync")
         key = server.state / "keys/signing-key.sec"
         server.wait_for("/status", lambda it: it["scheduler"])
-        self.assertEqual(server.command_line("doctor").returncode, 0)
+        self.assertIn("ok   the signing key is readable by the server alone",
+                      server.command_line("doctor", check=False).stdout)
         server.stop()
         key.chmod(0o644)
         server.start()
@@ -372,6 +373,11 @@ class OfServers(Errors):
                       server.log.read_text())
         self.assertIn("Evaluations will fail: there is no /nonexistent/guix",
                       server.client.text("/"))
+        self.assertIn("there is no /nonexistent/guix",
+                      server.client.api("GET", "/overview")["evaluations_trouble"])
+        for command in ("doctor", "overview"):
+            self.assertIn("valuations will fail: there is no /nonexistent/guix",
+                          " ".join(server.command_line(command, check=False).stdout.split()))
 
     def test_daemon_that_stops(self):
         """What an evaluation fails by is known from then on, long before the next look at a daemon

@@ -31,7 +31,7 @@ WHOLE = {"id": 1, "name": HOSTILE, "derivation": HOSTILE, "system": HOSTILE, "st
          "specification": HOSTILE, "revisions": [{}], "connected": True, "running_attempts": [{}],
          "builds_by_state": {"failed": None, HOSTILE: 1}, "things": [{}], "systems": [{}],
          "specifications": [{}], "waiting_longest": [{}], "store_items": [{}], "commits": [{}],
-         "builds": [{}], "version": HOSTILE, "scheduler": True, "key_exposed": False,
+         "builds": [{}], "version": HOSTILE, "outcome": HOSTILE, "summary": HOSTILE, "scheduler": True, "key_exposed": False,
          "agents_connected_count": 1, "agents_enrolled_count": 1, "losses_met": 0,
          "reason": HOSTILE, "counts": {}, "public_key": HOSTILE, "build": 1, "nodes": [{"id": 1}],
          "build_command": HOSTILE, "edges": [{"dependent": 1, "dependency": 1}],
@@ -153,8 +153,8 @@ class Foreign(OfImpostors):
     def test_words_that_are_orders_to_a_terminal(self):
         order = "\x1b]0;title\x07"
         server = self.impostor((200, JSON, json.dumps(
-            {"id": 1, "specification": order, "state": order, "builds_by_state": {}, "revisions": [],
-             "message": order}).encode()))
+            {"id": 1, "specification": order, "state": "failed", "outcome": "failed", "summary": order,
+             "builds_by_state": {}, "revisions": [], "message": order}).encode()))
         done = self.ask(server, "evaluation", "show", "1")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stdout.count("title"), 3)
@@ -214,10 +214,11 @@ class Foreign(OfImpostors):
                           ("queue",), ("key", "show")):
                 with self.subTest(state, words=words):
                     done = self.ask(server, *words)
-                    self.assertEqual((done.returncode, done.stderr), (0, ""))
+                    status = 1 if words == ("doctor",) else 0  # it wants a look
+                    self.assertEqual((done.returncode, done.stderr), (status, ""))
                     self.assertTrue(done.stdout)
                     shown = on_a_terminal([executable(), *words],
-                                          {**os.environ, "PANOPLY_URL": server.url}, 40)
+                                          {**os.environ, "PANOPLY_URL": server.url}, 40, status)
                     self.assertTrue(shown)
                     self.assertNotRegex(OUR_COLOUR.sub("", shown), "[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
@@ -265,6 +266,26 @@ class Shown(OfImpostors):
             self.assertEqual((done.returncode, done.stderr), (1, ""), option)
             self.assertTrue(done.stdout)
 
+
+    def test_doctor_has_what_needs_attention(self):
+        answer = {**WHOLE, "items": [], "evaluations_trouble": "there is no guix on the path",
+                  "worse_evaluations": [
+                      {"specification": "a", "evaluation": 3, "errors_new_count": 0, "against": None,
+                       "summary": "2 of 2 failed"},
+                      {"specification": "b", "evaluation": 5, "errors_new_count": 1, "against": 4,
+                       "summary": "1 error"}],
+                  "breakages": [{"evaluation": 5, "jobs_count": 2, "jobs": [{"name": "hello"}]},
+                                {"evaluation": 2, "jobs_count": 1, "jobs": [{"name": "bye"}]}],
+                  "agents_away": [{"agent": "attic", "seen_at": None}]}
+        done = self.ask(self.impostor((200, JSON, json.dumps(answer).encode())), "doctor")
+        looks = [line for line in done.stdout.splitlines() if line.startswith("LOOK ")]
+        self.assertEqual(done.returncode, 1)
+        for look, said in zip(looks, ("evaluations will fail: there is no guix on the path",
+                                      "a: evaluation 3 is not all well: 2 of 2 failed",
+                                      "b: evaluation 5 has 1 new error (",
+                                      "3 jobs are broken that had succeeded, hello since evaluation 5",
+                                      "1 agent is away, attic"), strict=True):
+            self.assertIn(said, look)
 
     def test_durations_are_seconds_and_only_of_what_has_ended(self):
         begun = {"id": 8, "agent": "a", "state": "running",

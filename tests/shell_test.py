@@ -23,6 +23,7 @@ SHELLS = {
             "autoload -U compinit; compinit -D -u; source <({0} completion zsh)"),
     "fish": (["fish", "--no-config", "-i"], "{0} completion fish | source"),
 }
+GUIDES = ("api", "operating", "specification", "using")
 SECTIONS = ("NAME", "SYNOPSIS", "DESCRIPTION", "ENVIRONMENT", "EXIT STATUS", "EXAMPLES",
             "SEE ALSO")
 SPECIFICATION = {"name": "harbour", "period": 0,
@@ -200,7 +201,8 @@ class Manual(unittest.TestCase):
         places = {place.rsplit("/share/", 1)[-1] for place in installed.values()}
         self.assertLessEqual({f"man/man1/{name}" for name in names}, places)
         self.assertLessEqual({"bash-completion/completions/panoply", "zsh/site-functions/_panoply",
-                              "fish/vendor_completions.d/panoply.fish"}, places)
+                              "fish/vendor_completions.d/panoply.fish",
+                              *(f"doc/panoply/{name}.md" for name in GUIDES)}, places)
 
     def test_pages_are_clean_and_whole(self):
         for name in ("panoply", *commands()):

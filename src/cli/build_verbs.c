@@ -120,21 +120,35 @@ build_log(struct cli *cli, int count, char **words)
   return cli_stream(cli, path);
 }
 
+/* The same with each of these builds: one that the server refuses keeps it from none of the
+   others, but a word that is no number from all. */
+static int
+act_on_builds(struct cli *cli, int count, char **words, const char *action, const char *done)
+{
+  int status = CLI_DONE;
+  for (int i = 0; i < count; i++)
+    if (cli_path_of_build(cli, words[i], action) == NULL)
+      return CLI_USAGE;
+  for (int i = 0; i < count && status != CLI_USAGE; i++) {
+    int r =
+        cli_action(cli, cli_path_of_build(cli, words[i], action),
+                   count == 1 ? done : arena_printf(&cli->arena, "build %s: %s", words[i], done));
+    status = r != CLI_DONE ? r : status;
+  }
+  return status;
+}
+
 static int
 build_cancel(struct cli *cli, int count, char **words)
 {
-  (void) count;
-  const char *path = cli_path_of_build(cli, words[0], "/cancel");
-  return path == NULL ? CLI_USAGE : cli_action(cli, path, "cancelled");
+  return act_on_builds(cli, count, words, "/cancel", "cancelled");
 }
 
 static int
 build_restart(struct cli *cli, int count, char **words)
 {
-  (void) count;
-  const char *path =
-      cli_path_of_build(cli, words[0], cli->dependents ? "/restart?dependents=yes" : "/restart");
-  return path == NULL ? CLI_USAGE : cli_action(cli, path, "it will be built again");
+  return act_on_builds(cli, count, words, cli->dependents ? "/restart?dependents=yes" : "/restart",
+                       "it will be built again");
 }
 
 static int
@@ -160,8 +174,9 @@ const struct verb cli_build_verbs[] = {
     CLI_WORD_BUILD },
   { "log", "ID", CLI_TEXT | CLI_FOLLOW | CLI_ATTEMPT, "what the builder printed", 1, 1, build_log,
     CLI_WORD_BUILD },
-  { "cancel", "ID", CLI_CALL, "stop it, or do not begin it", 1, 1, build_cancel, CLI_WORD_BUILD },
-  { "restart", "ID", CLI_CALL | CLI_DEPENDENTS, "try again what failed", 1, 1, build_restart,
+  { "cancel", "ID...", CLI_CALL, "stop it, or do not begin it", 1, -1, build_cancel,
+    CLI_WORD_BUILD },
+  { "restart", "ID...", CLI_CALL | CLI_DEPENDENTS, "try again what failed", 1, -1, build_restart,
     CLI_WORD_BUILD },
   { "explain", "ID", CLI_CALL, "why it waits, or how it ended", 1, 1, build_explain,
     CLI_WORD_BUILD },

@@ -15,7 +15,7 @@ enum
 {
   CLI_DONE = 0,
   CLI_FAILED = 1, /* the thing asked for failed */
-  CLI_USAGE = 2,  /* it was asked for wrongly, or cannot be asked for at all */
+  CLI_USAGE = 2,  /* a wrong command line, no token, or no server that answers */
   CLI_AWAY = 3,   /* no exit status: the server is away while we are patient */
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "evaluation/evaluation.h"
 #include "serve/serve.h"
 
 static const struct example serve_examples[] = {
@@ -31,7 +32,8 @@ static const struct example spec_examples[] = {
 };
 
 static const struct example evaluation_examples[] = {
-  { "panoply evaluation list my-channel --state failed", "Those that failed." },
+  { "panoply evaluation list my-channel --state failed", "Those that could not be computed." },
+  { "panoply evaluation list --state some-failed", "Those of which not all was built." },
   { "panoply evaluation jobs 12 --state failed", "What was asked for and could not be built." },
   { "panoply evaluation changes 12", "What it broke and mended." },
   { "panoply evaluation commits 12", "By which commits." },
@@ -50,6 +52,7 @@ static const struct example build_examples[] = {
   { "panoply build list --state running --follow", "What is being built, as it changes." },
   { "panoply build explain 88", "Why it waits, or how it ended." },
   { "panoply build restart 88 --dependents", "Try again, and then what needs it." },
+  { "panoply build cancel 88 89 90", "Build none of these." },
   { 0 },
 };
 
@@ -144,8 +147,10 @@ const struct command cli_commands[] = {
   { .name = "spec",
     .help = "specifications: what to evaluate and build",
     .description =
-        "A specification names channels, and what of them is to be built. The server looks at the "
-        "channels by a period, evaluates each new state of them, and builds what is new.\n\n"
+        "A specification names channels, and what of them is to be built, as "
+        "JSON: " SPECIFICATION_GUIDE
+        " tells how. The server looks at the channels by a period, evaluates "
+        "each new state of them, and builds what is new.\n\n"
         "The verbs that change something wait until the channels were looked at, 15 seconds at "
         "most, and fail when that fails; the specification is kept all the same.\n\n" FOLLOWING,
     .verbs = cli_spec_verbs,
@@ -215,8 +220,9 @@ const struct command cli_commands[] = {
   { .name = "doctor",
     .help = "look for what is wrong with a server",
     .description = "Asks a server how it is, and says where to look: a scheduler that is missing, "
-                   "agents that are, channels that cannot be reached, evaluations that failed, "
-                   "files that are lost. The exit status is 1 when something needs attention.",
+                   "agents that are, channels that cannot be reached, evaluations that failed or "
+                   "are worse, jobs that are broken, files that are lost. The exit status is 1 "
+                   "when something needs attention.",
     .verbs = cli_doctor_verbs,
     .examples = doctor_examples },
   { .name = "completion",

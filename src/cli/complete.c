@@ -131,7 +131,7 @@ static const struct
   const char *words;
 } vocabularies[] = {
   { CLI_WORD_BUILD_STATE, "waiting running succeeded failed dependency-failed cancelled" },
-  { CLI_WORD_EVALUATION_STATE, "waiting running succeeded failed cancelled" },
+  { CLI_WORD_EVALUATION_STATE, "waiting running building some-failed succeeded failed cancelled" },
   { CLI_WORD_CHANGE, "broken fixed failing added removed changed unfinished waiting running "
                      "succeeded failed dependency-failed cancelled" },
   { CLI_WORD_ERROR, "new gone" },

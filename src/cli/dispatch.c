@@ -44,7 +44,7 @@ const struct option cli_options[] = {
     "go on: a log, or what changes: in place on a terminal, else what is new" },
   { "dependents", OPTION_FLAG, MEMBER(dependents), 0, 0, "no", NULL,
     "and what failed or was cancelled with it" },
-  { "force", OPTION_FLAG, MEMBER(force), 0, 0, "no", NULL, "even where that seems needless" },
+  { "force", OPTION_FLAG, MEMBER(force), 0, 0, "no", NULL, "even where there is a reason not to" },
   { "no-wait", OPTION_FLAG, MEMBER(no_wait), 0, 0, "no", NULL,
     "do not wait until its channels were looked at" },
   { "withdraw", OPTION_FLAG, MEMBER(withdraw), 0, 0, "no", NULL,

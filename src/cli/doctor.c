@@ -61,19 +61,17 @@ look_at_server(struct findings *seen, const json_t *status)
     note_finding(seen, &findings[i]);
 }
 
-/* A server that evaluates but has no agent is one on which nothing is ever built. */
 static void
-look_at_agents(struct findings *seen, const json_t *status, const json_t *specifications)
+look_at_agents(struct findings *seen, const json_t *status)
 {
   struct cli *cli = seen->cli;
   long long connected = number_at(status, "agents_connected_count");
   long long enrolled = number_at(status, "agents_enrolled_count");
   long long waiting = number_at(status, "builds_by_state.waiting");
-  bool is_used = waiting > 0 || json_array_size(json_object_get(specifications, "items")) > 0;
   const char *none =
       enrolled == 0
           ? arena_printf(&cli->arena,
-                         "no agent has enrolled, and %lld builds wait: 'panoply agent --server %s "
+                         "no agent is enrolled, and %lld builds wait: 'panoply agent --server %s "
                          "--join-token-file STATE/join-token' on a machine makes it one",
                          waiting, cli->url)
           : arena_printf(&cli->arena,
@@ -81,7 +79,7 @@ look_at_agents(struct findings *seen, const json_t *status, const json_t *specif
                          "who was there, and when",
                          waiting);
   note_finding(seen,
-               &(struct finding) { connected > 0 || (enrolled == 0 && !is_used),
+               &(struct finding) { connected > 0,
                                    arena_printf(&cli->arena,
                                                 "%lld of %lld agents are connected, %lld builds "
                                                 "wait",
@@ -95,17 +93,17 @@ look_at_evaluation(struct findings *seen, const char *name, const json_t *newest
   struct cli *cli = seen->cli;
   const char *id = cli_text(cli, json_object_get(newest, "id"));
   const char *state = cli_text(cli, json_object_get(newest, "state"));
-  long long errors = json_integer_value(json_object_get(newest, "errors_count"));
   if (!json_is_object(newest))
     return;
   note_finding(
       seen,
       &(struct finding) {
           strcmp(state, "failed") != 0,
-          arena_printf(&cli->arena, "specification %s: its newest evaluation, %s, %s%s%s", name, id,
-                       strcmp(state, "succeeded") == 0 ? "was computed" : "is ",
-                       strcmp(state, "succeeded") == 0 ? "" : state,
-                       errors > 0 ? arena_printf(&cli->arena, ", with %lld errors", errors) : ""),
+          arena_printf(&cli->arena, "specification %s: its newest evaluation, %s, %s%s", name, id,
+                       strcmp(state, "succeeded") == 0 ? "was computed: " : "is ",
+                       strcmp(state, "succeeded") == 0
+                           ? cli_text(cli, json_object_get(newest, "summary"))
+                           : state),
           arena_printf(&cli->arena,
                        "specification %s: its newest evaluation, %s, failed: %s (see 'panoply "
                        "evaluation log %s'; 'panoply spec evaluate %s --force' tries again)",
@@ -135,6 +133,72 @@ look_at_specifications(struct findings *seen, const json_t *list)
   }
 }
 
+static void
+look_at_breakages(struct findings *seen, const json_t *breakages)
+{
+  struct cli *cli = seen->cli;
+  size_t i;
+  json_t *item;
+  long long count = 0;
+  const json_t *newest = json_array_get(breakages, 0);
+  const json_t *example = json_array_get(json_object_get(newest, "jobs"), 0);
+  json_array_foreach(breakages, i, item) count += number_at(item, "jobs_count");
+  note_finding(seen,
+               &(struct finding) {
+                   count == 0, "no job is broken that had succeeded",
+                   arena_printf(&cli->arena,
+                                "%lld job%s broken that had succeeded, %s since evaluation %s for "
+                                "one: 'panoply overview' lists what broke, and when",
+                                count, count == 1 ? " is" : "s are",
+                                cli_text(cli, json_object_get(example, "name")),
+                                cli_text(cli, json_object_get(newest, "evaluation"))) });
+}
+
+/* One that has new errors, or a first one that is not all well. */
+static void
+look_at_worse(struct findings *seen, const json_t *worse)
+{
+  struct cli *cli = seen->cli;
+  const char *id = cli_text(cli, json_object_get(worse, "evaluation"));
+  long long errors = number_at(worse, "errors_new_count");
+  const char *what =
+      errors > 0 ? arena_printf(&cli->arena, "has %lld new error%s", errors, errors == 1 ? "" : "s")
+                 : arena_printf(&cli->arena, "is not all well: %s",
+                                cli_text(cli, json_object_get(worse, "summary")));
+  note_finding(
+      seen,
+      &(struct finding) {
+          .when_bad = arena_printf(
+              &cli->arena, "specification %s: evaluation %s %s ('panoply evaluation show %s')",
+              cli_text(cli, json_object_get(worse, "specification")), id, what, id) });
+}
+
+/* What the overview has under "Needs attention", beside what has a line of its own above. */
+static void
+look_at_overview(struct findings *seen, const json_t *overview)
+{
+  struct cli *cli = seen->cli;
+  size_t i;
+  json_t *item;
+  const json_t *away = json_object_get(overview, "agents_away");
+  const json_t *trouble = json_object_get(overview, "evaluations_trouble");
+  if (json_is_string(trouble))
+    note_finding(
+        seen, &(struct finding) { .when_bad = arena_printf(&cli->arena, "evaluations will fail: %s",
+                                                           cli_text(cli, trouble)) });
+  json_array_foreach(json_object_get(overview, "worse_evaluations"), i, item)
+      look_at_worse(seen, item);
+  look_at_breakages(seen, json_object_get(overview, "breakages"));
+  if (json_array_size(away) > 0 && number_at(overview, "agents_connected_count") > 0)
+    note_finding(seen, &(struct finding) {
+                           .when_bad = arena_printf(
+                               &cli->arena,
+                               "%zu agent%s away, %s for one: 'panoply agents list' shows since "
+                               "when",
+                               json_array_size(away), json_array_size(away) == 1 ? " is" : "s are",
+                               cli_text(cli, json_object_get(json_array_get(away, 0), "agent"))) });
+}
+
 static int
 doctor_run(struct cli *cli, int count, char **words)
 {
@@ -142,6 +206,7 @@ doctor_run(struct cli *cli, int count, char **words)
   (void) words;
   json_t *status = NULL;
   json_t *specifications = NULL;
+  json_t *overview = NULL;
   int r = cli_get(cli, "/status",
                   "version:text scheduler:flag builds_by_state:object "
                   "agents_connected_count:number agents_enrolled_count:number losses_met:number "
@@ -149,17 +214,22 @@ doctor_run(struct cli *cli, int count, char **words)
                   &status);
   if (r == CLI_DONE)
     r = cli_get(cli, "/specifications", "items:list", &specifications);
+  if (r == CLI_DONE)
+    r = cli_get(cli, "/overview", "worse_evaluations:list breakages:list agents_away:list",
+                &overview);
   struct findings findings = { .cli = cli, .list = json_array(), .all_good = true };
   if (r == CLI_DONE) {
     look_at_server(&findings, status);
-    look_at_agents(&findings, status, specifications);
+    look_at_agents(&findings, status);
     look_at_specifications(&findings, specifications);
+    look_at_overview(&findings, overview);
   }
   if (r == CLI_DONE && cli->json)
     cli_print_json(cli, findings.list);
   json_decref(findings.list);
   json_decref(status);
   json_decref(specifications);
+  json_decref(overview);
   return r != CLI_DONE ? r : findings.all_good ? CLI_DONE : CLI_FAILED;
 }
 

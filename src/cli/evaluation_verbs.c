@@ -18,7 +18,8 @@ evaluation_list(struct cli *cli, int count, char **words)
                                            { 0 } };
   const char *path =
       count > 0 ? cli_path_of(cli, "/evaluations?specification=", words[0], "") : "/evaluations";
-  return cli_show(cli, &(struct cli_view) { .path = cli_with_filters(cli, path),
+  path = cli_with_parameter(cli, path, "outcome", cli->state); /* what the column shows */
+  return cli_show(cli, &(struct cli_view) { .path = cli_with_page(cli, path),
                                             .members = "items:list",
                                             .columns = columns,
                                             .empty = "There is no such evaluation.",
@@ -27,11 +28,13 @@ evaluation_list(struct cli *cli, int count, char **words)
 
 /* ---- one ---- */
 
-/* Its builds may go on for long. */
+/* Its builds may go on for long; what came of them is told a second or two after the last. */
 static bool
 is_over(const json_t *evaluation)
 {
-  return json_is_string(json_object_get(evaluation, "finished_at"))
+  const char *outcome = json_string_value(json_object_get(evaluation, "outcome"));
+  return json_is_string(json_object_get(evaluation, "finished_at")) && outcome != NULL
+         && strcmp(outcome, "building") != 0
          && json_integer_value(cli_member(evaluation, "builds_by_state.waiting")) == 0
          && json_integer_value(cli_member(evaluation, "builds_by_state.running")) == 0;
 }
@@ -79,7 +82,7 @@ print_evaluation(struct cli *cli, const json_t *evaluation)
                      arena_printf(&cli->arena, "Evaluation %s of %s",
                                   cli_text(cli, json_object_get(evaluation, "id")),
                                   cli_text(cli, json_object_get(evaluation, "specification"))),
-                     cli_text(cli, json_object_get(evaluation, "state")));
+                     cli_text(cli, json_object_get(evaluation, "summary")));
   if (json_string_length(message) > 0)
     cli_print_text(cli, cli_text(cli, message));
   fputc('\n', cli->out);
@@ -103,14 +106,13 @@ evaluation_show(struct cli *cli, int count, char **words)
   const char *path = cli_path_of_id(cli, "/evaluations/", words[0], "");
   if (path == NULL)
     return CLI_USAGE;
-  return cli_show(cli,
-                  &(struct cli_view) {
-                      .path = path,
-                      .members = "id:number specification:text state:text builds_by_state:object "
-                                 "revisions:list",
-                      .print = print_evaluation,
-                      .kinds = "evaluation. build.",
-                      .is_over = is_over });
+  return cli_show(
+      cli, &(struct cli_view) { .path = path,
+                                .members = "id:number specification:text state:text outcome:text "
+                                           "summary:text builds_by_state:object revisions:list",
+                                .print = print_evaluation,
+                                .kinds = "evaluation. build.",
+                                .is_over = is_over });
 }
 
 /* ---- its jobs ---- */
@@ -141,15 +143,34 @@ evaluation_jobs(struct cli *cli, int count, char **words)
                                        .empty = "It has no such jobs." });
 }
 
-/* "Against evaluation 11: 3 broken, 1 fixed, 0 failing, ...; 1 new error, 0 gone" */
+/* Why there is nothing to tell of it. */
+static int
+print_not_computed(struct cli *cli, const char *id, const char *state)
+{
+  bool has_ended = strcmp(state, "failed") == 0 || strcmp(state, "cancelled") == 0;
+  cli_print_text(cli,
+                 arena_printf(&cli->arena, "Evaluation %s %s%s: it has no jobs to compare%s.", id,
+                              strcmp(state, "failed") == 0 ? ""
+                              : has_ended                  ? "was "
+                                                           : "is ",
+                              state, has_ended ? "" : " yet"));
+  return CLI_DONE;
+}
+
+/* "Against evaluation 11: 3 broken, 1 fixed, 0 failing, ...; 1 new error, 0 gone"; and that no
+   job is listed below. */
 static int
 print_counts(struct cli *cli, const json_t *answer)
 {
+  const char *state = cli_text(cli, json_object_get(answer, "state"));
+  const char *id = cli_text(cli, json_object_get(answer, "evaluation"));
   static const char *const names[] = { "broken", "fixed", "failing", "added", "removed" };
   const json_t *against = json_object_get(answer, "against");
   const json_t *counts = json_object_get(answer, "counts");
   long long added = json_integer_value(json_object_get(answer, "errors_new_count"));
   long long gone = json_integer_value(json_object_get(answer, "errors_gone_count"));
+  if (strcmp(state, "succeeded") != 0)
+    return print_not_computed(cli, id, state);
   if (!json_is_integer(against)) {
     fputs("There is no evaluation to compare with.\n", cli->out);
     return CLI_DONE;
@@ -160,11 +181,13 @@ print_counts(struct cli *cli, const json_t *answer)
                         cli_text(cli, json_object_get(counts, names[i])), names[i]);
   cli_print_text(cli, line);
   if (added + gone > 0)
-    cli_print_text(cli,
-                   arena_printf(&cli->arena,
-                                "Errors: %lld new, %lld gone: 'panoply evaluation errors %s "
-                                "--show new' (or gone) shows them.",
-                                added, gone, cli_text(cli, json_object_get(answer, "evaluation"))));
+    cli_print_text(cli, arena_printf(&cli->arena,
+                                     "Errors: %lld new, %lld gone: 'panoply evaluation errors %s "
+                                     "--show new' (or gone) shows them.",
+                                     added, gone, id));
+  if (json_array_size(json_object_get(answer, "items")) == 0 && cli->before == NULL)
+    cli_print_text(cli, cli->show == NULL && cli->name == NULL ? "No job has changed."
+                                                               : "There is no such job.");
   return CLI_DONE;
 }
 
@@ -180,10 +203,9 @@ evaluation_changes(struct cli *cli, int count, char **words)
                                            { 0 } };
   return show_list(cli, words[0],
                    (struct cli_view) { .path = "/changes",
-                                       .members = "counts:object items:list",
+                                       .members = "state:text counts:object items:list",
                                        .print = print_counts,
-                                       .columns = columns,
-                                       .empty = "No job has changed so." });
+                                       .columns = columns });
 }
 
 /* ---- commits ---- */

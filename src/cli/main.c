@@ -28,7 +28,8 @@ print_help(FILE *out)
   fputs("\n'panoply COMMAND --help' tells more. Client commands ask the server at --url or\n"
         "PANOPLY_URL (http://127.0.0.1:8080); what changes something needs the administrator\n"
         "token, in PANOPLY_TOKEN or in the file that --token-file names.\n"
-        "Exit status: 0 done, 1 what was asked for failed, 2 it was asked for wrongly.\n",
+        "Exit status: 0 done, 1 what was asked for failed, 2 a wrong command line, no token,\n"
+        "or a server that does not answer.\n",
         out);
 }
 

@@ -213,7 +213,8 @@ put_exit_status(void)
 {
   puts(
       ".Sh EXIT STATUS\n.Bl -tag -width Ds\n.It 0\nIt is done.\n.It 1\nWhat was asked for failed.\n"
-      ".It 2\nIt was asked for wrongly, or of nobody: a server that does not answer, say.\n.El");
+      ".It 2\nThe command line is wrong, the token is missing, or the server does not "
+      "answer.\n.El");
 }
 
 static void

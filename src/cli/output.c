@@ -150,8 +150,8 @@ cli_print_table(struct cli *cli, const struct column *columns, const json_t *ite
   fputs(buf_text(&text), cli->out);
 }
 
-static const char *
-with_parameter(struct cli *cli, const char *path, const char *name, const char *value)
+const char *
+cli_with_parameter(struct cli *cli, const char *path, const char *name, const char *value)
 {
   if (value == NULL)
     return path;
@@ -160,19 +160,25 @@ with_parameter(struct cli *cli, const char *path, const char *name, const char *
 }
 
 const char *
-cli_with_filters(struct cli *cli, const char *path)
+cli_with_page(struct cli *cli, const char *path)
 {
   const char *limit =
       cli->limit > 0 ? arena_printf(&cli->arena, "%lld", (long long) cli->limit) : NULL;
-  path = with_parameter(cli, path, "state", cli->state);
-  path = with_parameter(cli, path, "name", cli->name);
-  path = with_parameter(cli, path, "system", cli->system);
-  path = with_parameter(cli, path, "evaluation", cli->evaluation);
-  path = with_parameter(cli, path, "agent", cli->agent);
-  path = with_parameter(cli, path, "against", cli->against);
-  path = with_parameter(cli, path, "show", cli->show);
-  path = with_parameter(cli, path, "before", cli->before);
-  return with_parameter(cli, path, "limit", limit);
+  path = cli_with_parameter(cli, path, "before", cli->before);
+  return cli_with_parameter(cli, path, "limit", limit);
+}
+
+const char *
+cli_with_filters(struct cli *cli, const char *path)
+{
+  path = cli_with_parameter(cli, path, "state", cli->state);
+  path = cli_with_parameter(cli, path, "name", cli->name);
+  path = cli_with_parameter(cli, path, "system", cli->system);
+  path = cli_with_parameter(cli, path, "evaluation", cli->evaluation);
+  path = cli_with_parameter(cli, path, "agent", cli->agent);
+  path = cli_with_parameter(cli, path, "against", cli->against);
+  path = cli_with_parameter(cli, path, "show", cli->show);
+  return cli_with_page(cli, path);
 }
 
 /* A list goes on with what stands behind `--before`: that there is nothing is no news of the
@@ -186,7 +192,7 @@ cli_print_list(struct cli *cli, const json_t *answer, const struct column *colum
   bool is_empty = json_array_size(items) == 0, has_next = json_is_string(next);
   if (!is_empty)
     cli_print_table(cli, columns, items);
-  else if (!has_next)
+  else if (!has_next && (cli->before != NULL || empty != NULL))
     fprintf(cli->out, "%s\n", cli->before != NULL ? "There is nothing more." : empty);
   if (has_next)
     fprintf(cli->out, "(%s: go on with --before %s)\n", is_empty ? "none so far" : "there are more",

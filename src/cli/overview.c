@@ -60,11 +60,16 @@ static int
 print_overview(struct cli *cli, const json_t *overview)
 {
   bool scheduled = json_is_true(json_object_get(overview, "scheduler"));
+  const json_t *trouble = json_object_get(overview, "evaluations_trouble");
+  bool works = scheduled && !json_is_string(trouble);
   const char *builds = cli_counts(cli, json_object_get(overview, "builds_by_state"));
   if (!scheduled)
     cli_print_text(cli, "No scheduler was active in the last minute: 'panoply doctor' says more.");
-  cli->begun = !scheduled;
-  if (print_attention(cli, overview) == 0 && scheduled)
+  if (json_is_string(trouble))
+    cli_print_text(cli,
+                   arena_printf(&cli->arena, "Evaluations will fail: %s", cli_text(cli, trouble)));
+  cli->begun = !works;
+  if (print_attention(cli, overview) == 0 && works)
     cli_print_text(cli, "Nothing needs attention.");
   fputc('\n', cli->out);
   cli_print_fact(cli, "Builds", builds[0] != '\0' ? builds : "none yet");

@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/terminal.h"
 #include "cli/view.h"
+#include "evaluation/evaluation.h"
 
 #define SPECIFICATION_MAX (1 << 20) /* bytes of a file */
 
@@ -20,14 +21,14 @@ read_specification(const char *path, struct buf *ret)
   struct error err = { 0 };
   json_error_t where;
   if (file_read_all(path, SPECIFICATION_MAX, ret, &err) < 0) {
-    error_hint(&err, "FILE holds a specification as JSON: doc/specification.md, with examples.");
+    error_hint(&err, "FILE holds a specification as JSON: " SPECIFICATION_GUIDE ".");
     return cli_fail(CLI_USAGE, &err);
   }
   json_t *value = json_loadb(ret->data, ret->size, JSON_REJECT_DUPLICATES, &where);
   if (value == NULL) {
     error_set(&err, -EINVAL, "%s is no JSON: line %d, column %d: %s", path, where.line,
               where.column, where.text);
-    error_hint(&err, "doc/specification.md has examples.");
+    error_hint(&err, "Examples: " SPECIFICATION_GUIDE ".");
     return cli_fail(CLI_USAGE, &err);
   }
   json_decref(value);
@@ -116,11 +117,19 @@ spec_list(struct cli *cli, int count, char **words)
 static void
 print_definition(struct cli *cli, const json_t *definition)
 {
-  static const struct column channels[] = { { "CHANNEL", "name", COLUMN_NAME, 0 },
-                                            { "BRANCH", "branch", COLUMN_NAME, 0 },
-                                            { "COMMIT", "commit", COLUMN_COMMIT, 2 },
-                                            { "URL", "url", COLUMN_NAME, 1 },
-                                            { 0 } };
+  static const struct column columns[] = { { "CHANNEL", "name", COLUMN_NAME, 0 },
+                                           { "BRANCH", "branch", COLUMN_NAME, 0 },
+                                           { "URL", "url", COLUMN_NAME, 1 },
+                                           { 0 } };
+  static const struct column with_pins[] = { { "CHANNEL", "name", COLUMN_NAME, 0 },
+                                             { "BRANCH", "branch", COLUMN_NAME, 0 },
+                                             { "PINNED", "commit", COLUMN_COMMIT, 2 },
+                                             { "URL", "url", COLUMN_NAME, 1 },
+                                             { 0 } };
+  const json_t *channels = json_object_get(definition, "channels");
+  bool is_pinned = false;
+  size_t place;
+  json_t *channel;
   static const char *const told[] = { "name", "channels", "period", "priority" };
   const char *name;
   json_t *value;
@@ -132,7 +141,9 @@ print_definition(struct cli *cli, const json_t *definition)
     if (!is_told)
       cli_print_fact(cli, terminal_line(&cli->arena, str_of(name)), cli_text(cli, value));
   }
-  cli_print_section(cli, "Channels", channels, json_object_get(definition, "channels"));
+  json_array_foreach(channels, place, channel) is_pinned |=
+      json_is_string(json_object_get(channel, "commit"));
+  cli_print_section(cli, "Channels", is_pinned ? with_pins : columns, channels);
 }
 
 static int
@@ -145,9 +156,8 @@ print_specification(struct cli *cli, const json_t *item)
                                        { 0 } };
   const json_t *failure = json_object_get(item, "failure");
   const json_t *newest = json_object_get(item, "newest_evaluation");
-  const json_t *period = json_object_get(item, "period_s");
+  int64_t period = json_integer_value(json_object_get(item, "period_s"));
   bool paused = json_is_true(json_object_get(item, "paused"));
-  bool on_demand = paused || json_integer_value(period) == 0;
   const char *name =
       arena_printf(&cli->arena, "Specification %s", cli_text(cli, json_object_get(item, "name")));
   cli_print_headline(cli, name, paused ? "paused" : json_is_string(failure) ? "failed" : "active");
@@ -162,8 +172,10 @@ print_specification(struct cli *cli, const json_t *item)
                                 cli_text(cli, json_object_get(newest, "jobs_count")),
                                 cli_text(cli, json_object_get(newest, "errors_count"))));
   cli_print_fact(cli, "Period",
-                 on_demand ? "only when somebody asks"
-                           : cli_duration(cli, json_integer_value(period)));
+                 period == 0 ? "only when asked"
+                 : !paused   ? cli_duration(cli, period)
+                             : arena_printf(&cli->arena, "%s, but only when asked while paused",
+                                            cli_duration(cli, period)));
   cli_print_facts(cli, facts, item);
   print_definition(cli, json_object_get(item, "definition"));
   return CLI_DONE;
@@ -264,7 +276,7 @@ spec_pause(struct cli *cli, int count, char **words)
 {
   (void) count;
   return cli_action(cli, cli_path_of(cli, "/specifications/", words[0], "/pause"),
-                    "paused: its channels are looked at only when somebody asks");
+                    "paused: its channels are looked at only when asked");
 }
 
 static int
@@ -277,7 +289,8 @@ spec_resume(struct cli *cli, int count, char **words)
 
 const struct verb cli_spec_verbs[] = {
   { "add", "FILE", CLI_CALL | CLI_NO_WAIT,
-    "add the specification in FILE (JSON: doc/specification.md)", 1, 1, spec_add, CLI_WORD_FILE },
+    "add the specification in FILE (JSON: see /help/specification of the server)", 1, 1, spec_add,
+    CLI_WORD_FILE },
   { "list", "", CLI_LIST | CLI_FOLLOW, "all specifications", 0, 0, spec_list, CLI_WORD_ANY },
   { "show", "NAME", CLI_CALL | CLI_FOLLOW, "one, with its newest evaluation", 1, 1, spec_show,
     CLI_WORD_SPECIFICATION },

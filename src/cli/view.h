@@ -15,11 +15,16 @@ bool cli_is_for_people(void);
 const char *cli_value(struct cli *cli, const json_t *value, enum column_kind kind);
 /* Follows "build.state" into nested objects; NULL where something is missing. */
 const json_t *cli_member(const json_t *item, const char *path);
-/* PATH with all filters that were given. */
+/* PATH with another parameter of its query; the same when VALUE is NULL. */
+const char *cli_with_parameter(struct cli *cli, const char *path, const char *name,
+                               const char *value);
+/* PATH with --before and --limit; with all filters that were given too. */
+const char *cli_with_page(struct cli *cli, const char *path);
 const char *cli_with_filters(struct cli *cli, const char *path);
 struct table cli_make_table(struct cli *cli, const struct column *columns, const json_t *items);
 void cli_print_table(struct cli *cli, const struct column *columns, const json_t *items);
-/* The items of ANSWER, and how to go on. EMPTY: said when there is none. */
+/* The items of ANSWER, and how to go on. EMPTY: said when there is none; NULL: it
+   was said above. */
 void cli_print_list(struct cli *cli, const json_t *answer, const struct column *columns,
                     const char *empty);
 void cli_print_json(struct cli *cli, const json_t *value);
@@ -73,7 +78,7 @@ struct cli_view
   /* Prints one thing, or what stands above a list; returns the exit status. NULL = nothing */
   int (*print)(struct cli *cli, const json_t *answer);
   const struct column *columns;          /* of a list's items; NULL = it is none */
-  const char *empty;                     /* said when there is no item */
+  const char *empty;                     /* said when there is no item; NULL: by PRINT */
   const char *kinds;                     /* beginnings of the kinds of events that may change it */
   bool (*is_over)(const json_t *answer); /* nothing will change any more; NULL = never */
 };

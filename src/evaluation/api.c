@@ -26,6 +26,7 @@ struct question
   struct str after_name;
   const int16_t *state;        /* of builds; NULL = any */
   struct str evaluation_state; /* data NULL = any */
+  struct str outcome;          /* the same */
   struct str json;             /* the answer; data NULL = there is no such thing */
   struct str next; /* of a page of a list: the cursor behind it; data NULL = the last one */
 };
@@ -248,7 +249,7 @@ query_evaluations(struct db *db, void *context, struct error *err)
   struct question *question = context;
   struct evaluation_json_list_row row = { 0 };
   int r = evaluation_json_list(db, question->before, question->name, question->evaluation_state,
-                               question->limit, question->arena, &row, err);
+                               question->outcome, question->limit, question->arena, &row, err);
   if (r >= 0 && !row.known)
     return no_specification(question->name, err);
   question->json = row.json;
@@ -256,19 +257,33 @@ query_evaluations(struct db *db, void *context, struct error *err)
   return r < 0 ? r : 0;
 }
 
+/* The parameter NAME, one of WORDS. */
 static int
-read_state(struct question *question, struct error *err)
+read_word(struct http_request *request, const char *name, const char *words, struct str *ret,
+          struct error *err)
 {
-  static const char *const states[] = { "waiting", "running", "succeeded", "failed", "cancelled" };
-  struct str name = http_query(question->request, "state");
-  if (name.size == 0)
-    return 0;
-  for (size_t i = 0; i < ARRAY_SIZE(states); i++)
-    if (str_equal(name, str_of(states[i]))) {
-      question->evaluation_state = name;
+  struct str rest = str_of(words);
+  struct str given = http_query(request, name);
+  struct str word;
+  while (given.size > 0 && str_split(&rest, ' ', &word))
+    if (str_equal(given, word)) {
+      *ret = given;
       return 0;
     }
-  return error_set(err, -EINVAL, "there is no state \"%.*s\"", STR_FMT(name));
+  return given.size == 0 ? 0
+                         : error_set(err, -EINVAL, "there is no %s \"%.*s\"", name, STR_FMT(given));
+}
+
+static int
+read_states(struct question *question, struct error *err)
+{
+  int r = read_word(question->request, "state", "waiting running succeeded failed cancelled",
+                    &question->evaluation_state, err);
+  if (r < 0)
+    return r;
+  return read_word(question->request, "outcome",
+                   "waiting running building some-failed succeeded failed cancelled",
+                   &question->outcome, err);
 }
 
 static int
@@ -277,7 +292,7 @@ get_evaluations(struct http_request *request, void *context, struct error *err)
   struct question question = { .request = request, .name = http_query(request, "specification") };
   int r = read_page(&question, err);
   if (r == 0)
-    r = read_state(&question, err);
+    r = read_states(&question, err);
   return r < 0 ? r : ask(context, request, query_evaluations, &question, err);
 }
 
@@ -428,7 +443,7 @@ static const struct http_route routes[] = {
   { "POST", HTTP_API "/specifications/{name}/resume", post_resume, .body_limit = 1024,
     .role = "admin", .summary = "Look at its channels by its period again", .status = 202 },
   { "GET", HTTP_API "/evaluations", get_evaluations, .summary = "Evaluations, newest first",
-    .query = "before limit specification state", .reply = "Evaluations" },
+    .query = "before limit outcome specification state", .reply = "Evaluations" },
   { "GET", HTTP_API "/evaluations/{id}", get_evaluation, .summary = "One evaluation",
     .reply = "Evaluation" },
   { "GET", HTTP_API "/evaluations/{id}/jobs", get_jobs, .summary = "Its jobs, by name",

@@ -56,6 +56,7 @@ WITH page AS (
   FROM (SELECT id, json FROM evaluation_json
         WHERE id < :before AND (:specification?::text IS NULL OR specification = :specification?)
           AND (:state?::text IS NULL OR json ->> 'state' = :state?)
+          AND (:outcome?::text IS NULL OR json ->> 'outcome' = :outcome?)
         ORDER BY id DESC LIMIT :limit::bigint + 1) AS found),
 last AS (SELECT CASE WHEN count(*) > :limit
                      THEN (max(id) FILTER (WHERE place = :limit))::text END AS next FROM page)

@@ -119,6 +119,7 @@ write_page(struct api_question *question, struct buf *out)
   struct json json = json_begin(out);
   json_object_open(&json);
   json_put_i64(&json, "evaluation", question->changes.id);
+  json_put_text(&json, "state", question->changes.head.state_name);
   json_put_id(&json, "against", comparison->against_id);
   put_counts(&json, question);
   json_key(&json, "items");

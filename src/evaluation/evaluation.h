@@ -79,6 +79,9 @@ struct specification /* all in the arena of the parse */
   int32_t time_limit_s; /* of one evaluation */
 };
 
+/* Where people read what a specification may say. */
+#define SPECIFICATION_GUIDE "doc/specification.md, or /help/specification of the server"
+
 /* Parses and checks a specification (doc/specification.md). -EINVAL names the
    field and what is allowed. */
 int specification_parse(struct str json, struct arena *arena, struct specification *ret,

@@ -428,7 +428,7 @@ specification_parse(struct str json, struct arena *arena, struct specification *
   if (r == 0)
     *ret = parsed;
   else if (err != NULL && err->hint[0] == '\0')
-    error_hint(err, "The fields: doc/specification.md, or /help/specification of the server.");
+    error_hint(err, "The fields: " SPECIFICATION_GUIDE ".");
   return r;
 }
 

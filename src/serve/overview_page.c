@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/json.h"
+#include "base/mem.h"
 #include "serve/counts.h"
 #include "serve/routes.h"
 #include "serve/serve_pages.h"
@@ -114,6 +115,13 @@ get_overview(struct http_request *request, void *context, struct error *err)
 /* ---- the API ---- */
 
 static void
+put_trouble(struct json *json, const struct error *trouble)
+{
+  CLEANUP_FREE char *text = mem_printf("%s. %s", trouble->message, trouble->hint);
+  json_put_cstr(json, "evaluations_trouble", trouble->code != 0 ? text : NULL);
+}
+
+static void
 put_troubles(struct json *json, const struct overview_troubles_rows *rows)
 {
   json_key(json, "failing_specifications");
@@ -206,11 +214,13 @@ tell_overview(struct http_request *request, void *context, struct error *err)
     r = db_pool_run(serve->pool, DB_READ, read_all_attention, &question, err);
   if (r < 0)
     return r;
+  evaluations_trouble(serve->evaluations, &view->trouble);
   CLEANUP_BUF struct buf body = { 0 };
   struct json json = json_begin(&body);
   json_object_open(&json);
   json_put_bool(&json, "scheduler", view->counts.scheduler);
   counts_write(&json, &view->counts);
+  put_trouble(&json, &view->trouble);
   put_troubles(&json, &view->troubles);
   put_news(&json, &view->news);
   put_broken(&json, &view->broken);

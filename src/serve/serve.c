@@ -30,6 +30,7 @@ struct server
   const struct serve_options *options;
   struct arena arena;
   const char *state; /* absolute, as children have working folders of their own */
+  bool is_new;       /* the first start in this folder */
   int lock_fd;       /* on STATE/lock */
   struct cluster *cluster;
   const char *uri;
@@ -148,6 +149,7 @@ static int
 start_database(struct server *server, struct error *err)
 {
   const struct serve_options *options = server->options;
+  server->is_new = !file_exists(in_state(server, "admin-token"));
   server->uri = options->database;
   if (server->uri == NULL) {
     int r = cluster_start(in_state(server, "postgresql"), options->fsync, &server->cluster, err);
@@ -315,9 +317,20 @@ stop_all(struct server *server)
 
 /* ---- running ---- */
 
+/* What somebody needs who has never started one: once. */
 static void
-announce(const struct server *server)
+introduce(const struct server *server, const char *url)
 {
+  fprintf(stderr,
+          "Sign in with the token in %s/admin-token. An agent joins by:\n"
+          "  panoply agent --server %s --join-token-file %s/join-token\n",
+          server->state, url, server->state);
+}
+
+static void
+announce(struct server *server)
+{
+  const char *first = NULL;
   const struct option_list *listen = &server->options->listen;
   for (size_t i = 0; server->http != NULL && i < listen->count; i++) {
     struct str address = str_of(listen->items[i]);
@@ -327,9 +340,14 @@ announce(const struct server *server)
     }
     while (address.size > 0 && address.data[address.size - 1] != ':')
       address.size--;
-    printf("listening on http://%.*s%d\n", STR_FMT(address), http_server_port(server->http, i));
+    const char *url = arena_printf(&server->arena, "http://%.*s%d", STR_FMT(address),
+                                   http_server_port(server->http, i));
+    printf("listening on %s\n", url);
+    first = first != NULL ? first : url;
   }
   fflush(stdout);
+  if (server->is_new && server->http != NULL)
+    introduce(server, first != NULL ? first : "URL");
 }
 
 /* Waits for the order to stop; meanwhile looks after the private PostgreSQL. */

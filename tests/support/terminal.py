@@ -14,9 +14,10 @@ import time
 from .waiting import TIME_FACTOR
 
 
-def on_a_terminal(words: list[str], environment: dict[str, str], columns: int = 0) -> str:
-    """The output of the program, which is to succeed, when that is a terminal of so many COLUMNS;
-    0: of one that does not tell."""
+def on_a_terminal(words: list[str], environment: dict[str, str], columns: int = 0,
+                  wanted: int = 0) -> str:
+    """The output of the program, which is to end with status WANTED, when that is a terminal of so
+    many COLUMNS; 0: of one that does not tell."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=theirs, env=environment)
@@ -30,7 +31,7 @@ def on_a_terminal(words: list[str], environment: dict[str, str], columns: int = 
     os.close(ours)
     text = written.decode().replace("\r\n", "\n")
     status = process.wait(20 * TIME_FACTOR)
-    if status != 0:
+    if status != wanted:
         raise AssertionError(f"{words} ended with status {status}: {text!r}")
     return text
 
