@@ -25,6 +25,8 @@ async function pages() {
 async function pictures(tab, page) {
   for (const scheme of SCHEMES) {
     await look(tab, { scheme });
+    // The first picture of a page that is taller may repeat its beginning at the window's old height.
+    await tab.screenshot();
     await tab.screenshot({ path: join(folder, `${page.name}-${scheme}.png`), animations: "disabled" });
   }
 }
