@@ -163,6 +163,11 @@ class Lists(Case):
         self.assertIn(f'href="/builds/{text["id"]}"', self.page(f"/search?q={text['name'][:5]}"))
         self.assertIn(f'href="/builds/{text["id"]}"', self.page("/search?q=.txt"))
         self.assertIn("Nothing fits", self.page("/search?q=almanac-9999"))
+        # Beside a commit stands what came of its evaluation, as everywhere.
+        revision = self.client.api("GET", f"/evaluations/{self.boats['id']}")["revisions"][0]
+        summary = self.farm.server.wait_for(f"/evaluations/{self.boats['id']}",
+                                            lambda it: it["outcome"] == "building")["summary"]
+        self.assertIn(summary, self.page(f"/search?q={revision['commit'][:10]}"))
         # What is cut says so, and leads to more.
         page = self.page("/search?q=a&limit=2")
         self.assertIn("The first 2; ", page)

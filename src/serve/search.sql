@@ -65,7 +65,9 @@ ORDER BY basename LIMIT :limit::bigint;
 SELECT DISTINCT ON (revision.id)
        commit_hash AS commit, subject, author, committed_at, url,
        specification.name AS "specification?", evaluation.id AS "evaluation?",
-       evaluation_state_name(evaluation.state) AS "state?"
+       evaluation_state_name(evaluation.state) AS "state?",
+       CASE WHEN evaluation.id IS NOT NULL THEN evaluation_outcome(evaluation) END AS "outcome?",
+       CASE WHEN evaluation.id IS NOT NULL THEN evaluation_summary(evaluation) END AS "summary?"
 FROM (SELECT * FROM revision
       WHERE starts_with(commit_hash, :word) OR strpos(lower(subject), :word) > 0
       ORDER BY id DESC LIMIT :limit::bigint) AS revision
