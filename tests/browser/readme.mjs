@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { SCHEMES, api, eachPage, look, newContext, run } from "./browser.mjs";
 
 const folder = process.argv[3];
-const viewport = { width: 1280, height: 800 };
+const width = 1280;
 
 async function idOf(name) {
   const { items } = await api(`/builds?name=${name}&limit=1`);
@@ -16,13 +16,14 @@ async function pages() {
   const evaluation = (await api("/specifications/harbour")).newest_evaluation.id;
   const failed = await idOf("chart-dogger");
   return [
-    { name: "overview", path: "/" },
-    { name: "evaluation", path: `/evaluations/${evaluation}` },
-    { name: "log", path: `/builds/${failed}/log` },
+    { name: "overview", path: "/", height: 800 },
+    { name: "evaluation", path: `/evaluations/${evaluation}`, height: 1120 }, // down to the field of jobs
+    { name: "log", path: `/builds/${failed}/log`, height: 800 },
   ];
 }
 
 async function pictures(tab, page) {
+  await tab.setViewportSize({ width, height: page.height });
   for (const scheme of SCHEMES) {
     await look(tab, { scheme });
     // The first picture of a page that is taller may repeat its beginning at the window's old height.
@@ -32,7 +33,7 @@ async function pictures(tab, page) {
 }
 
 await run(async (browser) => {
-  const context = await newContext(browser, { viewport });
+  const context = await newContext(browser, { width });
   await eachPage(context, await pages(), pictures);
   await context.close();
 });
